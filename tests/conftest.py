@@ -1,0 +1,61 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+LABELS = (
+    "DRAW",
+    "DRAW_L",
+    "LINE_HW",
+    "LINE_P",
+    "LINE_T",
+    "PHOTO",
+    "PHOTO_L",
+    "TEXT",
+    "TEXT_HW",
+    "TEXT_P",
+    "TEXT_T",
+)
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder of the 11 default labels: a random CLIP for pages of 32 x 32 pixels."""
+    import torch
+    from transformers import CLIPConfig, CLIPModel
+
+    from pagesort.checkpoints import ModelMetadata, save_folder
+    from pagesort.descriptions import read_descriptions
+    from pagesort.foreign import clip_preprocessor
+    from pagesort.tokenizer import clip_tokenizer
+
+    tokenizer = clip_tokenizer(1000, 77)
+    tower = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "projection_dim": 24,
+    }
+    text = {"vocab_size": 1000, "bos_token_id": 998, "eos_token_id": 999, "pad_token_id": 999}
+    config = CLIPConfig(
+        text_config=tower | text,
+        vision_config=tower | {"image_size": 32, "patch_size": 8},
+        projection_dim=24,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        model = CLIPModel(config).eval()
+        with torch.no_grad():
+            # Random towers see all pages alike; larger weights make their answers differ.
+            for tensor in model.parameters():
+                tensor.mul_(3.0) if tensor.ndim > 1 else None
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    descriptions = read_descriptions(ROOT / "category_description_total.tsv")
+    metadata = ModelMetadata(labels=LABELS, descriptions=descriptions, base="tiny")
+    save_folder(folder, model, tokenizer, clip_preprocessor(32), metadata)
+    return folder
