@@ -1,0 +1,337 @@
+"""A folder's run: listing to journal to batches of pixels to scores to tables."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from pagesort.errors import PageSortError
+from pagesort.images import Failure, Page, Preprocessing, decode_batches
+from pagesort.progress import Progress, duration
+from pagesort.tables import JOURNAL_SUFFIX, FinishedTables, RunJournal
+from utils import IMAGE_SUFFIXES, list_pages
+
+logger = logging.getLogger(__name__)
+
+MOST_WORKERS = 8
+MOST_TOLD_FAILURES = 20
+
+
+class Classifier(Protocol):
+    """What a run needs of a model."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The categories, in the order of the scores."""
+
+    @property
+    def name(self) -> str:
+        """What table names call the model."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides a score."""
+
+    @property
+    def device(self) -> Any:
+        """Where the model computes; its text begins with the kind of device."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model wants its pages."""
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Score uint8 (N, H, W, 3): float32 (N, labels)."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to classify and which tables to write.
+
+    `batch_size` pages go through the model and reach the disk together; `max_megapixels` is the
+    size of the largest page accepted, in million pixels.
+    """
+
+    folder: Path
+    formats: tuple[str, ...]
+    inner: bool
+    tables: Path
+    top_n: int
+    raw: bool
+    max_categ: int
+    batch_size: int
+    max_megapixels: float
+    resume: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has written; `failed` counts the pages that could not be read."""
+
+    tables: tuple[Path, ...]
+    failed: int
+
+
+def check_request(request: Request) -> None:
+    """Refuse what can be refused before a model is loaded.
+
+    Raises:
+        PageSortError: the folder is missing or holds no pages, there is nothing to resume, or the
+            tables cannot be written.
+    """
+    _check_readable(request.folder)
+    if request.resume:
+        if not any(request.tables.glob(f"*{JOURNAL_SUFFIX}")):
+            raise PageSortError(
+                "there is no interrupted run to go on with",
+                where=request.tables,
+                remedy="Leave out --resume to start one",
+            )
+    elif next(list_pages(request.folder, request.formats, request.inner), None) is None:
+        raise _no_pages(request)
+    _check_writable(request.tables)
+
+
+def predict_folder(classifier: Classifier, request: Request) -> Outcome:
+    """Score the pages of a folder and write the tables, going on with an interrupted run if asked.
+
+    Raises:
+        PageSortError: there is no run to go on with, or the tables cannot be written.
+        KeyboardInterrupt: the run was stopped; the message tells what is kept.
+    """
+    with _journal(classifier, request) as journal:
+        before = journal.counts()
+        try:
+            progress = _score_pages(classifier, journal, request)
+            counts = journal.counts()
+            finished = journal.finalise(
+                classifier.labels, request.top_n, raw=request.raw, max_categ=request.max_categ
+            )
+        except KeyboardInterrupt:
+            counts = journal.counts()
+            raise KeyboardInterrupt(
+                f"{counts.scored} of {counts.total} pages are scored and kept in {journal.path}"
+            ) from None
+    scored_now = counts.scored - before.scored
+    _tell_summary(finished, counts.scored, counts.failed, scored_now, progress)
+    tables = (finished.result, finished.raw, finished.failures)
+    return Outcome(tuple(path for path in tables if path is not None), counts.failed)
+
+
+def _journal(classifier: Classifier, request: Request) -> RunJournal:
+    """Open the interrupted run's journal, or start a new one."""
+    settings = {
+        "files_format": ",".join(request.formats),
+        "inner": request.inner,
+        "top_N": request.top_n,
+        "raw": request.raw,
+        "max_categ": request.max_categ,
+        "batch_size": request.batch_size,
+        "max_megapixels": request.max_megapixels,
+        "device": str(classifier.device).split(":")[0],
+        "model or descriptions": classifier.fingerprint,
+    }
+    if request.resume:
+        journal = RunJournal.open_for_resume(
+            request.tables, folder=request.folder, settings=settings
+        )
+        counts = journal.counts()
+        logger.info("going on: %d of %d pages are scored already", counts.scored, counts.total)
+        new = journal.count_new(_listing(request))
+        if new:
+            logger.warning("%d pages are new since the run began and are not in its tables", new)
+        return journal
+    _tell_resumable(request, settings)
+    return RunJournal.create(
+        request.tables,
+        folder=request.folder,
+        base=classifier.name,
+        settings=settings,
+        listing=_listing(request),
+    )
+
+
+def _listing(request: Request) -> Iterator[str]:
+    """Yield the pages' paths relative to the folder, with `/`."""
+    for path in list_pages(request.folder, request.formats, request.inner):
+        yield path.relative_to(request.folder).as_posix()
+
+
+def _tell_resumable(request: Request, settings: dict[str, Any]) -> None:
+    """Mention an interrupted run that `--resume` would have gone on with."""
+    if not any(request.tables.glob(f"*{JOURNAL_SUFFIX}")):
+        return
+    with (
+        contextlib.suppress(PageSortError),
+        RunJournal.open_for_resume(
+            request.tables, folder=request.folder, settings=settings
+        ) as journal,
+    ):
+        counts = journal.counts()
+        logger.info(
+            "starting anew; an interrupted run of this folder has %d of %d pages (%s), and "
+            "--resume would go on with it",
+            counts.scored,
+            counts.total,
+            journal.path,
+        )
+
+
+def _score_pages(classifier: Classifier, journal: RunJournal, request: Request) -> Progress:
+    """Score every page the journal lacks, each batch on disk before the next is begun."""
+    counts = journal.counts()
+    batches = decode_batches(
+        journal.batches(request.batch_size),
+        classifier.preprocessing,
+        workers=_workers(),
+        max_megapixels=request.max_megapixels,
+    )
+    progress = Progress(counts.total, counts.scored)
+    told = 0
+    with contextlib.closing(batches), progress:
+        for batch in batches:
+            scored = _score_batch(classifier, batch, request.batch_size, counts.total)
+            failures = [item for item in batch if isinstance(item, Failure)]
+            journal.record(scored, failures)
+            _tell_failures(failures, told)
+            told += len(failures)
+            progress.advance(len(batch), _relative_name(journal, batch[-1]))
+    return progress
+
+
+def _tell_failures(failures: Sequence[Failure], told: int) -> None:
+    """Name the pages that could not be read, the first of a run only: the table has them all."""
+    for failure in failures[: max(0, MOST_TOLD_FAILURES - told)]:
+        logger.warning("cannot read %s: %s", failure.ref.path, failure.reason)
+    if told < MOST_TOLD_FAILURES <= told + len(failures):
+        logger.warning("further pages that cannot be read are only listed in a table")
+
+
+def _relative_name(journal: RunJournal, item: Page | Failure) -> str:
+    """Return an item's path relative to the folder of its run."""
+    return item.ref.path.relative_to(journal.folder).as_posix()
+
+
+def _score_batch(
+    classifier: Classifier, batch: Sequence[Page | Failure], batch_size: int, total: int
+) -> list[tuple[int, np.ndarray]]:
+    """Return listing index and probabilities of every page of one batch.
+
+    Each page has its own slot in the batch, and a slot stays black whose page failed or was scored
+    by an earlier part of the run: the model sees the same shape either way, and the same shape
+    gives the same bits.
+    """
+    pages = [item for item in batch if isinstance(item, Page)]
+    if not pages:
+        return []
+    first = pages[0].ref.index // batch_size * batch_size
+    slots = min(batch_size, total - first)
+    pixels = np.zeros((slots, *pages[0].pixels.shape), np.uint8)
+    for page in pages:
+        pixels[page.ref.index - first] = page.pixels
+    try:
+        scores = classifier.probabilities(pixels)
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error):
+            raise PageSortError(
+                f"there is not enough memory for {slots} pages at once",
+                remedy="Start again with a smaller --batch_size",
+            ) from error
+        raise
+    return [(page.ref.index, scores[page.ref.index - first]) for page in pages]
+
+
+def _tell_summary(
+    finished: FinishedTables, scored: int, failed: int, scored_now: int, progress: Progress
+) -> None:
+    """Say what the run found, how fast, and where the tables are."""
+    rate = scored_now / max(progress.seconds, 1e-6)
+    logger.info(
+        "%d pages sorted, %d could not be read; %s, %.1f pages/s",
+        scored,
+        failed,
+        duration(progress.seconds),
+        rate,
+    )
+    width = max((len(label) for label in finished.categories), default=0)
+    for label, pages in finished.categories.items():
+        logger.info("  %-*s %6d", width, label, pages)
+    logger.info("result table: %s", finished.result)
+    if finished.raw is not None:
+        logger.info("all scores: %s", finished.raw)
+    if finished.failures is not None:
+        logger.warning("%d pages could not be read, listed in %s", failed, finished.failures)
+
+
+def _check_readable(folder: Path) -> None:
+    """Refuse a folder that is missing or closed to us."""
+    try:
+        next(folder.iterdir(), None)
+    except FileNotFoundError:
+        raise PageSortError(
+            "the folder does not exist", where=folder, remedy="Check -d or [INPUT] FOLDER_INPUT"
+        ) from None
+    except OSError as error:
+        raise PageSortError(f"cannot read the folder ({error.strerror})", where=folder) from error
+
+
+def _no_pages(request: Request) -> PageSortError:
+    """Say what a folder without pages holds instead: pages in subfolders, or other image files."""
+    what = f"no pages with the extension {', '.join(request.formats)}"
+    inside = Counter[str]() if request.inner else _extensions(request.folder, request.formats, True)
+    if inside:
+        return PageSortError(
+            f"{what} in the folder itself, but {inside.total()} in its subfolders",
+            where=request.folder,
+            remedy="Add --inner to read them",
+        )
+    for inner in (True,) if request.inner else (False, True):
+        others = _extensions(request.folder, IMAGE_SUFFIXES, inner)
+        if others:
+            place, flag = (" in its subfolders", "--inner ") if inner > request.inner else ("", "")
+            found = ", ".join(f"{count} {extension}" for extension, count in others.most_common())
+            return PageSortError(
+                f"{what}, but {found}{place}",
+                where=request.folder,
+                remedy=f"Add {flag}-ff {','.join(sorted(others))} to read them",
+            )
+    return PageSortError(
+        what, where=request.folder, remedy="Name another folder, or other extensions with -ff"
+    )
+
+
+def _extensions(folder: Path, formats: Iterable[str], inner: bool) -> Counter[str]:
+    """Count the files of a folder that have one of these extensions, by extension."""
+    return Counter(path.suffix.lstrip(".").lower() for path in list_pages(folder, formats, inner))
+
+
+def _check_writable(tables: Path) -> None:
+    """Try out that a file can be written where the tables shall be, before hours are spent."""
+    try:
+        tables.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=tables):
+            pass
+    except OSError as error:
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "a file is in the way of the folder" if in_the_way else error.strerror
+        raise PageSortError(
+            f"cannot write tables ({reason})",
+            where=tables,
+            remedy="Set [OUTPUT] FOLDER_RESULTS to a folder that can be written",
+        ) from error
+
+
+def _workers() -> int:
+    """Return how many threads decode pages: one a processor that we may use, some at most."""
+    if hasattr(os, "sched_getaffinity"):
+        return min(MOST_WORKERS, len(os.sched_getaffinity(0)))
+    return min(MOST_WORKERS, os.cpu_count() or 1)

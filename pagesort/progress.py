@@ -1,0 +1,109 @@
+"""How far a run is: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+logger = logging.getLogger(__name__)
+
+# A line now and then tells a short run enough; in a log of a night, every minute is plenty.
+FIRST_INTERVAL = 10.0
+LATER_INTERVAL = 60.0
+LATER_FROM = 300.0
+LONGEST_NAME = 40
+
+
+class Progress:
+    """Counts pages of a run; use as a context manager.
+
+    Args:
+        total: pages of the whole run.
+        done: pages that an earlier part of the run has done.
+        is_terminal: whether to draw a bar; by default whether stderr is a terminal.
+    """
+
+    def __init__(self, total: int, done: int, is_terminal: bool | None = None) -> None:
+        self.total = total
+        self.done = done
+        self._start_done = done
+        self._is_terminal = sys.stderr.isatty() if is_terminal is None else is_terminal
+        self._start = self._told = time.monotonic()
+        self._bar: tqdm | None = None
+
+    def __enter__(self) -> Progress:
+        """Start the clock and draw the bar."""
+        self._start = self._told = time.monotonic()
+        if self._is_terminal:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=self.total,
+                initial=self.done,
+                unit=" pages",
+                dynamic_ncols=True,
+                file=sys.stderr,
+                leave=False,
+            )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+    @property
+    def seconds(self) -> float:
+        """Time since the start, in seconds."""
+        return time.monotonic() - self._start
+
+    @property
+    def rate(self) -> float:
+        """Pages per second since the start."""
+        return (self.done - self._start_done) / max(self.seconds, 1e-6)
+
+    def advance(self, pages: int, current: str) -> None:
+        """Count pages as done; `current` names the last of them."""
+        self.done += pages
+        if self._bar is not None:
+            self._bar.set_postfix_str(_shortened(current), refresh=False)
+            self._bar.update(pages)
+            return
+        now = time.monotonic()
+        interval = FIRST_INTERVAL if self.seconds < LATER_FROM else LATER_INTERVAL
+        if now - self._told < interval:
+            return
+        self._told = now
+        left = duration((self.total - self.done) / self.rate) if self.rate else "unknown time"
+        logger.info(
+            "%d of %d pages, %.1f pages/s, %s left, now at %s",
+            self.done,
+            self.total,
+            self.rate,
+            left,
+            current,
+        )
+
+
+def duration(seconds: float) -> str:
+    """Write a time span with its one or two largest units: `1 h 5 min`, `12 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else "..." + name[-LONGEST_NAME + 3 :]

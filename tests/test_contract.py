@@ -1,0 +1,168 @@
+"""README, config.txt, flags and imports agree with the option table and the layout's rules."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from pagesort.inifile import read_entries
+from pagesort.options import AUDIENCES, OPTIONS
+from pagesort.settings import Settings, build_parser, flags_of, read_settings
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(ROOT.glob("pagesort/**/*.py"))
+HEAVY = {"torch", "torchvision", "transformers", "pandas", "sklearn", "matplotlib", "safetensors"}
+# What consists of torch code may import it at the top, and a subclass of the trainer needs that.
+MAY_LOAD = dict.fromkeys(("classifier", "checkpoints", "foreign", "openai_clip"), {"torch"})
+MAY_LOAD |= dict.fromkeys(("training", "small_model"), {"torch", "transformers"})
+KNOWN_FLAGS = {flag for option in OPTIONS for flag in flags_of(option)} | {"-h", "--help"}
+# Flags of the specification whose commands come with later versions; README may announce them.
+LATER_FLAGS = {
+    "--hf", "--train", "--epochs", "--lr", "-mc", "--max_categ", "--eval", "-mce",
+    "--max_categ_eval", "--zero_shot", "--eval_dir", "--vis", "--best", "--safe",
+}  # fmt: skip
+
+
+def imports_of(path: Path, top_only: bool = False) -> set[str]:
+    """The modules a file imports, inside functions too, those for type checking left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found: set[str] = set()
+
+    def visit(node: ast.AST, in_function: bool) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            return
+        if not (top_only and in_function):
+            if isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module)
+                found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        inside = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for child in ast.iter_child_nodes(node):
+            visit(child, inside)
+
+    visit(tree, False)
+    return found
+
+
+def test_settings_have_a_field_for_every_option() -> None:
+    assert {field.name for field in fields(Settings)} == {o.name for o in OPTIONS} | {"origins"}
+
+
+def test_options_are_written_in_one_place_each() -> None:
+    flags = [flag for option in OPTIONS for flag in flags_of(option)]
+    keys = [(o.section, o.key.lower()) for o in OPTIONS if o.key and o.section]
+    assert len(flags) == len(set(flags))
+    assert len(keys) == len(set(keys))
+    assert all(option.flags or option.key for option in OPTIONS)
+
+
+def test_shipped_config_holds_exactly_the_keys_of_the_table() -> None:
+    shipped = {(entry.section, entry.key) for entry in read_entries(ROOT / "config.txt")}
+    assert shipped == {(o.section, o.key) for o in OPTIONS if o.key}
+
+
+def test_shipped_config_says_the_defaults(tmp_path: Path) -> None:
+    settings = read_settings([], ROOT, tmp_path)
+    for option in OPTIONS:
+        value = getattr(settings, option.name)
+        default = ROOT / option.default if isinstance(option.default, Path) else option.default
+        # The samples lie in one folder a label, so that the shipped file looks into subfolders.
+        assert value == (True if option.name == "inner" else default), option.name
+
+
+def test_config_sections_are_those_of_the_published_design() -> None:
+    assert {o.section for o in OPTIONS if o.section} == {
+        "OUTPUT", "EVAL", "TRAIN", "SETUP", "INPUT", "HF",
+    }  # fmt: skip
+
+
+def test_readme_and_table_name_the_same_flags() -> None:
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("README.md is not written yet")
+    text = readme.read_text(encoding="utf-8")
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    # A mention is a code span that begins with a flag, or what follows run.py in a command.
+    spans = [span for span in re.findall(r"`([^`]+)`", prose) if span.startswith("-")]
+    spans += re.findall(r"run\.py\b([^`\n]*)", text)
+    mentioned = {flag for span in spans for flag in re.findall(r"(?<!\S)--?[a-z][\w-]*", span)}
+    assert mentioned - KNOWN_FLAGS - LATER_FLAGS == set()
+    documented = {option.name for option in OPTIONS if mentioned & set(flags_of(option))}
+    assert {option.name for option in OPTIONS if option.flags} - documented == set()
+
+
+def test_help_is_grouped_by_person() -> None:
+    text = build_parser().format_help()
+    places = [text.index(f"\n{audience}:") for audience in AUDIENCES]
+    assert places == sorted(places)
+    assert all(flag in text for flag in KNOWN_FLAGS)
+    assert "exit status" in text
+
+
+def test_help_loads_nothing_heavy_and_is_quick() -> None:
+    code = (
+        "import sys, run; status = run.main(['--help']);"
+        f"print(sorted(set(sys.modules) & {HEAVY | {'numpy', 'PIL'}!r}), file=sys.stderr);"
+        "sys.exit(status)"
+    )
+    durations = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        durations.append(time.perf_counter() - start)
+        assert done.returncode == 0
+        assert done.stderr.strip() == "[]"
+        assert done.stdout.startswith("usage: run.py")
+    assert min(durations) < 0.5
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_package_never_imports_its_users(path: Path) -> None:
+    names = {name.split(".")[0] for name in imports_of(path)}
+    assert not names & {"run", "classifier", "tests", "benchmarks"}
+
+
+def test_utils_imports_nothing_of_ours() -> None:
+    names = {name.split(".")[0] for name in imports_of(ROOT / "utils.py")}
+    assert not names & {"pagesort", "classifier", "run", "torch", "transformers"}
+
+
+def test_run_imports_little_at_the_top() -> None:
+    names = {name for name in imports_of(ROOT / "run.py", top_only=True) if "pagesort" in name}
+    assert {".".join(name.split(".")[:2]) for name in names} == {
+        "pagesort.errors",
+        "pagesort.settings",
+    }
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "utils.py", ROOT / "run.py", *MODULES], ids=lambda path: path.stem
+)
+def test_heavy_libraries_load_where_they_are_needed(path: Path) -> None:
+    tops = {name.split(".")[0] for name in imports_of(path, top_only=True)}
+    assert tops & HEAVY <= MAY_LOAD.get(path.stem, set())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_package_never_prints(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for function in ast.walk(tree):
+        # `main` is a command of its own (`python -m pagesort.synth`), so its results go to stdout.
+        if isinstance(function, ast.FunctionDef) and function.name != "main":
+            names = [node.id for node in ast.walk(function) if isinstance(node, ast.Name)]
+            assert "print" not in names, function.name
+
+
+@pytest.mark.parametrize("path", [*sorted(ROOT.glob("*.py")), *MODULES], ids=lambda path: path.stem)
+def test_modules_stay_small(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500

@@ -1,0 +1,355 @@
+"""Page names, page listings, result rows and the confusion plot; no torch."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
+DECIMALS = 3  # of every score in every table
+PAGE_NUMBER = re.compile(r"[0-9]+\Z")
+DIGITS = re.compile(r"[0-9]+")
+# What counts as a page in a training folder, whose label folders may hold notes beside the scans.
+IMAGE_SUFFIXES = frozenset(
+    (
+        *(".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif"),
+        *(".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".tga"),
+    )
+)
+
+
+def page_name(path: str | Path) -> tuple[str, int]:
+    """Split a page's file name into FILE and PAGE.
+
+    The stem's trailing digits (0-9) are PAGE, what is before them, less one joining `-` or `_`, is
+    FILE; without such digits PAGE is 1. Where nothing is before the digits, the name of the folder
+    is FILE (`letters/007.png` → `letters`, 7), or the digits themselves if the path names no
+    folder. Bytes that are not UTF-8 are written `\\udcXX`.
+    """
+    path = Path(path)
+    stem = path.stem
+    number = PAGE_NUMBER.search(stem)
+    if number is None:
+        file, page = stem, 1
+    else:
+        file, page = re.sub(r"[-_]\Z", "", stem[: number.start()]), int(number.group())
+    file = file or path.parent.name or stem
+    return file.encode("utf-8", "backslashreplace").decode("utf-8"), page
+
+
+def list_pages(
+    folder: str | Path, formats: str | Iterable[str] = ("png",), inner: bool = False
+) -> Iterator[Path]:
+    """Yield the pages of a folder in natural order: 2 before 10, whatever the case of letters.
+
+    Hidden files and folders are left out. A folder that links lead to twice is listed once; one
+    that cannot be read is left out with a warning in the log.
+
+    Args:
+        folder: where to look; pages are yielded below it as it is written here.
+        formats: endings without the dot, in any case, one or several (`"png,jpg"` too).
+        inner: whether to look into subfolders, in their place in the order.
+
+    Raises:
+        OSError: the folder itself is missing or cannot be read.
+    """
+    names = formats.split(",") if isinstance(formats, str) else formats
+    endings = tuple("." + name.strip().lstrip(".").lower() for name in names if name.strip())
+    status = Path(folder).stat()
+    visited = {(status.st_dev, status.st_ino)}
+    return _walk(Path(folder), _scan(folder, endings), endings, inner, visited)
+
+
+def _walk(
+    folder: Path,
+    content: tuple[list[str], set[str]],
+    endings: tuple[str, ...],
+    inner: bool,
+    visited: set[tuple[int, int]],
+) -> Iterator[Path]:
+    names, subfolders = content
+    for name in names:
+        path = folder / name
+        if name not in subfolders:
+            yield path
+        elif inner:
+            try:
+                status = path.stat()
+                identity = (status.st_dev, status.st_ino)
+                if identity in visited:
+                    continue
+                inside = _scan(path, endings)
+            except OSError as error:
+                logger.warning("Folder left out: %s (%s)", path, error.strerror)
+                continue
+            visited.add(identity)
+            yield from _walk(path, inside, endings, inner, visited)
+
+
+def _scan(folder: str | Path, endings: tuple[str, ...]) -> tuple[list[str], set[str]]:
+    """The visible subfolders and the files with these endings, in order; and which are folders."""
+    names: list[str] = []
+    subfolders: set[str] = set()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry):
+                subfolders.add(entry.name)
+                names.append(entry.name)
+            elif entry.name.lower().endswith(endings):
+                names.append(entry.name)
+    names.sort(key=_natural_key)
+    return names, subfolders
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself: listed like a file, so that the loader can tell
+        return False
+
+
+def _natural_key(name: str) -> str:
+    """Sorts numbers by value, as each gets its length in front; the name itself breaks ties."""
+    return f"{DIGITS.sub(_sized, name.casefold())}\0{name}"
+
+
+def _sized(number: re.Match[str]) -> str:
+    digits = number.group().lstrip("0")
+    return f"{len(digits):03d}{digits}"
+
+
+def directory_scraper(
+    folder_path: str | Path, file_format: str = "png", file_list: list[Any] | None = None
+) -> list[Any]:
+    """List a folder's files of one format, subfolders included; a given `file_list` is added to."""
+    files = [] if file_list is None else file_list
+    files.extend(list_pages(folder_path, file_format, inner=True))
+    return files
+
+
+def collect_images(
+    directory: str | Path, max_categ: int | None = None, ordered: bool = False
+) -> tuple[list[str], list[np.ndarray], list[str]]:
+    """List a training folder, whose visible subfolders are the labels.
+
+    Args:
+        directory: holds one folder a label.
+        max_categ: the most pages of one label; with `ordered` the first ones are kept, else a draw
+            of `random`.
+        ordered: whether the files are in plain alphabetical order, else in natural order.
+
+    Returns:
+        Paths, one-hot rows (float64, as many as paths), and the sorted labels.
+    """
+    with os.scandir(directory) as entries:
+        labels = sorted(
+            each.name for each in entries if each.is_dir() and not each.name.startswith(".")
+        )
+    paths: list[str] = []
+    rows: list[np.ndarray] = []
+    for index, label in enumerate(labels):
+        folder = Path(directory) / label
+        content, subfolders = _scan(folder, tuple(IMAGE_SUFFIXES))
+        names = [name for name in content if name not in subfolders]
+        if ordered:
+            names.sort()
+        if max_categ is not None and len(names) > max_categ:
+            kept = (
+                range(max_categ) if ordered else sorted(random.sample(range(len(names)), max_categ))
+            )
+            names = [names[position] for position in kept]
+        paths.extend(str(folder / name) for name in names)
+        one_hot = np.zeros(len(labels))
+        one_hot[index] = 1.0
+        rows.extend(one_hot.copy() for _ in names)
+    return paths, rows, labels
+
+
+def round_scores(scores: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Scores as every table and the console show them: float64, 3 places."""
+    return np.round(np.asarray(scores, dtype=np.float64), DECIMALS)
+
+
+def top_guesses(scores: Sequence[float] | np.ndarray, top_n: int) -> list[tuple[int, float]]:
+    """The N best scores of a page as (label index, score); equal ones in label order."""
+    values = np.asarray(scores)
+    return [
+        (int(index), float(values[index])) for index in np.argsort(-values, kind="stable")[:top_n]
+    ]
+
+
+def dataframe_results(
+    test_images: Sequence[str | Path],
+    test_predictions: Sequence[Any] | np.ndarray,
+    categories: Sequence[str],
+    top_N: int,  # noqa: N803 - the published name
+    raw_scores: Sequence[Sequence[float]] | np.ndarray | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Make the rows of the result table and, if `raw_scores` are given, of the RAW table.
+
+    Args:
+        test_images: the pages' paths; FILE and PAGE are told from them.
+        test_predictions: one entry a page: a label's index (columns CLASS-1 and its alias
+            CATEGORY), or a list of (index, score), best first, or a row of a score matrix, to which
+            softmax is applied (columns CLASS-1 … and SCORE-1 …).
+        categories: the labels.
+        top_N: how many guesses a page; no more than there are labels are given.
+        raw_scores: (pages, labels), written as they are.
+
+    Raises:
+        ValueError: there are not as many predictions or raw scores as pages, or an index names no
+            label.
+    """
+    import pandas as pd
+
+    if len(test_images) != len(test_predictions):
+        raise ValueError(f"{len(test_images)} pages, but {len(test_predictions)} predictions")
+    names = pd.DataFrame([page_name(path) for path in test_images], columns=["FILE", "PAGE"])
+    guesses = [_guesses(prediction, len(categories)) for prediction in test_predictions]
+    table = names.copy()
+    if guesses and guesses[0][0][1] is None:
+        table["CLASS-1"] = table["CATEGORY"] = [categories[row[0][0]] for row in guesses]
+    else:
+        top = min(top_N, len(categories))
+        if any(len(row) < top for row in guesses):
+            raise ValueError(f"A prediction has fewer than {top} guesses")
+        for rank in range(top):
+            table[f"CLASS-{rank + 1}"] = [categories[row[rank][0]] for row in guesses]
+        for rank in range(top):
+            table[f"SCORE-{rank + 1}"] = round_scores([row[rank][1] for row in guesses])
+    if raw_scores is None:
+        return table, None
+    matrix = round_scores(raw_scores)
+    if matrix.shape != (len(test_images), len(categories)):
+        raise ValueError(f"Raw scores of shape {matrix.shape} for {len(test_images)} pages")
+    return table, pd.concat([names, pd.DataFrame(matrix, columns=list(categories))], axis=1)
+
+
+def _guesses(prediction: Any, labels: int) -> list[tuple[int, Any]]:
+    """One prediction of any accepted kind as (index, score); a bare index has the score None."""
+    dimensions = np.ndim(prediction)
+    if dimensions == 0:
+        if int(prediction) != prediction:
+            raise ValueError(f"{prediction} is no label's index")
+        rows = [(int(prediction), None)]
+    elif dimensions == 1 and isinstance(prediction, tuple) and isinstance(prediction[0], int):
+        rows = [prediction]  # one pair that was not put into a list
+    elif dimensions == 1:
+        scores = np.asarray(prediction, dtype=np.float64)
+        if len(scores) != labels:
+            raise ValueError(f"A prediction has {len(scores)} scores for {labels} labels")
+        powers = np.exp(scores - scores.max())
+        rows = top_guesses(powers / powers.sum(), labels)
+    else:
+        rows = [(int(index), float(score)) for index, score in prediction]
+    wrong = [index for index, _ in rows if not 0 <= index < labels]
+    if wrong:
+        raise ValueError(f"There is no label {wrong[0]} among {labels}")
+    return rows
+
+
+def confusion_plot(
+    predictions: Sequence[Any] | np.ndarray,
+    true_labels: Sequence[Any] | np.ndarray,
+    categories: Sequence[str],
+    model_name: str,
+    top_N: int = 1,  # noqa: N803 - the published name
+    output_dir: str | Path | None = None,
+    file_name: str | None = None,
+) -> float:
+    """Draw the confusion matrix, rows normalised, as one PNG in `<output_dir>/plots/`.
+
+    With `top_N` above 1, a page whose label is among its first N guesses counts as recognised in
+    the matrix; the title tells both accuracies.
+
+    Args:
+        predictions: label indices, or lists of (index, score), best first.
+        true_labels: label indices, or one-hot rows.
+        output_dir: by default `result`.
+        file_name: by default `conf_mat_TOP-<N>_<model name>_<date-time>.png`; no earlier plot is
+            overwritten.
+
+    Returns:
+        Top-1 accuracy in percent.
+
+    Raises:
+        ValueError: there is no page, not one prediction for each, or an index names no label.
+    """
+    true = [int(each) if np.ndim(each) == 0 else int(np.argmax(each)) for each in true_labels]
+    if not true or len(true) != len(predictions):
+        raise ValueError(f"{len(true)} true labels, but {len(predictions)} predictions")
+    if not all(0 <= label < len(categories) for label in true):
+        raise ValueError(f"A true label is not among the {len(categories)} labels")
+    first = [
+        [index for index, _ in _guesses(each, len(categories))[:top_N]] for each in predictions
+    ]
+    accuracy = (
+        100.0 * sum(row[0] == label for row, label in zip(first, true, strict=True)) / len(true)
+    )
+    shown = [label if label in row else row[0] for row, label in zip(first, true, strict=True)]
+    counts = np.zeros((len(categories), len(categories)), dtype=int)
+    np.add.at(counts, (true, shown), 1)
+    title = f"{model_name}\ntop-1 accuracy {accuracy:.2f} % of {len(true)} pages"
+    if top_N > 1:
+        title += f"; top-{top_N} {100.0 * counts.trace() / len(true):.2f} % (drawn)"
+    if file_name is None:
+        safe = re.sub(r"[^\w.+@-]+", "-", model_name)
+        file_name = f"conf_mat_TOP-{top_N}_{safe}_{time.strftime('%Y%m%d-%H%M')}.png"
+    _draw_matrix(counts, categories, title, Path(output_dir or "result") / "plots", file_name)
+    return accuracy
+
+
+def _draw_matrix(
+    counts: np.ndarray, categories: Sequence[str], title: str, folder: Path, name: str
+) -> None:
+    """Draw counts (true, guessed) as percent of each row, without touching pyplot's state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    size = len(categories)
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = counts / np.maximum(totals, 1)
+    side = max(5.0, 0.4 * size) + 2.0  # inches; 0.4 a label holds a number of two digits
+    figure = Figure(figsize=(side, side), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        share = shares[row, column]
+        colour = "white" if share > 0.5 else "black"
+        axes.text(
+            column, row, f"{share:.0%}"[:-1], ha="center", va="center", color=colour, fontsize=9
+        )
+    axes.set_xticks(range(size), categories, rotation=90)
+    axes.set_yticks(
+        range(size),
+        [f"{label}  ({total})" for label, total in zip(categories, totals[:, 0], strict=True)],
+    )
+    axes.set_xlabel("guessed (percent of the row)")
+    axes.set_ylabel("true (pages)")
+    axes.set_title(title, fontsize=10 + size // 8)
+    folder.mkdir(parents=True, exist_ok=True)
+    canvas.print_png(_unused(folder / name))
+
+
+def _unused(path: Path) -> Path:
+    """The path, or if it exists, the first of `-2`, `-3`, … before its ending that does not."""
+    candidate, number = path, 2
+    while candidate.exists():
+        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        number += 1
+    return candidate
