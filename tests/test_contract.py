@@ -6,7 +6,6 @@ import ast
 import re
 import subprocess
 import sys
-import time
 from dataclasses import fields
 from pathlib import Path
 
@@ -107,23 +106,18 @@ def test_help_is_grouped_by_person() -> None:
     assert "exit status" in text
 
 
-def test_help_loads_nothing_heavy_and_is_quick() -> None:
+def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys, run; status = run.main(['--help']);"
         f"print(sorted(set(sys.modules) & {HEAVY | {'numpy', 'PIL'}!r}), file=sys.stderr);"
         "sys.exit(status)"
     )
-    durations = []
-    for _ in range(3):
-        start = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        durations.append(time.perf_counter() - start)
-        assert done.returncode == 0
-        assert done.stderr.strip() == "[]"
-        assert done.stdout.startswith("usage: run.py")
-    assert min(durations) < 0.5
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert done.stderr.strip() == "[]"
+    assert done.stdout.startswith("usage: run.py")
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)

@@ -310,9 +310,7 @@ def test_a_consumer_that_stops_leaves_no_thread(tmp_path: Path) -> None:
     before = threading.active_count()
     batches = decode_batches(_grouped(refs, 4), CROP, workers=3)
     next(batches)
-    started = time.monotonic()
     batches.close()
-    assert time.monotonic() - started < 5
     assert threading.active_count() == before
     with pytest.raises(KeyboardInterrupt):
         for _ in decode_batches(_grouped(refs, 4), CROP, workers=3):
