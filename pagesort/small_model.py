@@ -131,8 +131,9 @@ def make(arguments: argparse.Namespace) -> None:
             "hours": round((time.time() - started) / 3600, 2),
             "history": watch.history,
         }
-        logits = _logits_of(model, watched["artificial"], prompts, tokenizer, recipe)
-        temperature = fit_temperature(logits, watched["artificial"].labels)
+        worn = worn_pages(watched["artificial"], LABELS, recipe.seed + 1)
+        logits = _logits_of(model, worn, prompts, tokenizer, recipe)
+        temperature = fit_temperature(logits, worn.labels)
         _write(arguments.out, model, tokenizer, recipe, descriptions, temperature, facts)
 
 
@@ -175,6 +176,27 @@ def _logits_of(
     from pagesort.training import page_logits
 
     return page_logits(model, shard, prompts, tokenizer, recipe)
+
+
+def worn_pages(shard: Shard, labels: Sequence[str], seed: int) -> Shard:
+    """Return the pages of a shard after three rounds of what training does to its views.
+
+    Fresh artificial pages are easier than real ones; a temperature fitted on them would leave the
+    model far too sure of itself on real scans.
+    """
+    import numpy as np
+
+    from pagesort.page_cache import STORED_SIZE
+    from pagesort.views import random_view
+
+    pages = []
+    for row, page in enumerate(shard.pages):
+        rng = np.random.default_rng((seed, row))
+        for _ in range(3):
+            label = labels[int(shard.labels[row])]
+            page = random_view(page, shard.regions[row], STORED_SIZE, label, rng).pixels
+        pages.append(page)
+    return replace(shard, pages=np.stack(pages))
 
 
 def fit_temperature(logits: torch.Tensor, labels: np.ndarray) -> float:
