@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Carry out one command line and return its exit status (0, 1, 2, 3, or 128 + signal)."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
-    stop = _Stop()
+    stop = _Stop(is_program=argv is None)
     with _console(debug), stop.watching():
         try:
             return _run(arguments)
@@ -84,7 +84,7 @@ def classify_page(settings: Settings, path: Path) -> int:
 
     if path.is_dir():
         raise UsageError("-f takes one page, and this is a folder", where=path, remedy="Use -d")
-    if not path.exists():
+    if not os.path.lexists(path):
         raise PageSortError("the page does not exist", where=path, remedy="Check the path")
     idle = [settings.origins[name].split()[-1] for name in FOLDER_ONLY if settings.is_named(name)]
     if idle:
@@ -144,8 +144,11 @@ def _open_classifier(settings: Settings) -> CLIP:
     metadata = checkpoints.read_metadata(folder)
     _check_base(settings, metadata)
     fallback = None
-    if named is None and (metadata is None or not metadata.descriptions):
-        fallback = _configured_descriptions(settings)
+    if named is None:
+        if metadata is None or not metadata.descriptions:
+            fallback = _configured_descriptions(settings)
+        else:
+            _tell_unused_table(settings)
     where, descriptions = named or fallback or (None, None)
     classifier = CLIP.open(
         folder,
@@ -153,7 +156,8 @@ def _open_classifier(settings: Settings) -> CLIP:
         descriptions=descriptions if named else None,
         fallback_descriptions=descriptions if fallback else None,
         where=where or folder,
-        average=settings.avg if settings.is_named("avg") else None,
+        # Not asked for on the command line, `False` leaves it to the model.
+        average=settings.avg if settings.avg or settings.is_named("avg") else None,
         prompt=settings.prompt,
     )
     logger.info("model %s on %s", folder, classifier.device)
@@ -259,18 +263,35 @@ def _description_folder(settings: Settings) -> Descriptions:
     return settings.cat_dir, tables
 
 
+def _tell_unused_table(settings: Settings) -> None:
+    """Say so if the settings file names a table that the model's own descriptions pass over."""
+    shipped = PROGRAM_FOLDER / "category_description_total.tsv"
+    if settings.is_configured("cat_csv") and settings.cat_csv.resolve() != shipped:
+        logger.info(
+            "the model brings its own descriptions; to use %s (%s) instead, give it with -cc",
+            settings.cat_csv,
+            settings.origins["cat_csv"],
+        )
+
+
 def _check_base(settings: Settings, metadata: ModelMetadata | None) -> None:
-    """Refuse a base code on the command line that contradicts the model it stands beside."""
+    """Refuse a base or revision on the command line that contradicts the model it stands beside."""
     from pagesort import catalogue
 
-    carried = None if metadata is None else metadata.base
-    codes = [base.code for base in catalogue.BASES]
-    if settings.is_named("model") and carried in codes and carried != settings.model:
-        raise UsageError(
-            f"-m {settings.model} contradicts the model, whose base is {carried}",
-            where=settings.model_path,
-            remedy="Leave out -m",
-        )
+    if settings.model_path is None or metadata is None:
+        return
+    asked = {}
+    if settings.is_named("model"):
+        asked[f"-m {settings.model}"] = settings.model
+    if settings.is_named("revision"):
+        asked[f"-rev {settings.revision}"] = catalogue.base_of_revision(settings.revision).code
+    for words, code in asked.items():
+        if code != metadata.base:
+            raise UsageError(
+                f"{words} contradicts the model, whose base is {metadata.base}",
+                where=settings.model_path,
+                remedy=f"Leave out {words.split()[0]}",
+            )
 
 
 def _check_topn(settings: Settings, classifier: CLIP) -> None:
@@ -291,12 +312,29 @@ def _tell_idle_settings(settings: Settings) -> None:
 
 
 def _emit(line: str) -> None:
-    """Write one line of results to stdout; that nobody reads on is no error."""
+    """Write one line of results to stdout; that nobody reads on is no error.
+
+    Raises:
+        PageSortError: there is no stdout, or it cannot be written.
+    """
+    if sys.stdout is None:
+        raise PageSortError("there is no output to write to", remedy="Open stdout or pipe it")
     try:
-        sys.stdout.write(line + "\n")
+        sys.stdout.write(_visible(line) + "\n")
         sys.stdout.flush()
     except BrokenPipeError:
         _close_quietly(sys.stdout)
+    except OSError as error:
+        _close_quietly(sys.stdout)
+        raise PageSortError(f"cannot write the output ({error.strerror})") from error
+
+
+def _visible(text: str) -> str:
+    """Keep names with line breaks or terminal escapes in one harmless line; tabs stay."""
+    return "".join(
+        repr(char)[1:-1] if char != "\t" and (char < " " or "\x7f" <= char <= "\x9f") else char
+        for char in text
+    )
 
 
 def _close_quietly(stream: TextIO) -> None:
@@ -307,10 +345,16 @@ def _close_quietly(stream: TextIO) -> None:
         os.close(nothing)
 
 
+def _stop_signals() -> set[signal.Signals]:
+    """The signals that ask a program to end: Ctrl-C, `kill`, and Ctrl-Break on Windows."""
+    return {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}
+
+
 class _Stop:
     """Turns Ctrl-C and a request to end into one KeyboardInterrupt."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_program: bool) -> None:
+        self.is_program = is_program
         self.signal_number = int(signal.SIGINT)
         self._last = float("-inf")
 
@@ -322,24 +366,29 @@ class _Stop:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
-        """Answer the signals while the body runs; only a main thread can."""
+        """Answer the signals while the body runs; only a main thread can.
+
+        A program that was stopped goes on answering until it has ended, or a second signal would
+        kill it between the two.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        numbers = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGBREAK", signal.SIGTERM)}
-        before = {number: signal.signal(number, self._handle) for number in numbers}
+        before = {number: signal.signal(number, self._handle) for number in _stop_signals()}
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if not (self.is_program and self._last > float("-inf")):
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
 
 def _farewell(interrupt: KeyboardInterrupt, arguments: Sequence[str], is_program: bool) -> str:
     """Say that the run was stopped and, if it can be taken up again, with which command."""
     kept = str(interrupt)
-    if not kept:
-        return "stopped before a page was scored"
+    if not kept and "--resume" not in arguments:
+        return "stopped before a page was scored; the same command starts again"
+    kept = kept or "what the interrupted run had scored is kept"
     command = list(sys.orig_argv) if is_program else ["python3", "run.py", *arguments]
     if "--resume" not in arguments:
         command.append("--resume")
@@ -357,7 +406,9 @@ class _StderrHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record as one line, with its traceback if it carries one."""
         prefix = "" if record.levelno < logging.WARNING else f"{record.levelname.lower()}: "
-        line = prefix + self.format(record)
+        line = prefix + _visible(record.getMessage())
+        if record.exc_info:
+            line += "\n" + logging.Formatter().formatException(record.exc_info)
         bars = sys.modules.get("tqdm")
         with contextlib.suppress(OSError, ValueError):
             if bars is None:
@@ -398,12 +449,16 @@ def _leave() -> NoReturn:
     """Run as a program: flush what is left, quietly if its reader has gone, and exit."""
     status = main()
     if status > 128:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for stream in (sys.stdout, sys.stderr):
+        # Python's end puts back the defaults for handlers of its own, not for signals passed over.
+        for number in _stop_signals():
+            signal.signal(number, signal.SIG_IGN)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
-        except OSError:
+        except OSError as error:
             _close_quietly(stream)
+            if stream is sys.stdout and not isinstance(error, BrokenPipeError):
+                status = status or PageSortError.exit_status
     sys.exit(status)
 
 

@@ -125,6 +125,8 @@ def write_tables(
                 os.fsync(file.fileno())
         for path, written in temporary.items():
             written.replace(path)
+        if not failed:  # an earlier sitting of this run may have left one
+            names.failures().unlink(missing_ok=True)
         _sync_folder(names.folder)
     finally:
         for written in temporary.values():

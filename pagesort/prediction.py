@@ -178,8 +178,8 @@ def _tell_resumable(request: Request, settings: dict[str, Any]) -> None:
     ):
         counts = journal.counts()
         logger.info(
-            "starting anew; an interrupted run of this folder has %d of %d pages (%s), and "
-            "--resume would go on with it",
+            "starting anew; an earlier run of this folder has %d of %d pages (%s), and --resume "
+            "would go on with the others",
             counts.scored,
             counts.total,
             journal.path,
@@ -269,7 +269,12 @@ def _tell_summary(
     if finished.raw is not None:
         logger.info("all scores: %s", finished.raw)
     if finished.failures is not None:
-        logger.warning("%d pages could not be read, listed in %s", failed, finished.failures)
+        logger.warning(
+            "%d pages could not be read, listed in %s; once they are mended, the same command with "
+            "--resume sorts them and writes these tables anew",
+            failed,
+            finished.failures,
+        )
 
 
 def _check_readable(folder: Path) -> None:

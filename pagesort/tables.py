@@ -255,7 +255,10 @@ class RunJournal:
     def finalise(
         self, labels: Sequence[str], top_n: int, max_categ: int, raw: bool = False
     ) -> FinishedTables:
-        """Write the finished tables under their final names, then remove the journal.
+        """Write the finished tables under their final names, then let the journal go.
+
+        It is removed, unless pages could not be read: those `--resume` tries again, and then writes
+        the same tables anew.
 
         Raises:
             PageSortError: the tables cannot be written; the journal is kept, and `--resume` writes
@@ -264,7 +267,8 @@ class RunJournal:
         with _told(self.path, "The finished tables cannot be written", KEPT):
             finished = write_tables(self._connection, self._names, labels, top_n, max_categ, raw)
             self.close()
-            _remove(self.path)
+            if not self._failed:
+                _remove(self.path)
         return finished
 
 

@@ -309,7 +309,21 @@ def test_interrupted_run_goes_on_to_the_same_bytes(command: Run, archive: Path) 
     assert status == 3
     assert "going on:" in err
     assert [Path(line).read_bytes() for line in out.splitlines()] == whole
-    assert "no interrupted run" in error_line(command(*arguments, "--resume"), 1)
+
+
+def test_mended_pages_are_sorted_into_the_same_tables(command: Run, archive: Path) -> None:
+    broken = archive / "CTX1932-1.png"
+    content = broken.read_bytes()
+    broken.write_bytes(b"")
+    status, before, err = command("-d", archive)
+    assert status == 3
+    assert "--resume" in err
+    broken.write_bytes(content)
+    status, after, _ = command("-d", archive, "--resume")
+    assert status == 0
+    assert after.splitlines() == before.splitlines()[:1]
+    assert len(read_table(after.strip())) == 5
+    assert "no interrupted run" in error_line(command("-d", archive, "--resume"), 1)
 
 
 def test_resume_refuses_other_settings_and_retries_failed_pages(
@@ -334,7 +348,7 @@ def test_new_run_mentions_the_interrupted_one(command: Run, archive: Path) -> No
     status, _, err = command("-d", archive, "--batch_size", "2")
     assert status == 0
     assert "2 of 5 pages" in err
-    assert "--resume would go on with it" in err
+    assert "--resume would go on with the others" in err
 
 
 def test_resume_without_a_run(command: Run, archive: Path) -> None:
@@ -601,3 +615,53 @@ def test_errors_are_told_before_torch_loads(archive: Path, workplace: Path) -> N
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_names_with_line_breaks_stay_in_one_line(
+    command: Run, archive: Path, tmp_path: Path
+) -> None:
+    if os.name == "nt":
+        pytest.skip("Windows has no such names")
+    odd = tmp_path / "two\nlines-1.png"
+    odd.write_bytes((archive / "CTX1932-1.png").read_bytes())
+    status, out, _ = command("-f", odd)
+    assert status == 0
+    assert len(out.splitlines()) == 2
+    assert "two\\nlines-1.png" in out
+    (archive / "cut\x1b[2J\n-9.png").write_bytes(b"")
+    _, _, err = command("-d", archive)
+    assert "cut\\x1b[2J\\n-9.png" in err
+
+
+def test_revision_that_contradicts_the_model_path(
+    command: Run, archive: Path, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_model_folder, tmp_path / "b16")
+    metadata = json.loads((folder / "pagesort.json").read_text())
+    (folder / "pagesort.json").write_text(json.dumps(metadata | {"base": "ViT-B/16"}))
+    page = archive / "CTX1932-1.png"
+    result = command("-f", page, "--model_path", folder, "-rev", "v2.2")
+    line = error_line(result, 2)
+    assert "v2.2" in line
+    assert "ViT-B/16" in line
+
+
+def test_a_configured_table_that_the_model_passes_over_is_told(command: Run, archive: Path) -> None:
+    (Path.cwd() / "config.txt").write_text("[SETUP]\ncategories_file = mine.tsv\n")
+    status, _, err = command("-f", archive / "CTX1932-1.png")
+    assert status == 0
+    assert "brings its own descriptions" in err
+    assert "mine.tsv" in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_output_that_cannot_be_written(archive: Path, tiny_model_folder: Path) -> None:
+    page = str(archive / "CTX1932-1.png")
+    words = [sys.executable, str(ROOT / "run.py"), "-f", page, "--model_path"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - no file, a device
+        done = subprocess.run(
+            [*words, str(tiny_model_folder)], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert "cannot write the output" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

@@ -132,7 +132,7 @@ def test_every_bad_file_alone_is_one_line(
 
     write, part = DAMAGES[name]
     write(tmp_path / name)
-    part = "does not exist" if part == "no longer there" else part
+    part = "does not exist" if name == "vanished.png" else part
     assert run.main(["-f", str(tmp_path / name)]) == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -165,7 +165,6 @@ def test_a_stop_ends_cleanly_and_tells_what_to_type(
     done = subprocess.run(typed, cwd=place.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
     assert contents(done.stdout, place.folder) == uninterrupted
-    assert place.journals() == []
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])

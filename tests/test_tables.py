@@ -55,7 +55,12 @@ def _score(
 
 
 def _written(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((folder / "tables").iterdir())}
+    """The tables in place; the journal of a run with failures stays beside them."""
+    return {path.name: path.read_bytes() for path in sorted((folder / "tables").glob("*.csv"))}
+
+
+def _journals(folder: Path) -> list[Path]:
+    return list((folder / "tables").glob("*.partial.sqlite"))
 
 
 def test_tables_are_named_sorted_and_complete(tmp_path: Path) -> None:
@@ -436,10 +441,29 @@ def test_a_run_stopped_while_its_tables_are_moved_can_finish(
         patch.setattr(Path, "replace", stop_at_second)
         with journal, pytest.raises(KeyboardInterrupt):
             journal.finalise(LABELS, 1, 10, raw=True)
-    assert len(_written(tmp_path)) == 2  # one table, and the journal
+    assert len(_written(tmp_path)) == len(_journals(tmp_path)) == 1
     with _resume(tmp_path) as journal:
         journal.finalise(LABELS, 1, 10, raw=True)
     assert len(_written(tmp_path)) == 3
+
+
+def test_failed_pages_can_be_tried_again_after_the_tables_are_written(tmp_path: Path) -> None:
+    journal = _create(tmp_path, ["a-1.png", "a-2.png"])
+    _score(journal, bad=(1,))
+    journal.finalise(LABELS, 1, 10)
+    names = set(_written(tmp_path))
+    assert any(name.endswith("_FAILED.csv") for name in names)
+    with _resume(tmp_path) as journal:
+        assert [ref.index for batch in journal.batches(2) for ref in batch] == [1]
+        _score(journal)
+        done = journal.finalise(LABELS, 1, 10)
+    assert (
+        set(_written(tmp_path))
+        == {done.result.name}
+        == names - {name for name in names if name.endswith("_FAILED.csv")}
+    )
+    assert len(done.result.read_text().splitlines()) == 3
+    assert _journals(tmp_path) == []
 
 
 def test_a_journal_of_other_labels_is_refused(tmp_path: Path) -> None:
