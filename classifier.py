@@ -244,8 +244,10 @@ def custom_collate(
             or None); None for a page that could not be read.
 
     Returns:
-        `pixel_values` and float `labels`, the latter left out where they are None; a batch of
-        nothing but None gives (None, None).
+        `pixel_values` (items, ...) of all items, and float `labels` (those given, ...) in their
+        order. Labels that are None are left out, so that `labels` may have fewer rows than
+        `pixel_values`; where all are None there is no `labels`. A batch of nothing but None gives
+        (None, None).
     """
     items = [item for item in batch if item is not None]
     if not items:
@@ -253,8 +255,8 @@ def custom_collate(
     collated = {
         "pixel_values": torch.stack([torch.as_tensor(item["pixel_values"]) for item in items])
     }
-    labels = [item.get("label") for item in items]
-    if all(label is not None for label in labels):
+    labels = [item["label"] for item in items if item.get("label") is not None]
+    if labels:
         rows = [torch.as_tensor(label, dtype=torch.float32) for label in labels]
         collated["labels"] = torch.stack(rows)
     return collated

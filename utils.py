@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import numbers
 import os
 import random
 import re
@@ -179,8 +180,8 @@ def collect_images(
     return paths, rows, labels
 
 
-def round_scores(scores: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Scores as every table and the console show them: float64, 3 places."""
+def round_scores(scores: Sequence[float | None] | np.ndarray) -> np.ndarray:
+    """Scores as every table and the console show them: float64, 3 places; None becomes NaN."""
     return np.round(np.asarray(scores, dtype=np.float64), DECIMALS)
 
 
@@ -205,14 +206,16 @@ def dataframe_results(
         test_images: the pages' paths; FILE and PAGE are told from them.
         test_predictions: one entry a page: a label's index (columns CLASS-1 and its alias
             CATEGORY), or a list of (index, score), best first, or a row of a score matrix, to which
-            softmax is applied (columns CLASS-1 … and SCORE-1 …).
+            softmax is applied (columns CLASS-1 … and SCORE-1 …). A tuple of two that starts with an
+            integer is one (index, score).
         categories: the labels.
-        top_N: how many guesses a page; no more than there are labels are given.
+        top_N: how many guesses a page; no more than there are labels are given. A page with fewer
+            guesses has empty cells.
         raw_scores: (pages, labels), written as they are.
 
     Raises:
         ValueError: there are not as many predictions or raw scores as pages, or an index names no
-            label.
+            label, or a prediction is of no such kind.
     """
     import pandas as pd
 
@@ -221,19 +224,22 @@ def dataframe_results(
     names = pd.DataFrame([page_name(path) for path in test_images], columns=["FILE", "PAGE"])
     guesses = [_guesses(prediction, len(categories)) for prediction in test_predictions]
     table = names.copy()
-    if guesses and guesses[0][0][1] is None:
+    if guesses and all(row[0][1] is None for row in guesses):
         table["CLASS-1"] = table["CATEGORY"] = [categories[row[0][0]] for row in guesses]
     else:
-        top = min(top_N, len(categories))
-        if any(len(row) < top for row in guesses):
-            raise ValueError(f"A prediction has fewer than {top} guesses")
-        for rank in range(top):
-            table[f"CLASS-{rank + 1}"] = [categories[row[rank][0]] for row in guesses]
-        for rank in range(top):
-            table[f"SCORE-{rank + 1}"] = round_scores([row[rank][1] for row in guesses])
+        ranks = range(min(top_N, len(categories)))
+        for rank in ranks:
+            table[f"CLASS-{rank + 1}"] = [
+                categories[row[rank][0]] if rank < len(row) else None for row in guesses
+            ]
+        for rank in ranks:
+            scores = [row[rank][1] if rank < len(row) else None for row in guesses]
+            table[f"SCORE-{rank + 1}"] = round_scores(scores)
     if raw_scores is None:
         return table, None
     matrix = round_scores(raw_scores)
+    if matrix.shape == (0,):  # an empty list tells nothing of its columns
+        matrix = matrix.reshape(0, len(categories))
     if matrix.shape != (len(test_images), len(categories)):
         raise ValueError(f"Raw scores of shape {matrix.shape} for {len(test_images)} pages")
     return table, pd.concat([names, pd.DataFrame(matrix, columns=list(categories))], axis=1)
@@ -246,20 +252,28 @@ def _guesses(prediction: Any, labels: int) -> list[tuple[int, Any]]:
         if int(prediction) != prediction:
             raise ValueError(f"{prediction} is no label's index")
         rows = [(int(prediction), None)]
-    elif dimensions == 1 and isinstance(prediction, tuple) and isinstance(prediction[0], int):
-        rows = [prediction]  # one pair that was not put into a list
+    elif _is_pair(prediction):
+        rows = [(int(prediction[0]), float(prediction[1]))]  # one that was not put into a list
     elif dimensions == 1:
         scores = np.asarray(prediction, dtype=np.float64)
         if len(scores) != labels:
             raise ValueError(f"A prediction has {len(scores)} scores for {labels} labels")
         powers = np.exp(scores - scores.max())
         rows = top_guesses(powers / powers.sum(), labels)
-    else:
+    elif all(len(pair) == 2 for pair in prediction):
         rows = [(int(index), float(score)) for index, score in prediction]
+    else:
+        raise ValueError(f"{prediction} is no list of (index, score)")
     wrong = [index for index, _ in rows if not 0 <= index < labels]
     if wrong:
         raise ValueError(f"There is no label {wrong[0]} among {labels}")
     return rows
+
+
+def _is_pair(prediction: Any) -> bool:
+    if not isinstance(prediction, tuple) or len(prediction) != 2:
+        return False
+    return isinstance(prediction[0], numbers.Integral) and np.ndim(prediction[1]) == 0
 
 
 def confusion_plot(

@@ -68,29 +68,18 @@ def random_vit_b16(folder: Path) -> Path:
     import torch
     from transformers import CLIPConfig, CLIPModel
 
-    from pagesort.checkpoints import CLIP_MEAN, CLIP_STD, ModelMetadata, save_folder
+    from pagesort.checkpoints import ModelMetadata, save_folder
     from pagesort.descriptions import read_descriptions
+    from pagesort.foreign import clip_preprocessor
     from pagesort.tokenizer import clip_tokenizer
 
     torch.manual_seed(0)
     config = CLIPConfig(vision_config={"patch_size": 16})
     descriptions = read_descriptions(ROOT / "category_description_total.tsv")
-    preprocessor = {
-        "image_processor_type": "CLIPImageProcessor",
-        "do_resize": True,
-        "size": {"shortest_edge": 224},
-        "resample": 3,
-        "do_center_crop": True,
-        "crop_size": {"height": 224, "width": 224},
-        "do_rescale": True,
-        "rescale_factor": 1 / 255,
-        "do_normalize": True,
-        "image_mean": list(CLIP_MEAN),
-        "image_std": list(CLIP_STD),
-        "do_convert_rgb": True,
-    }
     metadata = ModelMetadata(labels=tuple(descriptions), descriptions=descriptions, base="ViT-B/16")
-    save_folder(folder, CLIPModel(config), clip_tokenizer(49408, 77), preprocessor, metadata)
+    save_folder(
+        folder, CLIPModel(config), clip_tokenizer(49408, 77), clip_preprocessor(224), metadata
+    )
     return folder
 
 

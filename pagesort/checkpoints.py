@@ -8,15 +8,16 @@ import logging
 import os
 import re
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pagesort import catalogue, foreign, openai_clip
+from pagesort import foreign, openai_clip
 from pagesort.errors import PageSortError
 from pagesort.metadata import METADATA_FILE, ModelMetadata, read_metadata
 from pagesort.tokenizer import clip_tokenizer
@@ -29,7 +30,6 @@ __all__ = [
     "ModelMetadata",
     "bundled_model",
     "fingerprint",
-    "locate_model",
     "open_model_folder",
     "quiet_transformers",
     "read_metadata",
@@ -102,20 +102,14 @@ def open_model_folder(path: str | Path, storage: str | Path) -> Path:
     target = Path(storage) / f"{safe_name}-{key[:8]}"
     if _is_complete(target):
         return target
-    logger.info("converting %s, once, to %s", found.path, target)
     model = (
         foreign.read_published(found.path, found.config)
         if found.format == "published"
         else foreign.read_checkpoint(found.path)
     )
+    logger.info("converting %s, once, to %s", found.path, target)
     _write_folder(target, lambda folder: _write_foreign(folder, model), replace=False)
     return target
-
-
-def locate_model(models_dir: str | Path, base: str, revision: str) -> Path | None:
-    """Find the folder of a base code and revision among the kept models, None where absent."""
-    folder = Path(models_dir) / catalogue.model_folder_name(base, revision)
-    return folder if folder.is_dir() else None
 
 
 def bundled_model() -> Path:
@@ -251,10 +245,12 @@ def _published_config(folder: Path) -> Path | None:
 
 
 def _is_transformers_config(path: Path) -> bool:
-    return "model_type" in _json_keys(path)
+    # A damaged one is an error of its own, never taken for one that lacks the key.
+    return path.is_file() and "model_type" in foreign.read_json(path)
 
 
 def _json_keys(path: Path) -> Iterable[str]:
+    """The keys of a JSON file that may belong to anything; none where it is no JSON object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
@@ -292,9 +288,24 @@ def _write_folder(target: Path, write: Callable[[Path], None], *, replace: bool)
         try:
             partial.mkdir()
             write(partial)
+            _open_to_readers(partial)
             _give_name(partial, target, replace=replace)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Give every file the permissions of an ordinary new one: safetensors' are the owner's only.
+
+    They are told from the folder, which was made a moment ago: asking for the umask means changing
+    it, for all threads.
+    """
+    mode = stat.S_IMODE(folder.stat().st_mode) & 0o666
+    for path in folder.rglob("*"):
+        # Some network and memory-stick file systems keep no permissions and refuse the call.
+        with suppress(OSError):
+            if path.is_file():
+                path.chmod(mode)
 
 
 def _give_name(partial: Path, target: Path, *, replace: bool) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import pickle
 import re
+import struct
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,21 @@ _BICUBIC = 3
 _MAX_HEADER = 100_000_000
 _PREFIX = "model."
 _FETCH_AGAIN = "The file may be damaged or incomplete; fetch it again"
+# How torch names what it refuses to unpickle; a number there is an opcode, which tells nobody much.
+_CARRIED = re.compile(r"(?:GLOBAL|[Uu]nsupported (?:global|class))\W+([A-Za-z_]\w*(?:\.\w+)+)")
+# What torch says of a zip archive or an old-style file that ends too early or is broken inside.
+_CUT = re.compile(r"PytorchStreamReader|unexpected EOF|might be corrupted|Invalid argument")
+# What torch's reader raises on damaged data, besides OSError.
+_UNREADABLE = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    AssertionError,
+    EOFError,
+    struct.error,
+)
 
 
 @dataclass(frozen=True)
@@ -182,9 +198,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise PageSortError(f"cannot be read ({error.strerror})", where=path) from error
+    except ValueError as error:
         raise PageSortError(
-            f"not a readable JSON file ({error})", where=path, remedy=_FETCH_AGAIN
+            f"{path.name} is not valid JSON ({error})", where=path, remedy=_FETCH_AGAIN
         ) from error
     if not isinstance(content, dict):
         raise PageSortError("not a JSON object", where=path, remedy=_FETCH_AGAIN)
@@ -209,9 +227,7 @@ def _load_torch(path: Path) -> Any:
             warnings.simplefilter("ignore")  # what matters of them becomes an error below
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL ([\w.]+)", str(error)) or re.search(
-            r"[Uu]nsupported (?:global|operand|class)\W+([\w.]+)", str(error)
-        )
+        named = _CARRIED.search(str(error))
         carried = f" ({named[1]})" if named else ""
         raise PageSortError(
             f"the file holds more than weights{carried} and was not loaded, "
@@ -219,12 +235,16 @@ def _load_torch(path: Path) -> Any:
             where=path,
             remedy="Ask for a checkpoint of tensors and plain values, or for safetensors",
         ) from error
-    except (RuntimeError, ValueError, TypeError, LookupError, EOFError, OSError) as error:
+    except (*_UNREADABLE, OSError) as error:
         if "TorchScript" in str(error):
             raise PageSortError(
                 "the file is a TorchScript program and was not loaded",
                 where=path,
                 remedy="Save its state_dict instead",
+            ) from error
+        if isinstance(error, (EOFError, struct.error)) or _CUT.search(str(error)):
+            raise PageSortError(
+                "the file is damaged or cut short", where=path, remedy="Fetch it again"
             ) from error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
         raise PageSortError(

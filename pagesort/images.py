@@ -73,6 +73,8 @@ TURNS = {
 }
 ORIENTATION_TAG = 0x0112
 PHOTOMETRIC_TAG = 262
+SUBFILE_TAG = 254
+PREVIEW_BIT = 1
 BITS_TAG = 258
 
 
@@ -110,7 +112,7 @@ def load_page(
     Transparency is laid on white. Deep pages are scaled by their declared range (16 bits: 0..65535
     to 0..255), never clipped; 32-bit and float pages by the smallest of 1, 255, 65535 that holds
     them, else from their least to their greatest value. A JPEG above 100 megapixels is decoded at
-    half size. Of several images in a file, the first.
+    half size. Of several images in a file, the first; a TIFF's other pages are told of in the log.
 
     Args:
         path: any file; its content decides what it is, not its name.
@@ -132,6 +134,8 @@ def load_page(
             image.load()
             turn = _turn(image)
             page = _to_grey_or_rgb(image)
+            if image.format == "TIFF":
+                _tell_of_more_pages(file, path)
             return page if turn is None else page.transpose(turn)
     except MemoryError as error:
         raise PageUnreadableError("there is not enough memory to open it", where=path) from error
@@ -195,6 +199,27 @@ def _check_size(image: Image.Image, path: str | Path, max_megapixels: float) -> 
             f"above the limit of {max_megapixels:g} (--max_megapixels)",
             where=path,
         )
+
+
+def _tell_of_more_pages(file: IO[bytes], path: str | Path) -> None:
+    """Warn of a TIFF of several pages; previews, which some scanners add, are no pages."""
+    pages = 0
+    # The page itself was read: damage behind it is no reason to lose it.
+    with contextlib.suppress(OSError, *DAMAGE):
+        file.seek(0)
+        # Opened afresh, so that the image in use is not turned to another page.
+        with Image.open(file, formats=["TIFF"]) as image:
+            for number in range(getattr(image, "n_frames", 1)):
+                image.seek(number)
+                kind = image.tag_v2.get(SUBFILE_TAG, 0)
+                pages += not kind & PREVIEW_BIT
+    if pages > 1:
+        _warn_of_more_pages(str(path), pages)
+
+
+@lru_cache(maxsize=4096)  # so that a file that is read again is told of once
+def _warn_of_more_pages(path: str, pages: int) -> None:
+    logger.warning("only the first of %d pages is looked at: %s", pages, path)
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

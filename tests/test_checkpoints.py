@@ -268,6 +268,10 @@ def test_a_plain_pickle_and_a_torchscript_program_are_refused(tmp_path: Path) ->
     with pytest.raises(PageSortError):
         checkpoints.open_model_folder(plain, tmp_path / "store")
     assert not witness.exists()
+    for protocol in (4, 5):
+        plain.write_bytes(pickle.dumps({"epoch": 3}, protocol=protocol))
+        with pytest.raises(PageSortError, match="more than weights and was not loaded"):
+            checkpoints.open_model_folder(plain, tmp_path / "store")
     script = tmp_path / "script.pt"
     torch.jit.save(torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)), str(script))
     with pytest.raises(PageSortError, match="TorchScript"):
@@ -276,6 +280,12 @@ def test_a_plain_pickle_and_a_torchscript_program_are_refused(tmp_path: Path) ->
 
 def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _cut_old_style(path: Path) -> None:
+    content = torch.load(path, weights_only=False)
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    _cut(path)
 
 
 def _other_weights(path: Path) -> None:
@@ -293,7 +303,8 @@ def _tensor_only(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (_cut, "not a readable checkpoint"),
+        (_cut, "the file is damaged or cut short"),
+        (_cut_old_style, "the file is damaged or cut short"),
         (_other_weights, "missing: visual.conv1.weight"),
         (_no_weights, "holds no weights"),
         (_tensor_only, "holds no weights"),
@@ -494,9 +505,48 @@ def test_wrong_metadata_are_told_with_their_place(
     assert str(path) in str(caught.value)
 
 
-def test_models_are_found_by_code_and_revision(tmp_path: Path) -> None:
-    assert checkpoints.locate_model(tmp_path, "ViT-L/14@336", "v2.2.1") is None
-    (tmp_path / "ViT-L14-336px_rev_v221").mkdir()
-    found = checkpoints.locate_model(tmp_path, "ViT-L/14@336", "v2.2.1")
-    assert found == tmp_path / "ViT-L14-336px_rev_v221"
-    assert checkpoints.bundled_model().name == "pagesort-small"
+def test_a_damaged_config_is_told_as_such(
+    tmp_path: Path, tiny_model_folder: Path, published: Path
+) -> None:
+    ours = shutil.copytree(tiny_model_folder, tmp_path / "ours")
+    for folder in (ours, published):
+        (folder / "config.json").write_text("{")
+        with pytest.raises(PageSortError, match="config.json is not valid JSON") as caught:
+            checkpoints.recognise(folder)
+        assert str(folder / "config.json") in str(caught.value)
+
+
+def test_a_conversion_is_announced_once_its_source_is_accepted(
+    tmp_path: Path, checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    refused = tmp_path / "refused.pt"
+    _other_weights(refused)
+    with pytest.raises(PageSortError):
+        checkpoints.open_model_folder(refused, tmp_path / "store")
+    assert "converting" not in caplog.text
+    target = checkpoints.open_model_folder(checkpoint, tmp_path / "store")
+    assert f"converting {checkpoint}, once, to {target}" in caplog.text
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions of POSIX")
+@pytest.mark.parametrize("umask", [0o022, 0o027, 0o077])
+def test_a_saved_folder_has_ordinary_permissions(
+    tmp_path: Path, tiny_model_folder: Path, umask: int
+) -> None:
+    from transformers import CLIPModel, CLIPTokenizer
+
+    model = CLIPModel.from_pretrained(tiny_model_folder)
+    tokenizer = CLIPTokenizer.from_pretrained(tiny_model_folder)
+    folder = tmp_path / "saved"
+    before = os.umask(umask)
+    try:
+        checkpoints.save_folder(
+            folder, model, tokenizer, foreign.clip_preprocessor(32), ModelMetadata(labels=("A",))
+        )
+    finally:
+        os.umask(before)
+    assert folder.stat().st_mode & 0o777 == 0o777 & ~umask
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+    assert "model.safetensors" in modes
+    assert set(modes.values()) == {0o666 & ~umask}

@@ -435,3 +435,10 @@ def test_collating_drops_what_could_not_be_read() -> None:
     assert custom_collate([]) == (None, None)
     unlabelled = custom_collate([{"pixel_values": torch.ones(2), "label": None}])
     assert set(unlabelled) == {"pixel_values"}
+
+
+def test_collating_leaves_out_labels_that_are_none() -> None:
+    labels = [None, 3, None]
+    mixed = custom_collate([{"pixel_values": torch.ones(2), "label": label} for label in labels])
+    assert mixed["pixel_values"].shape == (3, 2)
+    assert mixed["labels"].tolist() == [3.0]

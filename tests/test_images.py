@@ -404,3 +404,38 @@ def test_long_notes_in_a_page_do_not_matter(tmp_path: Path) -> None:
     notes.add_text("history", "x" * 5_000_000, zip=True)
     path = write_page(tmp_path / "page.png", pnginfo=notes)
     assert load_page(path).size == (90, 120)
+
+
+def test_a_tiff_of_several_pages_is_told_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = [Image.fromarray(grey_page(number)) for number in range(3)]
+    for name in ("page.tif", "page.gif", "page.png"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+        first, again = load_page(tmp_path / name), load_page(tmp_path / name)
+        assert np.array_equal(np.asarray(first), np.asarray(again))
+    (told,) = caplog.messages
+    assert told == f"only the first of 3 pages is looked at: {tmp_path / 'page.tif'}"
+    assert np.array_equal(np.asarray(load_page(tmp_path / "page.tif")), grey_page(0))
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning")
+def test_a_preview_in_a_tiff_is_no_page_and_a_damaged_end_no_reason(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    page = Image.fromarray(grey_page(0))
+    preview = page.resize((10, 10))
+    preview.encoderinfo = {"tiffinfo": {images.SUBFILE_TAG: 1}}
+    path = tmp_path / "page.tif"
+    page.save(path, save_all=True, append_images=[preview])
+    with Image.open(path) as saved:
+        assert saved.n_frames == 2
+        saved.seek(1)
+        assert saved.tag_v2[images.SUBFILE_TAG] == 1
+        second = saved._frame_pos[1]
+    load_page(path)
+    content = bytearray(path.read_bytes())
+    content[second : second + 40] = b"\xff" * 40
+    path.write_bytes(content)
+    assert np.array_equal(np.asarray(load_page(path)), grey_page(0))
+    assert not caplog.messages

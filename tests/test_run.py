@@ -640,7 +640,7 @@ def test_revision_that_contradicts_the_model_path(
     metadata = json.loads((folder / "pagesort.json").read_text())
     (folder / "pagesort.json").write_text(json.dumps(metadata | {"base": "ViT-B/16"}))
     page = archive / "CTX1932-1.png"
-    result = command("-f", page, "--model_path", folder, "-rev", "v2.2")
+    result = command("-f", page, "--model_path", folder, "-rev", "v2.2", model=False)
     line = error_line(result, 2)
     assert "v2.2" in line
     assert "ViT-B/16" in line

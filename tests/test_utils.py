@@ -200,9 +200,34 @@ def test_tensors_are_taken_as_arrays_are() -> None:
 
 
 def test_no_pages_still_make_columns() -> None:
-    table, raw = dataframe_results([], [], LABELS, 2, np.empty((0, 4)))
-    assert list(table.columns) == ["FILE", "PAGE", "CLASS-1", "CLASS-2", "SCORE-1", "SCORE-2"]
-    assert raw is not None and list(raw.columns) == ["FILE", "PAGE", *LABELS]
+    for nothing in (np.empty((0, 4)), []):
+        table, raw = dataframe_results([], [], LABELS, 2, nothing)
+        assert list(table.columns) == ["FILE", "PAGE", "CLASS-1", "CLASS-2", "SCORE-1", "SCORE-2"]
+        assert raw is not None and list(raw.columns) == ["FILE", "PAGE", *LABELS]
+        assert len(table) == len(raw) == 0
+
+
+def test_pairs_of_any_integer_and_tuples_of_scores() -> None:
+    for index in (2, np.int64(2), np.uint8(2)):
+        table, _ = dataframe_results(["a-1.png"], [(index, 0.9)], LABELS, 1)
+        assert table.iloc[0].tolist() == ["a", 1, "LINE_HW", 0.9]
+    table, _ = dataframe_results(["a-1.png"], [(1, 2, 4, 3)], LABELS, 2)
+    assert table.iloc[0].tolist()[2:4] == ["LINE_HW", "PHOTO"]
+    with pytest.raises(ValueError, match="3 scores for 4 labels"):
+        dataframe_results(["a-1.png"], [(1, 2, 3)], LABELS, 1)
+    with pytest.raises(ValueError, match="no list of"):
+        dataframe_results(["a-1.png"], [[(1, 2, 3)]], LABELS, 1)
+
+
+def test_missing_guesses_are_empty_cells() -> None:
+    guesses = [[(0, 0.9), (1, 0.1)], [(3, 0.8)], 2]
+    table, _ = dataframe_results(["a-1.png", "a-2.png", "a-3.png"], guesses, LABELS, 3)
+    assert table.to_csv(index=False, lineterminator="\n").splitlines() == [
+        "FILE,PAGE,CLASS-1,CLASS-2,CLASS-3,SCORE-1,SCORE-2,SCORE-3",
+        "a,1,DRAW,DRAW_L,,0.9,0.1,",
+        "a,2,PHOTO,,,0.8,,",
+        "a,3,LINE_HW,,,,,",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +239,7 @@ def test_no_pages_still_make_columns() -> None:
         ([0, -1], None),
         ([[0.1, 0.9], [0.5, 0.5]], None),
     ]
-    + [([0, 1], [[0.1] * 4]), ([[(0, 0.5)], [(1, 0.5)]], None)],
+    + [([0, 1], [[0.1] * 4]), ([0, 1], []), ([[], []], None)],
 )
 def test_rows_that_cannot_be_right_are_refused(predictions: list, raw: list | None) -> None:
     with pytest.raises(ValueError):
