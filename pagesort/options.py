@@ -277,8 +277,8 @@ OPTIONS: tuple[Option, ...] = (
     Option("epochs", whole(1), 3, "training epochs", "TRAIN", "epochs", audience=MODELS),
     Option("lr", real(0, 1), 5e-5, "learning rate", "TRAIN", "lr", audience=MODELS),
     Option(
-        "max_categ", whole(1), 2000, "pages of a category used at most",
-        "TRAIN", "max_categ", audience=MODELS,
+        "max_categ", whole(1), 2000, "pages of a category used at most; the C in table names",
+        "TRAIN", "max_categ", ("-mc", "--max_categ"), MODELS,
     ),
     Option(
         "max_categ_eval", whole(1), 1000, "pages of a category evaluated at most",

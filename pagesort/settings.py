@@ -9,12 +9,21 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pagesort import catalogue
 from pagesort.errors import PageSortError, UsageError
 from pagesort.inifile import Entry, read_entries
 from pagesort.options import AUDIENCES, BY_NAME, OPTIONS, Option, Value
 
 CONFIG_NAME = "config.txt"
 DEFAULT = "default"
+# Flags of the published design whose commands are not built yet, and what they do.
+LATER_FLAGS = {
+    "--hf": "fetching and publishing models",
+    **dict.fromkeys(("--train", "--epochs", "--lr", "--safe"), "training"),
+    **dict.fromkeys(("--eval", "-mce", "--max_categ_eval", "--eval_dir", "--vis"), "evaluation"),
+    "--zero_shot": "prediction with an untouched base model",
+    "--best": "the vote of several models",
+}
 
 _USAGE = "run.py (-f PAGE | -d FOLDER | --dir) [options]"
 _EPILOG = """\
@@ -228,11 +237,18 @@ def _refuse_near_miss(argument: str, known: set[str]) -> None:
     is_value = not argument.startswith("-") or argument == "-" or argument[1:2].isdigit()
     if is_value or argument == "--" or flag in known:
         return
+    if flag in LATER_FLAGS:
+        raise UsageError(
+            f"unknown flag {flag}",
+            remedy=f"It is for {LATER_FLAGS[flag]}, which comes with a later version; "
+            "run.py --help lists all flags",
+        )
     if not flag.startswith("--"):
         shortened = len(flag) == 2 or any(name.startswith(flag) for name in known)
         if not shortened and f"-{flag}" not in known and flag[:2] in known:
             return
-    raise UsageError(f"unknown flag {flag}", remedy=_suggestion(flag, known))
+    page = f"; a page of that name is written ./{argument}" if "." in argument else ""
+    raise UsageError(f"unknown flag {flag}", remedy=_suggestion(flag, known) + page)
 
 
 def _suggestion(flag: str, known: set[str]) -> str:
@@ -301,7 +317,7 @@ def _read_config(path: Path) -> dict[str, tuple[Value, str]]:
         lines[option.name] = entry.line
         value = _convert_entry(option, entry, path)
         if value is not None or option.default is None:
-            found[option.name] = value, f"{path.name} {option.place}"
+            found[option.name] = value, f"{path}, line {entry.line}, {option.place}"
     return found
 
 
@@ -360,8 +376,22 @@ def _default(option: Option, folder: Path) -> Value:
     return folder / option.default if isinstance(option.default, Path) else option.default
 
 
+def _check_model(settings: Settings) -> None:
+    """Refuse a base model and a revision that do not belong together and are equally strong."""
+    named = {name for name in ("model", "revision") if settings.is_named(name)}
+    configured = settings.is_configured("model") and settings.is_configured("revision")
+    if len(named) == 1 or not configured:
+        return
+    try:
+        catalogue.resolve(settings.model, settings.revision)
+    except UsageError as error:
+        where = f"{settings.origins['model']}; {settings.origins['revision']}"
+        raise UsageError(error.what, where=where, remedy=error.remedy) from error
+
+
 def _check_together(settings: Settings) -> None:
     """Refuse options that contradict each other."""
+    _check_model(settings)
     actions = [name for name in ("file", "directory", "dir") if getattr(settings, name)]
     if len(actions) > 1:
         flags = " and ".join(settings.origins[name].split()[-1] for name in actions)

@@ -13,7 +13,7 @@ import pytest
 
 from pagesort.inifile import read_entries
 from pagesort.options import AUDIENCES, OPTIONS
-from pagesort.settings import Settings, build_parser, flags_of, read_settings
+from pagesort.settings import LATER_FLAGS, Settings, build_parser, flags_of, read_settings
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(ROOT.glob("pagesort/**/*.py"))
@@ -22,11 +22,6 @@ HEAVY = {"torch", "torchvision", "transformers", "pandas", "sklearn", "matplotli
 MAY_LOAD = dict.fromkeys(("classifier", "checkpoints", "foreign", "openai_clip"), {"torch"})
 MAY_LOAD |= dict.fromkeys(("training", "small_model"), {"torch", "transformers"})
 KNOWN_FLAGS = {flag for option in OPTIONS for flag in flags_of(option)} | {"-h", "--help"}
-# Flags of the specification whose commands come with later versions; README may announce them.
-LATER_FLAGS = {
-    "--hf", "--train", "--epochs", "--lr", "-mc", "--max_categ", "--eval", "-mce",
-    "--max_categ_eval", "--zero_shot", "--eval_dir", "--vis", "--best", "--safe",
-}  # fmt: skip
 
 
 def imports_of(path: Path, top_only: bool = False) -> set[str]:
@@ -93,9 +88,23 @@ def test_readme_and_table_name_the_same_flags() -> None:
     spans = [span for span in re.findall(r"`([^`]+)`", prose) if span.startswith("-")]
     spans += re.findall(r"run\.py\b([^`\n]*)", text)
     mentioned = {flag for span in spans for flag in re.findall(r"(?<!\S)--?[a-z][\w-]*", span)}
-    assert mentioned - KNOWN_FLAGS - LATER_FLAGS == set()
+    assert mentioned - KNOWN_FLAGS - set(LATER_FLAGS) == set()
     documented = {option.name for option in OPTIONS if mentioned & set(flags_of(option))}
     assert {option.name for option in OPTIONS if option.flags} - documented == set()
+
+
+def test_readme_has_no_blanks_and_names_files_that_exist() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"@[A-Z_]+@", text) == []
+    made_later = ("result/", "models/ViT", "models/converted", "downloads/", "model_checkpoints/")
+    named = {
+        span
+        for span in re.findall(r"`([\w./-]+)`", text)
+        if ("/" in span or re.search(r"\.(py|txt|tsv|md|cff)$", span))
+        and not span.startswith((*made_later, ".venv", "ufal/", "ViT"))
+    }
+    assert "run.py" in named
+    assert [span for span in sorted(named) if not list(ROOT.glob(f"**/{span.strip('/')}"))] == []
 
 
 def test_help_is_grouped_by_person() -> None:

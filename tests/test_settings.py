@@ -95,7 +95,8 @@ def test_published_config_works_unchanged(folders: tuple[Path, Path]) -> None:
     assert settings.token == "hf_qViUKX....ixyJpjstNxGO"
     assert settings.file_format == ("png",)
     origins = set(settings.origins.values())
-    assert "config.txt [SETUP] batch" in origins
+    line = PUBLISHED.splitlines().index("batch = 10          # pages") + 1
+    assert f"{working / 'config.txt'}, line {line}, [SETUP] batch" in origins
 
 
 def test_token_is_never_shown(folders: tuple[Path, Path]) -> None:
@@ -111,7 +112,8 @@ def test_flag_beats_file_beats_default(folders: tuple[Path, Path]) -> None:
     assert (settings.topn, settings.batch_size, settings.seed) == (4, 5, 420)
     assert settings.inner is False
     assert settings.origins["topn"] == "command line -tn"
-    assert settings.origins["batch_size"] == "config.txt [SETUP] batch"
+    config = working / "config.txt" if (working / "config.txt").exists() else program / "config.txt"
+    assert settings.origins["batch_size"] == f"{config}, line 2, [SETUP] batch"
     assert settings.origins["seed"] == "default"
 
 
@@ -226,3 +228,36 @@ def test_one_dash_spelling_of_model_path(folders: tuple[Path, Path]) -> None:
 def test_extensions_are_read_in_any_form(folders: tuple[Path, Path]) -> None:
     settings = read_settings(["-ff", "PNG,.Jpg, *.tif,png"], *folders)
     assert settings.file_format == ("png", "jpg", "tif")
+
+
+def test_model_and_revision_that_contradict_are_told_with_their_places(
+    folders: tuple[Path, Path],
+) -> None:
+    config = "[SETUP]\nbase_model = ViT-B/32\n[HF]\nrevision = v1.1\n"
+    line = complaint(folders, config=config)
+    assert "ViT-B/32" in line
+    assert "v1.1" in line
+    assert "config.txt, line 2, [SETUP] base_model" in line
+    assert "config.txt, line 4, [HF] revision" in line
+    line = complaint(folders, "-m", "ViT-B/16", "-rev", "v2.2", "--model_path", "x")
+    assert "-m" in line
+    assert "-rev" in line
+    # A flag is stronger than the other's entry, and an entry than the other's default.
+    settings = read_settings(["-m", "ViT-L/14"], *folders)
+    assert settings.model == "ViT-L/14"
+
+
+@pytest.mark.parametrize("flag", ["--train", "--hf", "--eval", "-mce", "--best"])
+def test_flags_of_later_versions_are_told(folders: tuple[Path, Path], flag: str) -> None:
+    line = complaint(folders, flag)
+    assert f"unknown flag {flag}" in line
+    assert "later version" in line
+
+
+def test_the_cap_of_a_label_is_a_flag(folders: tuple[Path, Path]) -> None:
+    assert read_settings(["-mc", "5"], *folders).max_categ == 5
+    assert read_settings(["--max_categ", "7"], *folders).max_categ == 7
+
+
+def test_a_page_that_begins_with_a_dash_has_a_way_out(folders: tuple[Path, Path]) -> None:
+    assert "./-page.png" in complaint(folders, "-f", "-page.png")
