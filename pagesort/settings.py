@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, NoReturn
 from pagesort import catalogue
 from pagesort.errors import PageSortError, UsageError
 from pagesort.inifile import Entry, read_entries
-from pagesort.options import AUDIENCES, BY_NAME, OPTIONS, Option, Value
+from pagesort.options import AUDIENCES, BY_NAME, DIRECTORY, FILE, OPTIONS, PATH, Option, Value
 
 CONFIG_NAME = "config.txt"
 DEFAULT = "default"
@@ -220,34 +221,44 @@ def _parse_arguments(arguments: Sequence[str]) -> dict[str, tuple[str, str | boo
     """Return flag and written value of every option on the command line, by option name."""
     parser = build_parser()
     known = {flag for option in OPTIONS for flag in flags_of(option)} | {"-h", "--help"}
-    for argument in arguments:
-        _refuse_near_miss(argument, known)
+    takes_path = {flag for o in OPTIONS if o.kind in (PATH, FILE, DIRECTORY) for flag in o.flags}
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        _refuse_near_miss(argument, known, in_place_of_path=before in takes_path)
     namespace, extra = parser.parse_known_args(arguments)
     if extra:
         _refuse_extra(extra[0], arguments, known)
     return vars(namespace)
 
 
-def _refuse_near_miss(argument: str, known: set[str]) -> None:
+def _refuse_near_miss(argument: str, known: set[str], in_place_of_path: bool) -> None:
     """Refuse a shortened or one-dash spelling of a flag, which argparse would read as another one.
 
     `-dir` would be folder `ir`, and `-r` would be `-rev`; `-mViT-B/16` is `-m` with its value.
     """
     flag = argument.split("=", 1)[0]
-    is_value = not argument.startswith("-") or argument == "-" or argument[1:2].isdigit()
-    if is_value or argument == "--" or flag in known:
+    if not argument.startswith("-") or argument in ("-", "--") or flag in known:
         return
-    if flag in LATER_FLAGS:
+    # argparse would take the `c5` of `-mc5` for the value of `-m`.
+    glued = re.fullmatch(r"(-[a-z]{2,})\d+", flag)
+    name = glued[1] if glued else flag
+    later = LATER_FLAGS.get(name) or LATER_FLAGS.get(f"-{name}")
+    if later:
         raise UsageError(
-            f"unknown flag {flag}",
-            remedy=f"It is for {LATER_FLAGS[flag]}, which comes with a later version; "
+            f"unknown flag {name}",
+            remedy=f"It is for {later}, which comes with a later version; "
             "run.py --help lists all flags",
         )
-    if not flag.startswith("--"):
-        shortened = len(flag) == 2 or any(name.startswith(flag) for name in known)
-        if not shortened and f"-{flag}" not in known and flag[:2] in known:
+    if glued and name in known:
+        raise UsageError(f"unknown flag {flag}", remedy=f"Write {name} {flag[len(name) :]}")
+    if not in_place_of_path:
+        if argument[1].isdigit():
             return
-    page = f"; a page of that name is written ./{argument}" if "." in argument else ""
+        if not flag.startswith("--"):
+            shortened = len(flag) == 2 or any(name.startswith(flag) for name in known)
+            if not shortened and f"-{flag}" not in known and flag[:2] in known:
+                return
+    is_name = in_place_of_path or "." in argument
+    page = f"; a file or folder of that name is written ./{argument}" if is_name else ""
     raise UsageError(f"unknown flag {flag}", remedy=_suggestion(flag, known) + page)
 
 

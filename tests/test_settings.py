@@ -259,5 +259,18 @@ def test_the_cap_of_a_label_is_a_flag(folders: tuple[Path, Path]) -> None:
     assert read_settings(["--max_categ", "7"], *folders).max_categ == 7
 
 
-def test_a_page_that_begins_with_a_dash_has_a_way_out(folders: tuple[Path, Path]) -> None:
-    assert "./-page.png" in complaint(folders, "-f", "-page.png")
+@pytest.mark.parametrize("name", ["-page.png", "-file.png", "-1.png", "-mine"])
+def test_a_page_that_begins_with_a_dash_has_a_way_out(
+    folders: tuple[Path, Path], name: str
+) -> None:
+    assert f"./{name}" in complaint(folders, "-f", name)
+
+
+@pytest.mark.parametrize(
+    ("flag", "expected"),
+    [("-mc5", "Write -mc 5"), ("-mce5", "evaluation"), ("-hf", "fetching")],
+)
+def test_glued_and_one_dash_flags_are_not_read_as_shorter_ones(
+    folders: tuple[Path, Path], flag: str, expected: str
+) -> None:
+    assert expected in complaint(folders, flag)
