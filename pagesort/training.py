@@ -74,7 +74,6 @@ class PageViews(Dataset):
         self.cache = cache
         self.real = real
         self.labels = list(labels)
-        self.world = world
         self._ends = np.cumsum([phase.batches for phase in recipe.phases]) * world * recipe.batch
         self._real_rows = _rows_by_label(real) if real is not None else {}
 
