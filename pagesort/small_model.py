@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, VisionTextDualEncoderModel
 
     from pagesort.page_cache import Shard
-    from pagesort.training import Recipe
+    from pagesort.pretraining import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def build_dual_encoder(tokenizer: PreTrainedTokenizerBase) -> VisionTextDualEnco
 
 def default_recipe() -> Recipe:
     """The recipe of the model in `models/`: small views first, where a view costs a third."""
-    from pagesort.training import Phase, Recipe
+    from pagesort.pretraining import Phase, Recipe
 
     return Recipe(
         phases=(
@@ -86,9 +86,9 @@ def make(arguments: argparse.Namespace) -> None:
 
     from pagesort.descriptions import prompt_texts, read_descriptions
     from pagesort.page_cache import PageCache, read_real_pages
+    from pagesort.pretraining import Collator, MovingAverage, PageLearner, PageViews, Watch, train
     from pagesort.synth import LABELS, REGIONS
     from pagesort.tokenizer import clip_tokenizer
-    from pagesort.training import Collator, MovingAverage, PageLearner, PageViews, Watch, train
 
     started = time.time()
     recipe = _scaled(default_recipe(), arguments.scale)
@@ -173,7 +173,7 @@ def _all_prompts(descriptions: dict[str, list[str]]) -> dict[str, list[str]]:
 def _logits_of(
     model: Any, shard: Shard, prompts: dict[str, list[str]], tokenizer: Any, recipe: Recipe
 ) -> torch.Tensor:
-    from pagesort.training import page_logits
+    from pagesort.pretraining import page_logits
 
     return page_logits(model, shard, prompts, tokenizer, recipe)
 

@@ -2,8 +2,9 @@
 
     python3 -m pagesort.synth --out DIR --pages N --seed S --height H [--greys G]
 
-writes N pages a label as `DIR/<LABEL>/synth<S>-<n>.png`. The same seed and the same
-installed fonts (see `pagesort.synth_fonts`) give the same pages. `category_samples/` came from
+writes N pages a label as `DIR/<LABEL>/synth<S>_<label>_<n>-1.png`, each a document of its own. The
+same seed and the same installed fonts (see `pagesort.synth_fonts`) give the same pages.
+`category_samples/` came from
 
     python3 -m pagesort.synth --out category_samples --pages 3 --seed 3 --height 1755 --greys 16
 """
@@ -111,7 +112,8 @@ def write_pages(folder: Path, pages: int, seed: int, height: int, greys: int | N
         for number in range(1, pages + 1):
             page = draw_page(label, page_rng(seed, (number - 1) * len(LABELS) + row), height)
             image = with_greys(page.image, greys) if greys else page.image
-            image.save(folder / label / f"synth{seed:02d}-{number}.png", optimize=True)
+            name = f"synth{seed:02d}_{label.lower()}_{number}-1.png"
+            image.save(folder / label / name, optimize=True)
             written += 1
     return written
 

@@ -221,7 +221,7 @@ def test_command_writes_pages_by_label(tmp_path: Path, capsys: pytest.CaptureFix
     out = tmp_path / "drawn pages"
     assert synth.main(["--out", str(out), "--pages", "1", "--seed", "4", "--height", "160"]) == 0
     assert sorted(path.name for path in out.iterdir()) == list(synth.LABELS)
-    assert [path.name for path in sorted((out / "DRAW").iterdir())] == ["synth04-1.png"]
+    assert [path.name for path in sorted((out / "DRAW").iterdir())] == ["synth04_draw_1-1.png"]
     assert "11 pages" in capsys.readouterr().out
 
 

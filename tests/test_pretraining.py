@@ -12,14 +12,7 @@ import torch
 
 import run
 from pagesort.page_cache import Shard
-from pagesort.small_model import (
-    CONTEXT_LENGTH,
-    VOCABULARY_SIZE,
-    build_dual_encoder,
-    fit_temperature,
-)
-from pagesort.tokenizer import clip_tokenizer
-from pagesort.training import (
+from pagesort.pretraining import (
     Collator,
     MovingAverage,
     PageLearner,
@@ -28,6 +21,13 @@ from pagesort.training import (
     Recipe,
     label_embeddings,
 )
+from pagesort.small_model import (
+    CONTEXT_LENGTH,
+    VOCABULARY_SIZE,
+    build_dual_encoder,
+    fit_temperature,
+)
+from pagesort.tokenizer import clip_tokenizer
 
 ROOT = Path(__file__).parents[1]
 LABELS = ("DARK", "LIGHT")

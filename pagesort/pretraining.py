@@ -1,4 +1,4 @@
-"""Training a dual encoder on pages: views, objective and loop, around `transformers.Trainer`."""
+"""Pretraining of a dual encoder from nothing: views, objective, loop around `Trainer`."""
 
 from __future__ import annotations
 
