@@ -15,8 +15,10 @@ import numpy as np
 import torch
 
 from pagesort import catalogue, checkpoints, descriptions
+from pagesort.descriptions import check_prompts
 from pagesort.errors import PageSortError
 from pagesort.images import Preprocessing
+from pagesort.loading import check_input_size, load_towers
 from pagesort.splits import split_data_80_10_10
 from pagesort.tokenizer import clean_text
 
@@ -28,19 +30,7 @@ __all__ = ["CLIP", "choose_device", "custom_collate", "split_data_80_10_10"]
 logger = logging.getLogger(__name__)
 
 _TEXTS_AT_ONCE = 64
-# What the library raises on files that are damaged or were made for something else.
-_UNLOADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    ImportError,
-    LookupError,
-)
-# What CLIPModel and VisionTextDualEncoderModel have in common.
-_PARTS = ("vision_model", "visual_projection", "text_model", "text_projection", "logit_scale")
-_REFETCH = "Fetch or convert the model again"
+_MANY_TEXTS = 2000  # so many take a while that a person wants explained
 
 
 class CLIP:
@@ -80,7 +70,8 @@ class CLIP:
         descriptions: Mapping[str, Sequence[str]] | None = None,
         fallback_descriptions: Mapping[str, Sequence[str]] | None = None,
         average: bool | None = None,
-        prompt: str | None = None,
+        prompt: str | Sequence[str] | None = None,
+        labels: Sequence[str] | None = None,
         where: str | Path = "the description table",
     ) -> CLIP:
         """Open a model folder as `checkpoints.open_model_folder` returns it.
@@ -92,7 +83,9 @@ class CLIP:
             fallback_descriptions: label -> descriptions for a model that carries none.
             average: whether all descriptions of a label count or only the first; None leaves it
                 to the model, or to the number of descriptions where they are replaced.
-            prompt: a template with `{description}` that replaces the model's own.
+            prompt: a template with `{description}` or `{}`, or several, that replaces the model's
+                own.
+            labels: categories that replace the model's own, whose temperature then counts no more.
             where: where `descriptions` or `fallback_descriptions` come from, for messages.
 
         Raises:
@@ -100,25 +93,64 @@ class CLIP:
         """
         folder = Path(folder)
         chosen = choose_device(device)
-        metadata = _settle_metadata(
-            checkpoints.read_metadata(folder) or checkpoints.ModelMetadata(base=folder.name),
-            descriptions,
-            fallback_descriptions,
-            where,
-        )
+        metadata = checkpoints.read_metadata(folder) or checkpoints.ModelMetadata(base=folder.name)
+        if labels is not None:
+            metadata = _with_labels(metadata, labels)
+        metadata = _settle_metadata(metadata, descriptions, fallback_descriptions, where)
         if average is not None:
             metadata = dataclasses.replace(metadata, average=average)
         if prompt is not None:
-            metadata = dataclasses.replace(metadata, prompt=prompt)
+            metadata = dataclasses.replace(metadata, prompt=check_prompts(prompt))
         preprocessing = Preprocessing.from_folder(folder)
-        model, tokenizer = _load(folder)
-        _check_input_size(model, preprocessing, folder)
+        model, tokenizer = load_towers(folder)
+        check_input_size(model, preprocessing, folder)
         return cls(
             model.to(chosen),
             tokenizer,
             preprocessing,
             metadata,
             model_fingerprint=checkpoints.fingerprint(folder),
+        )
+
+    def variant(
+        self,
+        *,
+        labels: Sequence[str] | None = None,
+        descriptions: Mapping[str, Sequence[str]] | None = None,
+        average: bool | None = None,
+        prompts: str | Sequence[str] | None = None,
+        temperature: float | None = None,
+    ) -> CLIP:
+        """The same towers with other texts; what is None stays as it is, unless told otherwise.
+
+        Args:
+            labels: other categories. Without `descriptions` those that the model knows keep theirs,
+                and the others are described by their names, with a warning.
+            descriptions: label -> descriptions of all labels.
+            average: whether all descriptions of a label count or only the first; where descriptions
+                are replaced, None means all.
+            prompts: one template or several.
+            temperature: divides the scores; with other labels it is 1 unless given, as the model's
+                own was fitted to its own labels.
+
+        Raises:
+            PageSortError: descriptions and labels differ, or a value cannot be meant.
+        """
+        metadata = self.metadata
+        if labels is not None:
+            metadata = _with_labels(metadata, labels)
+        metadata = _settle_metadata(metadata, descriptions, None, "the descriptions")
+        changed = {
+            "average": metadata.average if average is None else average,
+            "prompt": metadata.prompt if prompts is None else check_prompts(prompts),
+            "temperature": metadata.temperature if temperature is None else temperature,
+        }
+        return CLIP(
+            self.model,
+            self.tokenizer,
+            self.preprocessing,
+            dataclasses.replace(metadata, **changed),
+            model_fingerprint=self.model_fingerprint,
         )
 
     @property
@@ -138,8 +170,12 @@ class CLIP:
 
     @property
     def prompts(self) -> dict[str, list[str]]:
-        """Label -> the texts that stand for it, prompt included."""
-        return descriptions.prompt_texts(self.metadata.descriptions, self.metadata.prompt)
+        """Label -> the texts that stand for it, every description that counts in every prompt."""
+        counted = {
+            label: texts if self.metadata.average else texts[:1]
+            for label, texts in self.metadata.descriptions.items()
+        }
+        return descriptions.prompt_texts(counted, self.metadata.prompt)
 
     @property
     def fingerprint(self) -> str:
@@ -180,18 +216,33 @@ class CLIP:
     @torch.inference_mode()
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Score prepared pages, uint8 (N, H, W, 3): softmax over the labels, float32 (N, C)."""
-        similarity = self.embed_images(pixels).double() @ self.label_embeddings.double().T
+        return self.scores(self.embed_images(pixels))
+
+    @torch.inference_mode()
+    def scores(self, embeddings: torch.Tensor | np.ndarray) -> np.ndarray:
+        """Score pages embedded before, (N, D) of length 1: softmax over the labels, float32 (N, C).
+
+        Embeddings serve every `variant` of the model that made them.
+        """
+        rows = torch.as_tensor(embeddings).double()
+        similarity = rows @ self.label_embeddings.double().T
         scale = self.model.logit_scale.detach().double().cpu().exp() / self.metadata.temperature
         return (similarity * scale).softmax(dim=-1).float().numpy()
 
     def _embed_labels(self) -> torch.Tensor:
-        rows = []
-        for label, texts in self.prompts.items():
-            used = texts if self.metadata.average else texts[:1]
-            embedding = self.embed_texts(used).mean(dim=0, keepdim=True)
-            logger.debug("label %s is the mean of %d descriptions", label, len(used))
-            rows.append(_unit(embedding))
-        return torch.cat(rows)
+        """Average the texts of each label; a batch may reach over several labels."""
+        prompts = self.prompts
+        texts = [text for several in prompts.values() for text in several]
+        owners = torch.repeat_interleave(torch.tensor([len(each) for each in prompts.values()]))
+        if len(texts) > _MANY_TEXTS:
+            logger.info("embedding %d texts for %d labels", len(texts), len(prompts))
+        sums: torch.Tensor | None = None
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            rows = self.embed_texts(texts[start : start + _TEXTS_AT_ONCE]).double()
+            if sums is None:
+                sums = rows.new_zeros(len(prompts), rows.shape[1])
+            sums.index_add_(0, owners[start : start + len(rows)], rows)
+        return _unit(sums).float()
 
     def _tokenise(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         tokens = self.tokenizer(
@@ -262,6 +313,20 @@ def custom_collate(
     return collated
 
 
+def _with_labels(
+    metadata: checkpoints.ModelMetadata, labels: Sequence[str]
+) -> checkpoints.ModelMetadata:
+    """Put other labels in place of a model's own."""
+    known = {label: metadata.descriptions.get(label) for label in labels}
+    same = set(labels) == set(metadata.labels)
+    return dataclasses.replace(
+        metadata,
+        labels=tuple(labels),
+        descriptions={label: texts for label, texts in known.items() if texts},
+        temperature=metadata.temperature if same else 1.0,
+    )
+
+
 def _settle_metadata(
     metadata: checkpoints.ModelMetadata,
     replacing: Mapping[str, Sequence[str]] | None,
@@ -287,87 +352,6 @@ def _settle_metadata(
         texts = descriptions.match_labels(fallback or {}, labels, where, fill_missing=True)
         average = True
     return dataclasses.replace(metadata, labels=labels, descriptions=texts, average=average)
-
-
-def _load(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load weights and tokenizer, refusing tensors that are missing, unknown or misshapen."""
-    from huggingface_hub.errors import StrictDataclassError
-    from safetensors import SafetensorError
-    from transformers import AutoModel, AutoTokenizer
-
-    safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        with checkpoints.quiet_transformers():
-            model, report = AutoModel.from_pretrained(
-                str(folder),
-                dtype=torch.float32,
-                use_safetensors=True,
-                output_loading_info=True,
-                ignore_mismatched_sizes=True,  # so that they are reported to us by name
-                **safely,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(str(folder), **safely)
-    except (*_UNLOADABLE, StrictDataclassError, SafetensorError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise PageSortError(
-            f"the model cannot be loaded ({reason[0][:200]})", where=folder, remedy=_REFETCH
-        ) from error
-    _check_report(report, folder)
-    _check_tokenizer(tokenizer, model.config, folder)
-    if not all(hasattr(model, part) for part in _PARTS):
-        raise PageSortError(
-            f"a {type(model).__name__} does not embed both images and texts",
-            where=folder,
-            remedy="Use a CLIP or another dual encoder",
-        )
-    return model.eval(), tokenizer
-
-
-def _check_report(report: Mapping[str, Any], folder: Path) -> None:
-    # Old files carry this buffer, which the library now counts out itself.
-    unknown = [name for name in report["unexpected_keys"] if not name.endswith("position_ids")]
-    misshapen = [entry[0] for entry in report["mismatched_keys"]]
-    missing = [name for name in report["missing_keys"] if name not in misshapen]
-    kinds = (("missing", missing), ("unknown", unknown), ("misshapen", misshapen))
-    told = []
-    for kind, names in kinds:
-        if names:
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            told.append(f"{kind}: {', '.join(sorted(names)[:3])}{more}")
-    if told:
-        raise PageSortError(
-            f"the weights do not fit the model's config.json ({'; '.join(told)})",
-            where=folder,
-            remedy=_REFETCH,
-        )
-
-
-def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: Any, folder: Path) -> None:
-    """The library makes up an empty tokenizer where the files of one are missing."""
-    complete = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
-    known = getattr(getattr(config, "text_config", None), "vocab_size", len(tokenizer))
-    if not any(all((folder / name).is_file() for name in names) for names in complete):
-        problem = "the model has no tokenizer.json"
-    elif len(tokenizer) > known:
-        problem = f"the tokenizer has {len(tokenizer)} tokens, the model {known}"
-    else:
-        return
-    raise PageSortError(problem, where=folder, remedy=_REFETCH)
-
-
-def _check_input_size(model: PreTrainedModel, preprocessing: Preprocessing, folder: Path) -> None:
-    """A ViT takes pages of one size only; convolutional towers take any."""
-    if type(model).__name__ != "CLIPModel":
-        return
-    size = model.config.vision_config.image_size
-    if preprocessing.input_size != (size, size):
-        height, width = preprocessing.input_size
-        raise PageSortError(
-            f"preprocessor_config.json makes pages of {height} x {width}, the model takes "
-            f"{size} x {size}",
-            where=folder,
-            remedy=_REFETCH,
-        )
 
 
 def _project(pooled: torch.Tensor, projection: torch.nn.Linear) -> torch.Tensor:

@@ -106,6 +106,11 @@ def model_folder_name(code: str, revision: str) -> str:
     return f"{folder_code(code)}_rev_{re.sub(r'[^0-9A-Za-z_-]+', '', revision)}"
 
 
+def is_published_folder(name: str) -> bool:
+    """Whether a folder has the name of a published model, whatever its revision."""
+    return any(name.startswith(f"{folder_code(base.code)}_rev_") for base in BASES)
+
+
 def _two_numbers(revision: str) -> str:
     """Cut `v1.1.3.7` to `v1.1`; what has no such form comes back as it is."""
     revision = revision.strip()

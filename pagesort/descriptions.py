@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 DEFAULT_PROMPT = "a scan of {description}"
 
 _PLACEHOLDER = "{description}"
+_SHORT_PLACEHOLDER = "{}"
 _TABLE_SUFFIXES = (".tsv", ".csv")
 _REMEDY = "It needs a header with the columns label and description, parted by tabs or commas"
 
@@ -58,12 +59,11 @@ def read_descriptions(path: str | Path) -> dict[str, list[str]]:
     return descriptions
 
 
-def read_description_tables(folder: str | Path, prefix: str) -> dict[str, list[str]]:
-    """Read and merge every `.tsv` and `.csv` table in `folder` whose name starts with `prefix`.
+def description_tables(folder: str | Path, prefix: str) -> list[Path]:
+    """List every `.tsv` and `.csv` table in `folder` whose name starts with `prefix`, by name.
 
     Raises:
-        PageSortError: the folder is missing or holds no such table, a table cannot be read, or
-            two tables describe different labels.
+        PageSortError: the folder is missing or holds no such table.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -83,6 +83,16 @@ def read_description_tables(folder: str | Path, prefix: str) -> dict[str, list[s
             where=folder,
             remedy="Check [SETUP] categories_prefix or --cat_prefix",
         )
+    return tables
+
+
+def read_description_tables(folder: str | Path, prefix: str) -> dict[str, list[str]]:
+    """Read and merge the tables that `description_tables` lists.
+
+    Raises:
+        PageSortError: there are none, one cannot be read, or two describe different labels.
+    """
+    tables = description_tables(folder, prefix)
     first = read_descriptions(tables[0])
     merged = {label: list(texts) for label, texts in first.items()}
     for path in tables[1:]:
@@ -130,41 +140,76 @@ def match_labels(
 
 def description_from_label(label: str) -> str:
     """Make a description out of a label's name, and warn that it was needed."""
-    description = _described(label)
+    words = " ".join(label.replace("_", " ").replace("-", " ").split()).lower()
+    description = _words_of_default(label) or f"a page with {words}"
     logger.warning("no description for label %s: using '%s'", label, description)
     return description
 
 
+def words_from_label(label: str) -> str:
+    """Make a label's name into words for a prompt: `Old_maps` becomes `old maps`.
+
+    A default label becomes what it means, as `LINE_HW` says little to a model.
+    """
+    return _words_of_default(label) or " ".join(label.replace("_", " ").split()).lower() or label
+
+
 def prompt_texts(
-    descriptions: Mapping[str, Iterable[str]], prompt: str = DEFAULT_PROMPT
+    descriptions: Mapping[str, Iterable[str]], prompt: str | Sequence[str] = DEFAULT_PROMPT
 ) -> dict[str, list[str]]:
-    """Set every description into the prompt; one that already begins like the prompt is kept.
+    """Set every description into every prompt; words that it shares with one are said once.
+
+    Args:
+        descriptions: label -> descriptions.
+        prompt: one template or several.
+
+    Returns:
+        Label -> texts: the first description in all prompts, then the second, and so on.
 
     Raises:
-        PageSortError: the prompt does not hold `{description}` exactly once.
+        PageSortError: a prompt does not hold `{description}` or `{}` exactly once.
     """
-    check_prompt(prompt)
+    prompts = check_prompts(prompt)
     return {
-        label: [_prompted(text, prompt) for text in texts] for label, texts in descriptions.items()
+        label: [_prompted(text, template) for text in texts for template in prompts]
+        for label, texts in descriptions.items()
     }
 
 
-def check_prompt(prompt: str) -> None:
-    """Raise PageSortError unless the prompt holds `{description}` exactly once."""
-    if prompt.count(_PLACEHOLDER) != 1:
+def check_prompts(prompt: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one prompt or several as a tuple, `{}` written out, repeated ones once.
+
+    Raises:
+        PageSortError: there is none, one is no text, or one does not hold `{description}` or `{}`
+            exactly once.
+    """
+    several = (prompt,) if isinstance(prompt, str) else prompt
+    if not isinstance(several, Sequence) or not several:
+        raise PageSortError("there is no prompt", remedy=f"The default is '{DEFAULT_PROMPT}'")
+    return tuple(dict.fromkeys(_check_prompt(template) for template in several))
+
+
+def _check_prompt(prompt: object) -> str:
+    if not isinstance(prompt, str):
+        raise PageSortError("the prompt is not a text", remedy=f"The default is '{DEFAULT_PROMPT}'")
+    if prompt.count(_PLACEHOLDER) + prompt.count(_SHORT_PLACEHOLDER) != 1:
         raise PageSortError(
-            f"the prompt '{prompt}' must hold {_PLACEHOLDER} exactly once",
+            f"the prompt '{prompt}' must hold {_PLACEHOLDER} or {_SHORT_PLACEHOLDER} exactly once",
             remedy=f"The default is '{DEFAULT_PROMPT}'",
         )
+    return prompt.replace(_SHORT_PLACEHOLDER, _PLACEHOLDER)
 
 
 def _prompted(description: str, prompt: str) -> str:
     before, after = prompt.split(_PLACEHOLDER)
-    doubled = before.strip() and description.lower().startswith(before.lower())
-    return description if doubled else f"{before}{description}{after}"
+    shown = description.lower()
+    begin = "" if shown.startswith(before.lower()) else before
+    end = "" if shown.endswith(after.lower()) else after
+    return f"{begin}{description}{end}"
 
 
-def _described(label: str) -> str:
+def _words_of_default(label: str) -> str | None:
+    """Say what one of the default labels means, or return None for any other label."""
     kind, _, detail = label.upper().partition("_")
     if kind in _GRAPHICS and detail in ("", "L"):
         return _GRAPHICS[kind] + (" inside a table" if detail else "")
@@ -172,8 +217,7 @@ def _described(label: str) -> str:
         return f"a table or form with {_HANDS[detail]} text"
     if kind == "TEXT" and detail in _HANDS:
         return f"a page of {_HANDS[detail]} text"
-    words = " ".join(label.replace("_", " ").replace("-", " ").split()).lower()
-    return f"a page with {words}"
+    return None
 
 
 def _text_of(path: Path) -> str:

@@ -150,7 +150,7 @@ def read_checkpoint(path: Path) -> ForeignModel:
     Raises:
         PageSortError: the file is damaged, carries code, or holds other weights.
     """
-    content = _load_torch(path)
+    content = load_torch(path)
     if not isinstance(content, Mapping):
         raise PageSortError("the file holds no weights", where=path, remedy=_FETCH_AGAIN)
     state = content.get("model_state_dict", content)
@@ -218,7 +218,7 @@ def _convert(
         return openai_clip.convert_state_dict(state, image_size)
 
 
-def _load_torch(path: Path) -> Any:
+def load_torch(path: Path) -> Any:
     """Unpickle with torch's restricted reader, which knows tensors and plain values only."""
     # Only zip archives can be mapped; that leaves the optimizer's half of the file unread.
     mapped = zipfile.is_zipfile(path)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pagesort.descriptions import DEFAULT_PROMPT, check_prompt
+from pagesort.descriptions import DEFAULT_PROMPT, check_prompts
 from pagesort.errors import PageSortError
 
 METADATA_FILE = "pagesort.json"
@@ -25,7 +25,8 @@ class ModelMetadata:
     Args:
         labels: the categories in the order of the scores; empty where only a table tells them.
         descriptions: label -> its descriptions, without the prompt; may lack labels.
-        prompt: the template with `{description}`.
+        prompt: the template with `{description}`, or several that are averaged. One is kept as a
+            text, as programs that know no more than one expect it; `prompts` is always a tuple.
         average: whether all descriptions of a label count, or only the first.
         temperature: divides the scores before the softmax; above 0.
         base: base code, or any name, for file names.
@@ -35,7 +36,7 @@ class ModelMetadata:
 
     labels: tuple[str, ...] = ()
     descriptions: dict[str, list[str]] = field(default_factory=dict)
-    prompt: str = DEFAULT_PROMPT
+    prompt: str | tuple[str, ...] = DEFAULT_PROMPT
     average: bool = True
     temperature: float = 1.0
     base: str = "CLIP"
@@ -57,10 +58,11 @@ class ModelMetadata:
             proper = isinstance(texts, list) and texts and all(_is_text(text) for text in texts)
             if not proper:
                 raise PageSortError(f"the descriptions of {label} are not texts", remedy=_REMEDY)
-        for name in ("prompt", "base", "revision"):
+        prompts = check_prompts(self.prompt)
+        object.__setattr__(self, "prompt", prompts[0] if len(prompts) == 1 else prompts)
+        for name in ("base", "revision"):
             if not isinstance(getattr(self, name), str):
                 raise PageSortError(f"{name} is not a text", remedy=_REMEDY)
-        check_prompt(self.prompt)
         if not isinstance(self.average, bool):
             raise PageSortError("average is neither true nor false", remedy=_REMEDY)
         number = isinstance(self.temperature, (int, float)) and not isinstance(
@@ -70,6 +72,11 @@ class ModelMetadata:
             raise PageSortError(f"the temperature {self.temperature} is no positive number")
         if not isinstance(self.training, dict):
             raise PageSortError("training is not a JSON object", remedy=_REMEDY)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The prompts, one or several, each with `{description}`."""
+        return (self.prompt,) if isinstance(self.prompt, str) else self.prompt
 
     def to_json(self) -> str:
         """Write the metadata as JSON that a person can read."""

@@ -74,3 +74,6 @@ def test_code_and_revision_are_settled_together() -> None:
 )
 def test_folder_names(code: str, revision: str, name: str) -> None:
     assert catalogue.model_folder_name(code, revision) == name
+    published = name.startswith("ViT-")
+    assert catalogue.is_published_folder(name) is published
+    assert not catalogue.is_published_folder(name.replace("_rev_", "_"))

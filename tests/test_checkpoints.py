@@ -489,6 +489,10 @@ def test_the_fingerprint_follows_weights_and_settings(
         ({"descriptions": {"A": []}}, "descriptions of A"),
         ({"temperature": 0}, "temperature 0"),
         ({"prompt": "a scan"}, "exactly once"),
+        ({"prompt": ["a {}", "a scan"]}, "'a scan' must hold"),
+        ({"prompt": ["a {}", None]}, "prompt is not a text"),
+        ({"prompt": []}, "there is no prompt"),
+        ({"prompt": None}, "there is no prompt"),
         ({"average": "yes"}, "average"),
         ({"base": None}, "base is not a text"),
     ],
@@ -503,6 +507,23 @@ def test_wrong_metadata_are_told_with_their_place(
         read_metadata(tmp_path)
     assert told in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+def test_one_prompt_is_kept_as_a_text_and_several_as_a_list(tmp_path: Path) -> None:
+    def kept(prompt: Any) -> Any:
+        metadata = ModelMetadata(labels=("A",), prompt=prompt)
+        (tmp_path / METADATA_FILE).write_text(metadata.to_json(), encoding="utf-8")
+        assert read_metadata(tmp_path) == metadata
+        content = json.loads(metadata.to_json())
+        assert content["version"] == 1
+        return metadata.prompts, content["prompt"]
+
+    # Programs that know one prompt only take a text with {description}, and nothing else.
+    assert kept("a {} page") == (("a {description} page",), "a {description} page")
+    assert kept(["a {description}", "a {}"]) == (("a {description}",), "a {description}")
+    several = ("a {description}", "{description}.")
+    assert kept(list(several)) == (several, list(several))
+    assert ModelMetadata().prompts == ("a scan of {description}",)
 
 
 def test_a_damaged_config_is_told_as_such(

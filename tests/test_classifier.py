@@ -222,6 +222,126 @@ def test_averaging_takes_all_descriptions_and_no_averaging_the_first(
     assert averaged.fingerprint != first.fingerprint
 
 
+TEMPLATES = (
+    "a {} review of a movie.",
+    "a scan of {}",
+    "{}",
+    "itap of the {}.",
+    "a page: {}, č. 5!",
+    "a photo of many {}.",
+    "a close-up scan of the {}, in black and white.",
+)
+
+
+def test_prompt_ensembles_agree_with_open_clips_zero_shot_classifier(tmp_path: Path) -> None:
+    import open_clip
+
+    reference = _reference("tiny")
+    tokenizer = open_clip.SimpleTokenizer(context_length=reference.positional_embedding.shape[0])
+    names = ["negative", "positive", "old maps", "Żółć"]
+    expected = open_clip.build_zero_shot_classifier(reference, tokenizer, names, TEMPLATES).T
+    source = write_checkpoint(tmp_path / "model.pt", openai_state(reference))
+    folder = checkpoints.open_model_folder(source, tmp_path / "store")
+    clip = CLIP.open(
+        folder, device="cpu", descriptions={name: [name] for name in names}, prompt=TEMPLATES
+    )
+    assert (clip.label_embeddings - expected).abs().max() < 1e-5
+    one = CLIP.open(folder, device="cpu", descriptions={name: [name] for name in names})
+    assert (one.label_embeddings - expected).abs().max() > 1e-2
+
+
+def test_an_ensemble_is_the_mean_over_prompts_and_descriptions(tiny_model_folder: Path) -> None:
+    texts = {label: [f"{label} one", f"{label} two"] for label in ALL_LABELS}
+    prompts = ["a {}", "the {description}."]
+    clip = CLIP.open(tiny_model_folder, device="cpu", descriptions=texts, prompt=prompts)
+    embedded = clip.embed_texts(["a TEXT one", "the TEXT one.", "a TEXT two", "the TEXT two."])
+    mean = torch.nn.functional.normalize(embedded.mean(dim=0), dim=-1)
+    place = ALL_LABELS.index("TEXT")
+    assert torch.allclose(clip.label_embeddings[place], mean, atol=1e-6)
+    # Without averaging the first description stands in all prompts, as those were named.
+    single = clip.variant(average=False)
+    assert single.prompts["TEXT"] == ["a TEXT one", "the TEXT one."]
+    mean = torch.nn.functional.normalize(embedded[:2].mean(dim=0), dim=-1)
+    assert torch.allclose(single.label_embeddings[place], mean, atol=1e-6)
+    flat = {label: [f"a {label} one", f"the {label} one."] for label in ALL_LABELS}
+    first = clip.variant(descriptions=flat, prompts="{}", average=False)
+    assert first.fingerprint not in (single.fingerprint, clip.fingerprint)
+
+
+def test_large_ensembles_are_embedded_in_small_batches(
+    tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    clip = CLIP.open(tiny_model_folder, device="cpu")
+    sizes: list[int] = []
+    embed = clip.embed_texts
+
+    def counted(texts: list[str]) -> torch.Tensor:
+        sizes.append(len(texts))
+        return embed(texts)
+
+    large = clip.variant(
+        labels=[f"L{number}" for number in range(7)],
+        descriptions={f"L{number}": [f"thing {number}{x}" for x in "abc"] for number in range(7)},
+        prompts=[f"prompt {number} of {{}}" for number in range(100)],
+    )
+    monkeypatch.setattr(large, "embed_texts", counted)
+    assert large.label_embeddings.shape == (7, 24)
+    assert sum(sizes) == 7 * 3 * 100
+    assert max(sizes) == 64
+    assert "embedding 2100 texts for 7 labels" in caplog.text
+    mean = embed(large.prompts["L6"]).double().mean(dim=0)
+    expected = torch.nn.functional.normalize(mean, dim=-1).float()
+    assert torch.allclose(large.label_embeddings[6], expected, atol=1e-6)
+
+
+def test_scores_of_embeddings_are_the_probabilities_of_their_pages(
+    tiny_model_folder: Path,
+) -> None:
+    clip = CLIP.open(tiny_model_folder, device="cpu")
+    pixels = np.random.default_rng(3).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    embeddings = clip.embed_images(pixels)
+    assert np.array_equal(clip.scores(embeddings), clip.probabilities(pixels))
+    assert np.array_equal(clip.scores(embeddings.numpy()), clip.probabilities(pixels))
+    assert clip.scores(embeddings).dtype == np.float32
+    assert clip.scores(embeddings[:0]).shape == (0, 11)
+
+
+def test_a_variant_shares_the_towers_and_answers_as_a_model_opened_so(
+    tiny_model_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = shutil.copytree(tiny_model_folder, tmp_path / "warm")
+    metadata = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
+    (folder / METADATA_FILE).write_text(json.dumps(metadata | {"temperature": 4.0}))
+    clip = CLIP.open(folder, device="cpu")
+    texts = {"negative": ["bad"], "positive": ["good", "fine"]}
+    labels = list(texts)
+    other = clip.variant(labels=labels, descriptions=texts, prompts="a {} review of a movie.")
+    assert other.model is clip.model
+    assert clip.labels == ALL_LABELS
+    assert other.metadata.temperature == 1.0
+    opened = CLIP.open(
+        folder, device="cpu", labels=labels, descriptions=texts, prompt="a {} review of a movie."
+    )
+    assert opened.fingerprint == other.fingerprint
+    assert torch.equal(opened.label_embeddings, other.label_embeddings)
+    assert clip.variant(average=False).metadata.temperature == 4.0
+    assert clip.variant(labels=labels, descriptions=texts, temperature=2).metadata.temperature == 2
+    assert clip.variant().fingerprint == clip.fingerprint
+    assert not caplog.records
+    fewer = clip.variant(labels=["TEXT_T", "MAPS", "DRAW"])
+    assert fewer.labels == ("TEXT_T", "MAPS", "DRAW")
+    assert fewer.metadata.descriptions["DRAW"] == clip.metadata.descriptions["DRAW"]
+    assert fewer.metadata.descriptions["MAPS"] == ["a page with maps"]
+    assert "MAPS" in caplog.text
+    with pytest.raises(PageSortError, match="missing .*; unknown negative, positive"):
+        clip.variant(descriptions=texts)
+    with pytest.raises(PageSortError, match="exactly once"):
+        clip.variant(prompts=["a {}", "a"])
+    with pytest.raises(PageSortError, match="temperature 0"):
+        clip.variant(temperature=0)
+
+
 def test_descriptions_prompt_and_weights_all_count_in_the_fingerprint(
     tiny_model_folder: Path,
 ) -> None:

@@ -118,6 +118,46 @@ def test_the_prompt_is_set_around_each_description_but_never_twice() -> None:
     assert descriptions.prompt_texts({"B": ["print"]}, "{description}, scanned") == {
         "B": ["print, scanned"]
     }
-    for wrong in ("a scan", "{description} and {description}"):
-        with pytest.raises(PageSortError, match="exactly once"):
+    for wrong in ("a scan", "{description} and {description}", "{} and {description}", "{}{}"):
+        with pytest.raises(PageSortError, match=r"\{description\} or \{\} exactly once"):
             descriptions.prompt_texts(texts, wrong)
+    with pytest.raises(PageSortError, match="no prompt"):
+        descriptions.prompt_texts(texts, [])
+    with pytest.raises(PageSortError, match="not a text"):
+        descriptions.prompt_texts(texts, ["{}", 5])
+
+
+def test_each_end_of_a_prompt_is_said_once() -> None:
+    def said(text: str, prompt: str) -> str:
+        return descriptions.prompt_texts({"A": [text]}, prompt)["A"][0]
+
+    assert said("A good", "a {} review of a movie.") == "A good review of a movie."
+    assert said("good review of a movie.", "a {} review of a movie.") == "a good review of a movie."
+    assert said("a map, scanned", "{}, scanned") == "a map, scanned"
+    assert said("{braces} {}", "a {}.") == "a {braces} {}."
+
+
+def test_several_prompts_make_every_text_of_a_description_before_the_next() -> None:
+    texts = {"A": ["one", "two"], "B": ["three"]}
+    prompts = ["a {}", "{description}.", "a {description}"]
+    assert descriptions.check_prompts(prompts) == ("a {description}", "{description}.")
+    assert descriptions.prompt_texts(texts, prompts) == {
+        "A": ["a one", "one.", "a two", "two."],
+        "B": ["a three", "three."],
+    }
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        ("negative", "negative"),
+        ("Old_Maps__x", "old maps x"),
+        ("well-known", "well-known"),
+        ("Dopisy č.5", "dopisy č.5"),
+        ("_", "_"),
+        ("LINE_HW", "a table or form with handwritten text"),
+        ("text", "text"),
+    ],
+)
+def test_the_words_of_a_label(label: str, words: str) -> None:
+    assert descriptions.words_from_label(label) == words
