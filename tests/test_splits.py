@@ -10,6 +10,8 @@ from PIL import Image
 
 from classifier import split_data_80_10_10
 from pagesort.errors import PageSortError
+from pagesort.labelled import LabelledPage
+from pagesort.splits import PARTS, split_pages
 
 
 def _pages(counts: dict[int, int]) -> tuple[list[Path], list[int]]:
@@ -113,3 +115,143 @@ def test_unreadable_pages_are_left_out_with_a_warning(
     assert {"03.png", "07.png"} == {name for name in ("03.png", "07.png") if name in caplog.text}
     unchecked = split_data_80_10_10(files, labels, 420, 100, safe_check=False)
     assert sum(len(part) for part in unchecked[:3]) == 12
+
+
+def _labelled(documents: dict[str, dict[str, int]]) -> list[LabelledPage]:
+    """Pages from document → label → count."""
+    return [
+        LabelledPage(Path(name), label, document, name)
+        for document, labels in documents.items()
+        for label, count in labels.items()
+        for name in (f"{label}/{document}-{number:03}.png" for number in range(count))
+    ]
+
+
+def _counts(pages: list[LabelledPage], parts: dict[str, str]) -> dict[str, dict[str, int]]:
+    """Label → part → pages, after checking that each document lies on one side."""
+    sides: dict[str, set[str]] = {}
+    counts: dict[str, dict[str, int]] = {}
+    for page in pages:
+        sides.setdefault(page.document, set()).add(parts[page.name])
+        of_label = counts.setdefault(page.label, dict.fromkeys(PARTS, 0))
+        of_label[parts[page.name]] += 1
+    assert all(len(side) == 1 for side in sides.values())
+    return counts
+
+
+def by_document(pages: list[LabelledPage], seed: int = 420, share: float = 0.1) -> dict[str, str]:
+    return split_pages(pages, seed=seed, test_size=share, by="document")
+
+
+def test_by_page_each_label_is_picked_at_even_steps() -> None:
+    pages = _labelled({"one": {"A": 200, "B": 57}, "two": {"C": 1, "D": 2, "E": 3}})
+    parts = split_pages(pages, seed=420, test_size=0.2, by="page")
+    counts = {
+        label: [sum(parts[p.name] == part for p in pages if p.label == label) for part in PARTS]
+        for label in "ABCDE"
+    }
+    assert counts == {
+        "A": [120, 40, 40], "B": [35, 11, 11], "C": [1, 0, 0], "D": [1, 0, 1], "E": [1, 1, 1],
+    }  # fmt: skip
+    places = [int(page.path.stem[-3:]) for page in pages if parts[page.name] == "test"][:40]
+    assert max(np.diff(places)) <= 8
+    assert parts == split_pages(pages[::-1], seed=420, test_size=0.2, by="page")
+    assert parts != split_pages(pages, seed=421, test_size=0.2, by="page")
+
+
+def test_by_document_no_document_falls_on_both_sides() -> None:
+    rng = np.random.default_rng(3)
+    pages = _labelled(
+        {
+            f"doc{number:03}": {
+                str(label): int(rng.integers(1, 12)) for label in rng.choice([*"ABCDE"], 2, False)
+            }
+            for number in range(150)
+        }
+    )
+    parts = by_document(pages)
+    for label, count in _counts(pages, parts).items():
+        total = sum(count.values())
+        assert 0.07 <= count["test"] / total <= 0.16, label
+        assert 0.07 <= count["validation"] / total <= 0.16, label
+    assert parts == by_document(pages[::-1])
+    assert parts != by_document(pages, seed=421)
+
+
+def test_documents_cover_the_collection() -> None:
+    pages = _labelled({f"doc{number:03}": {"A": 2} for number in range(200)})
+    parts = by_document(pages)
+    tested = sorted({page.document for page in pages if parts[page.name] == "test"})
+    places = [int(name[3:]) for name in tested]
+    assert len(places) == 20
+    assert max(np.diff(places)) <= 16
+    assert places[0] < 10
+    assert places[-1] >= 190
+
+
+def test_pages_that_are_documents_of_their_own_reach_every_part() -> None:
+    pages = _labelled({f"{label}{n}": {label: 1} for label in "ABCDEFGHIJK" for n in range(3)})
+    for seed in range(10):
+        for count in _counts(pages, by_document(pages, seed)).values():
+            assert count == {"train": 1, "validation": 1, "test": 1}
+
+
+def test_a_huge_document_trains() -> None:
+    small = {f"doc{number}": {"A": 5} for number in range(20)}
+    pages = _labelled(small | {"huge": {"A": 500}})
+    for seed in range(10):
+        parts = by_document(pages, seed)
+        assert {parts[page.name] for page in pages if page.document == "huge"} == {"train"}
+        assert _counts(pages, parts)["A"] == {"train": 560, "validation": 20, "test": 20}
+    three = _labelled({"a": {"A": 100}, "b": {"A": 90}, "c": {"A": 1}})
+    assert _counts(three, by_document(three))["A"] == {"train": 100, "validation": 90, "test": 1}
+
+
+def test_a_document_is_not_tested_for_one_label_at_the_cost_of_another() -> None:
+    """Of the only two documents of B one holds nearly all of A: both must go on training."""
+    pages = _labelled({"mixed": {"A": 45, "B": 1}, "other": {"A": 2, "B": 6}, "c": {"C": 9}})
+    counts = _counts(pages, by_document(pages))
+    assert counts["A"] == {"train": 47, "validation": 0, "test": 0}
+    assert counts["B"] == {"train": 7, "validation": 0, "test": 0}
+
+
+def test_rare_labels_are_served_although_they_share_documents_with_a_common_one() -> None:
+    documents = {f"doc{number:02}": {"COMMON": 4} for number in range(40)}
+    for number in (3, 17, 29):
+        documents[f"doc{number:02}"]["RARE"] = 1
+    pages = _labelled(documents)
+    for seed in range(20):
+        counts = _counts(pages, by_document(pages, seed))
+        assert counts["RARE"] == {"train": 1, "validation": 1, "test": 1}
+        assert counts["COMMON"]["train"] >= 120
+
+
+@pytest.mark.parametrize(
+    ("documents", "told"),
+    [
+        ({"only": {"A": 9, "B": 4}}, "no test pages of A, B; no validation pages of A, B"),
+        ({"a": {"A": 9}, "b": {"A": 9}}, "no validation pages of A"),
+    ],
+)
+def test_labels_of_few_documents_are_told(
+    documents: dict[str, dict[str, int]], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = _labelled(documents)
+    parts = by_document(pages)
+    assert {parts[page.name] for page in pages} == {"train", "test"} - (
+        {"test"} if len(documents) == 1 else set()
+    )
+    assert [record.getMessage().split(": ")[0] for record in caplog.records] == [told]
+    assert "split = page" in caplog.text
+
+
+def test_many_documents_are_split_at_once() -> None:
+    pages = _labelled({f"doc{number}": {"AB"[number % 2]: 1} for number in range(20_000)})
+    counts = _counts(pages, by_document(pages))
+    assert counts["A"] == {"train": 8000, "validation": 1000, "test": 1000}
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, -0.1, 1.0])
+def test_a_share_that_leaves_nothing_is_refused(share: float) -> None:
+    with pytest.raises(PageSortError, match="test_size"):
+        by_document(_labelled({"a": {"A": 3}}), share=share)
