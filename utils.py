@@ -8,6 +8,7 @@ import os
 import random
 import re
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,16 @@ import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 
 DECIMALS = 3  # of every score in every table
+# Of a confusion matrix: a cell's side, the most that all cells of a row take, and the least side in
+# which numbers can be read. A matrix of 1,000 labels would else take gigabytes to draw.
+CELL_INCHES = 0.5
+MOST_INCHES = 60.0
+LEAST_INCHES_WITH_TEXT = 0.35
 PAGE_NUMBER = re.compile(r"[0-9]+\Z")
 DIGITS = re.compile(r"[0-9]+")
 # What counts as a page in a training folder, whose label folders may hold notes beside the scans.
@@ -285,7 +292,7 @@ def confusion_plot(
     output_dir: str | Path | None = None,
     file_name: str | None = None,
 ) -> float:
-    """Draw the confusion matrix, rows normalised, as one PNG in `<output_dir>/plots/`.
+    """Draw the confusion matrix, counts and row percentages, as a PNG in `<output_dir>/plots/`.
 
     With `top_N` above 1, a page whose label is among its first N guesses counts as recognised in
     the matrix; the title tells both accuracies.
@@ -317,7 +324,7 @@ def confusion_plot(
     shown = [label if label in row else row[0] for row, label in zip(first, true, strict=True)]
     counts = np.zeros((len(categories), len(categories)), dtype=int)
     np.add.at(counts, (true, shown), 1)
-    title = f"{model_name}\ntop-1 accuracy {accuracy:.2f} % of {len(true)} pages"
+    title = f"{plot_text(model_name, 90)}\ntop-1 accuracy {accuracy:.2f} % of {len(true)} pages"
     if top_N > 1:
         title += f"; top-{top_N} {100.0 * counts.trace() / len(true):.2f} % (drawn)"
     if file_name is None:
@@ -330,34 +337,84 @@ def confusion_plot(
 def _draw_matrix(
     counts: np.ndarray, categories: Sequence[str], title: str, folder: Path, name: str
 ) -> None:
-    """Draw counts (true, guessed) as percent of each row, without touching pyplot's state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """Draw counts (true, guessed), each with its percentage of the row under it."""
     from matplotlib.figure import Figure
 
     size = len(categories)
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.maximum(totals, 1)
-    side = max(5.0, 0.4 * size) + 2.0  # inches; 0.4 a label holds a number of two digits
-    figure = Figure(figsize=(side, side), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
+    cell = min(CELL_INCHES, MOST_INCHES / size)
+    names = [plot_text(label) for label in categories]
+    margin = 2.0 + 0.07 * max(len(label) for label in names)
+    figure = Figure(figsize=(max(4.5, cell * size) + margin,) * 2, layout="constrained")
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
-    for row, column in zip(*np.nonzero(counts), strict=True):
+    points = min(9.0, 72 * cell * 0.7)
+    if cell >= LEAST_INCHES_WITH_TEXT:
+        _write_cells(axes, counts, shares, 72 * cell)
+        axes.set_xticks(np.arange(size + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(size + 1) - 0.5, minor=True)
+        axes.grid(which="minor", color="#d8dde3", linewidth=0.5)
+        axes.tick_params(which="minor", length=0)
+    axes.set_xticks(range(size), names, rotation=90, fontsize=points)
+    rows = [f"{label}  ({total})" for label, total in zip(names, totals[:, 0], strict=True)]
+    axes.set_yticks(range(size), rows, fontsize=points)
+    heading = 11 + size // 10
+    axes.set_xlabel("guessed label", fontsize=heading)
+    axes.set_ylabel("true label (its pages); cells: pages, percent of the row", fontsize=heading)
+    axes.set_title(title, fontsize=heading)
+    save_png(figure, _unused(folder / name))
+
+
+def _write_cells(axes: Any, counts: np.ndarray, shares: np.ndarray, points: float) -> None:
+    """Write count and percentage into every cell of a row that has pages; zeros are pale."""
+    digits = max(3, len(str(counts.max())))
+    large, small = min(10.0, points / (0.6 * digits)), min(7.5, 0.23 * points)
+    for (row, column), count in np.ndenumerate(counts):
         share = shares[row, column]
-        colour = "white" if share > 0.5 else "black"
-        axes.text(
-            column, row, f"{share:.0%}"[:-1], ha="center", va="center", color=colour, fontsize=9
-        )
-    axes.set_xticks(range(size), categories, rotation=90)
-    axes.set_yticks(
-        range(size),
-        [f"{label}  ({total})" for label, total in zip(categories, totals[:, 0], strict=True)],
-    )
-    axes.set_xlabel("guessed (percent of the row)")
-    axes.set_ylabel("true (pages)")
-    axes.set_title(title, fontsize=10 + size // 8)
-    folder.mkdir(parents=True, exist_ok=True)
-    canvas.print_png(_unused(folder / name))
+        colour = "#b4bcc6" if not count else "white" if share > 0.5 else "black"
+        look = {"ha": "center", "color": colour}
+        if not count:
+            axes.text(column, row, "0", va="center", fontsize=small, **look)
+            continue
+        axes.text(column, row, str(count), va="bottom", fontsize=large, **look)
+        axes.text(column, row + 0.04, _percent(share), va="top", fontsize=small, **look)
+
+
+def _percent(share: float) -> str:
+    """A share as whole percent that never rounds an exception away."""
+    if 0.0 < share < 0.005:
+        return "<1 %"
+    return ">99 %" if 0.995 <= share < 1.0 else f"{100.0 * share:.0f} %"
+
+
+def plot_text(text: str, longest: int = 30) -> str:
+    """A label or name as plots show it: in one line, cut in its middle, and never as a formula."""
+    line = "".join(char if char.isprintable() else "?" for char in text)
+    if len(line) > longest:
+        line = f"{line[: longest - longest // 3 - 1]}…{line[-(longest // 3) :]}"
+    return line.replace("$", r"\$")
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure without touching pyplot's state; a file of that name is replaced whole.
+
+    Raises:
+        OSError: the folder cannot be written to, or the disk is full; no half plot is left.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with warnings.catch_warnings():
+            # Letters that no font of this machine has become boxes; nobody can do more about it.
+            warnings.simplefilter("ignore", UserWarning)
+            with temporary.open("wb") as file:
+                FigureCanvasAgg(figure).print_png(file)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _unused(path: Path) -> Path:

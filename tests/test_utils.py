@@ -292,6 +292,51 @@ def test_confusion_plot_draws_normalised_rows(
     assert "33.33 %" in str(drawn["title"]) and "66.67 %" in str(drawn["title"])
 
 
+def test_confusion_plot_shows_counts_and_percentages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures: list = []
+    monkeypatch.setattr(utils, "save_png", lambda figure, _: figures.append(figure))
+    labels = ["a $x$", "long " * 20, "ř\n", "no pages"]
+    guessed = [0] * 299 + [1, 1, 0, 2]
+    confusion_plot(guessed, [0] * 300 + [1, 1, 2], labels, "$model", 1, tmp_path)
+    (axes,) = figures[0].axes
+    cells: dict = {}
+    for text in axes.texts:
+        column, row = text.get_position()
+        cells.setdefault((int(row), int(column)), []).append(text.get_text())
+    assert cells[0, 0] == ["299", ">99 %"] and cells[0, 1] == ["1", "<1 %"]
+    assert cells[1, 0] == ["1", "50 %"] and cells[2, 2] == ["1", "100 %"]
+    assert cells[3, 0] == cells[1, 2] == ["0"] and len(cells) == 16
+    names = [label.get_text() for label in axes.get_xticklabels()]
+    assert names[0] == r"a \$x\$" and len(names[1]) == 30 and names[2] == "ř?"
+    assert axes.get_yticklabels()[3].get_text() == "no pages  (0)"
+
+
+def test_a_plot_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object, file: object) -> None:
+        file.write(b"half")  # type: ignore[attr-defined]
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("matplotlib.backends.backend_agg.FigureCanvasAgg.print_png", fail)
+    with pytest.raises(OSError, match="No space"):
+        confusion_plot([0], [0], LABELS, "model", 1, tmp_path)
+    assert list((tmp_path / "plots").iterdir()) == []
+
+
+def test_confusion_plot_of_very_many_labels_has_no_text_in_its_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures: list = []
+    monkeypatch.setattr(utils, "save_png", lambda figure, _: figures.append(figure))
+    labels = [f"L{n}" for n in range(300)]
+    confusion_plot(range(300), range(300), labels, "model", 1, tmp_path)
+    assert not figures[0].axes[0].texts
+    assert max(figures[0].get_size_inches()) < 70
+
+
 def test_confusion_plot_leaves_pyplot_alone(tmp_path: Path) -> None:
     script = (
         "import sys; from utils import confusion_plot; "
