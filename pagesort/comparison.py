@@ -27,8 +27,6 @@ __all__ = ["ComparisonOutcome", "DescriptionSet", "Row", "evaluate_all", "redraw
 
 logger = logging.getLogger(__name__)
 
-OWN = "own"  # what DESCRIPTIONS calls those that a model brings along
-
 
 class Variable(Classifier, Protocol):
     """A model whose descriptions can be exchanged."""
@@ -65,7 +63,7 @@ class ComparisonOutcome:
 
 
 def evaluate_all(
-    open_classifier: Callable[[Path], Variable],
+    open_classifier: Callable[[Path], tuple[Variable, str]],
     model_folders: Sequence[Path],
     request: EvaluationRequest,
     description_sets: Sequence[DescriptionSet] = (),
@@ -76,7 +74,8 @@ def evaluate_all(
     EVAL table and its JSON; the rows of a model are written before the next one is opened.
 
     Args:
-        open_classifier: opens a model folder; raises PageSortError.
+        open_classifier: opens a model folder, and tells what reports call the descriptions that it
+            answers with; raises PageSortError.
         model_folders: a model's folder name is what tables call it.
         request: `model`, `descriptions` and `trained` are set for each model here. With `zero_shot`
             all rows go to the table of untouched models, else only those of models that carry no
@@ -126,17 +125,17 @@ def evaluate_all(
 
 
 def _score_model(
-    open_classifier: Callable[[Path], Variable],
+    open_classifier: Callable[[Path], tuple[Variable, str]],
     folder: Path,
     request: EvaluationRequest,
     description_sets: Sequence[DescriptionSet],
 ) -> ScoredVariants:
     """Open one model and score the pages with all its variants."""
-    classifier = open_classifier(folder)
+    classifier, descriptions = open_classifier(folder)
     zero_shot = request.zero_shot or _is_untouched(folder, classifier)
     trained = request.trained | (read_trained_pages(folder) if folder.is_dir() else frozenset())
     request = replace(request, model=folder.name, trained=trained, zero_shot=zero_shot)
-    variants = _variants(classifier, description_sets, request.descriptions)
+    variants = _variants(classifier, description_sets, descriptions)
     requests = [replace(request, descriptions=name) for name, _ in variants]
     return score_variants([each for _, each in variants], requests)
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
+from pagesort.averaging import MovingAverage
 from pagesort.page_cache import PAGES_PER_SHARD, PageCache, Shard
 from pagesort.views import random_view
 
@@ -195,32 +196,12 @@ def unit(embeddings: torch.Tensor) -> torch.Tensor:
     return functional.normalize(embeddings.float(), dim=-1)
 
 
-class MovingAverage(TrainerCallback):
-    """Exponential moving average of the dual encoder's weights (Polyak averaging)."""
-
-    def __init__(self, dual_encoder: PreTrainedModel, decay: float) -> None:
-        self.decay = decay
-        self.dual_encoder = dual_encoder
-        self.weights = {
-            name: value.detach().clone() for name, value in dual_encoder.state_dict().items()
-        }
-
-    @torch.no_grad()
-    def on_step_end(self, args, state, control, **kwargs) -> None:
-        # Early averages follow closely, or the random start would stay in them for long.
-        decay = min(self.decay, (1 + state.global_step) / (10 + state.global_step))
-        for name, value in self.dual_encoder.state_dict().items():
-            if value.is_floating_point():
-                self.weights[name].lerp_(value, 1 - decay)
-            else:
-                self.weights[name].copy_(value)
-
-
 @dataclass
 class Watch(TrainerCallback):
     """Tell the accuracy of the averaged weights on pages kept aside, every `every` steps."""
 
     average: MovingAverage
+    dual_encoder: PreTrainedModel
     prompts: Mapping[str, Sequence[str]]
     tokenizer: Any
     recipe: Recipe
@@ -233,15 +214,14 @@ class Watch(TrainerCallback):
             return
         if state.global_step % self.every and state.global_step != state.max_steps:
             return
-        model = self.average.dual_encoder
-        trained = {name: value.clone() for name, value in model.state_dict().items()}
-        model.load_state_dict(self.average.weights)
         record: dict[str, float] = {"step": state.global_step}
-        for name, shard in self.pages.items():
-            logits = page_logits(model, shard, self.prompts, self.tokenizer, self.recipe)
-            record[name] = float((logits.argmax(1).numpy() == shard.labels).mean())
-        model.load_state_dict(trained)
-        model.train()
+        with self.average.in_place():
+            for name, shard in self.pages.items():
+                logits = page_logits(
+                    self.dual_encoder, shard, self.prompts, self.tokenizer, self.recipe
+                )
+                record[name] = float((logits.argmax(1).numpy() == shard.labels).mean())
+        self.dual_encoder.train()
         self.history.append(record)
         logger.info("%s", record)
 

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 from pagesort.errors import PageSortError
 
 if TYPE_CHECKING:
-    import numpy as np
     import torch
     from transformers import PreTrainedTokenizerBase, VisionTextDualEncoderModel
 
@@ -84,9 +83,11 @@ def make(arguments: argparse.Namespace) -> None:
     import torch
     from transformers import set_seed
 
+    from pagesort.averaging import MovingAverage
+    from pagesort.calibration import fit_temperature
     from pagesort.descriptions import prompt_texts, read_descriptions
     from pagesort.page_cache import PageCache, read_real_pages
-    from pagesort.pretraining import Collator, MovingAverage, PageLearner, PageViews, Watch, train
+    from pagesort.pretraining import Collator, PageLearner, PageViews, Watch, train
     from pagesort.synth import LABELS, REGIONS
     from pagesort.tokenizer import clip_tokenizer
 
@@ -111,7 +112,7 @@ def make(arguments: argparse.Namespace) -> None:
     learner = PageLearner(model, len(LABELS), len(REGIONS), recipe)
     average = MovingAverage(model, recipe.ema_decay)
     prompts = prompt_texts(descriptions, _PROMPTS[0])
-    watch = Watch(average, prompts, tokenizer, recipe, watched, every=arguments.every)
+    watch = Watch(average, model, prompts, tokenizer, recipe, watched, every=arguments.every)
     train(
         learner,
         PageViews(recipe, drawn, real, LABELS, world),
@@ -133,7 +134,7 @@ def make(arguments: argparse.Namespace) -> None:
         }
         worn = worn_pages(watched["artificial"], LABELS, recipe.seed + 1)
         logits = _logits_of(model, worn, prompts, tokenizer, recipe)
-        temperature = fit_temperature(logits, worn.labels)
+        temperature = fit_temperature(logits.numpy(), worn.labels)
         _write(arguments.out, model, tokenizer, recipe, descriptions, temperature, facts)
 
 
@@ -197,22 +198,6 @@ def worn_pages(shard: Shard, labels: Sequence[str], seed: int) -> Shard:
             page = random_view(page, shard.regions[row], STORED_SIZE, label, rng).pixels
         pages.append(page)
     return replace(shard, pages=np.stack(pages))
-
-
-def fit_temperature(logits: torch.Tensor, labels: np.ndarray) -> float:
-    """Return the temperature of least negative log-likelihood (arXiv 1706.04599).
-
-    Args:
-        logits: float (N, C).
-        labels: class indices (N,).
-    """
-    import torch
-    from torch.nn.functional import cross_entropy
-
-    target = torch.from_numpy(labels)
-    candidates = torch.logspace(-1.0, 1.0, 401)
-    losses = torch.stack([cross_entropy(logits / t, target) for t in candidates])
-    return round(float(candidates[int(losses.argmin())]), 4)
 
 
 def _write(

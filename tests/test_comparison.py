@@ -40,10 +40,10 @@ def test_models_and_description_sets_have_a_row_each(
     folder = write_pages(tmp_path / "pages", "ABC", 6)
     models = {"one": colour_model("ABC", texts=4), "two": colour_model("ABC", sharpness=9.0)}
 
-    def open_model(path: Path) -> ColourModel:
+    def open_model(path: Path) -> tuple[ColourModel, str]:
         if path.name not in models:
             raise PageSortError("the weights are gone", where=path)
-        return models[path.name]
+        return models[path.name], "own"
 
     request = request_of(folder, tmp_path / "result")
     sets = [
@@ -88,11 +88,11 @@ def test_untouched_models_have_their_own_table(tmp_path: Path) -> None:
     paths = _models(tmp_path / "models", "tuned") + _models(
         tmp_path / "models", "base", metadata='"base": "b"'
     )
-    evaluate_all(lambda _: colour_model("AB"), paths, request)
+    evaluate_all(lambda _: (colour_model("AB"), "own"), paths, request)
     stats = tmp_path / "result" / "stats"
     assert [row.model for row in read_rows(stats / "model_accuracies.csv")] == ["tuned"]
     assert [row.model for row in read_rows(stats / "model_accuracies_zero.csv")] == ["base"]
-    evaluate_all(lambda _: colour_model("AB"), paths, replace(request, zero_shot=True))
+    evaluate_all(lambda _: (colour_model("AB"), "own"), paths, replace(request, zero_shot=True))
     zero = read_rows(stats / "model_accuracies_zero.csv")
     assert sorted(row.model for row in zero) == ["base", "tuned"]
     assert {path.name for path in stats.glob("*.png")} == {
@@ -108,10 +108,10 @@ def test_pages_that_one_model_was_trained_on_are_left_out_for_it_alone(tmp_path:
     request = request_of(folder, tmp_path / "result")
     paths = _models(tmp_path / "models", "one", "two")
     write_trained_pages(paths[0], request.pages[:5])
-    outcome = evaluate_all(lambda _: colour_model("ABC"), paths, request)
+    outcome = evaluate_all(lambda _: (colour_model("ABC"), "own"), paths, request)
     assert {row.model: row.pages for row in outcome.rows} == {"one": 7, "two": 12}
     assert any("figures do not compare" in line for line in outcome.lines)
-    alone = evaluate_all(lambda _: colour_model("ABC"), paths[1:], request)
+    alone = evaluate_all(lambda _: (colour_model("ABC"), "own"), paths[1:], request)
     assert not any("figures do not compare" in line for line in alone.lines)
 
 
@@ -123,7 +123,7 @@ def test_figures_on_remembered_pages_replace_no_others(tmp_path: Path) -> None:
     (path,) = _models(tmp_path / "models", "one")
     for trained in (request.pages[:3], request.pages):
         write_trained_pages(path, trained)
-        evaluate_all(lambda _: colour_model("AB"), [path], request)
+        evaluate_all(lambda _: (colour_model("AB"), "own"), [path], request)
     rows = read_rows(tmp_path / "result" / "stats" / "model_accuracies.csv")
     assert {row.part: row.pages for row in rows} == {
         "all pages": 5,
@@ -143,7 +143,7 @@ def test_a_damaged_table_is_told_before_pages_are_scored(tmp_path: Path, name: s
     with pytest.raises(PageSortError, match="TOP-1 is 'best'"):
         evaluate(model, request)
     with pytest.raises(PageSortError, match="TOP-1 is 'best'"):
-        evaluate_all(lambda _: model, _models(tmp_path / "models", "one"), request)
+        evaluate_all(lambda _: (model, "own"), _models(tmp_path / "models", "one"), request)
     assert model.seen == []
 
 
@@ -151,19 +151,19 @@ def test_no_model_at_all_is_an_error(tmp_path: Path) -> None:
     folder = write_pages(tmp_path / "pages", "AB", 1)
     request = request_of(folder, tmp_path / "result")
     with pytest.raises(PageSortError, match="--model_dir"):
-        evaluate_all(lambda _: colour_model("AB"), [], request)
+        evaluate_all(lambda _: (colour_model("AB"), "own"), [], request)
     paths = _models(tmp_path / "models", "one", "two")
     with pytest.raises(PageSortError, match=r"none of the 2 models.*one: no page has a label"):
-        evaluate_all(lambda _: colour_model("PQ"), paths, request)
+        evaluate_all(lambda _: (colour_model("PQ"), "own"), paths, request)
 
 
 def test_a_full_disk_ends_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = write_pages(tmp_path / "pages", "AB", 1)
     opened = []
 
-    def open_model(path: Path) -> ColourModel:
+    def open_model(path: Path) -> tuple[ColourModel, str]:
         opened.append(path.name)
-        return colour_model("AB")
+        return colour_model("AB"), "own"
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -252,7 +252,7 @@ def test_the_real_classifier_fits(
     caplog.set_level(logging.INFO)
     folder = write_pages(tmp_path / "pages", ("DRAW", "TEXT_T", "PHOTO"), 2)
     request = request_of(folder, tmp_path / "result", max_categ=5)
-    outcome = evaluate_all(CLIP.open, [tiny_model_folder], request)
+    outcome = evaluate_all(lambda path: (CLIP.open(path), "own"), [tiny_model_folder], request)
     assert {(row.model, row.averaged, row.labels) for row in outcome.rows} == {
         ("tiny", True, 11),
         ("tiny", False, 11),

@@ -14,7 +14,6 @@ import run
 from pagesort.page_cache import Shard
 from pagesort.pretraining import (
     Collator,
-    MovingAverage,
     PageLearner,
     PageViews,
     Phase,
@@ -25,7 +24,6 @@ from pagesort.small_model import (
     CONTEXT_LENGTH,
     VOCABULARY_SIZE,
     build_dual_encoder,
-    fit_temperature,
 )
 from pagesort.tokenizer import clip_tokenizer
 
@@ -89,17 +87,6 @@ def test_pages_without_masks_weigh_nothing_in_the_region_loss(tokenizer) -> None
         assert learner(**seen)["loss"] != learner(**other)["loss"]
 
 
-def test_the_average_follows_the_weights(tokenizer) -> None:
-    model = build_dual_encoder(tokenizer)
-    average = MovingAverage(model, decay=0.9)
-    start = average.weights["visual_projection.weight"].clone()
-    with torch.no_grad():
-        model.visual_projection.weight.add_(1.0)
-    state = type("State", (), {"global_step": 1000})()
-    average.on_step_end(None, state, None)
-    assert torch.allclose(average.weights["visual_projection.weight"] - start, torch.tensor(0.1))
-
-
 def test_label_embeddings_are_normalised_means(tokenizer) -> None:
     torch.manual_seed(2)
     model = build_dual_encoder(tokenizer).eval()
@@ -108,14 +95,6 @@ def test_label_embeddings_are_normalised_means(tokenizer) -> None:
     mean = (single[0] + single[1]) / 2
     assert torch.allclose(together[1], mean / mean.norm(), atol=1e-5)
     assert torch.allclose(together.norm(dim=1), torch.ones(2), atol=1e-5)
-
-
-def test_the_temperature_undoes_overconfidence() -> None:
-    generator = torch.Generator().manual_seed(3)
-    logits = torch.randn(4000, 5, generator=generator)
-    labels = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0].numpy()
-    assert fit_temperature(logits, labels) == pytest.approx(1.0, abs=0.1)
-    assert fit_temperature(logits * 3, labels) == pytest.approx(3.0, abs=0.3)
 
 
 @pytest.mark.slow
