@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pagesort import catalogue
-
-Value = str | int | float | bool | Path | tuple[str, ...] | None
+from pagesort.kinds import (
+    BASE_CODE,
+    BRANCH,
+    DEVICE,
+    DIRECTORY,
+    FILE,
+    FORMATS,
+    HUB_ACTION,
+    PATH,
+    PROMPT,
+    REVISION,
+    SWITCH,
+    TEXT,
+    Kind,
+    Value,
+    auto_or,
+    choice,
+    real,
+    share,
+    whole,
+)
 
 ONE_PAGE = "one page (archivist)"
 FOLDER = "a folder of pages (archivist)"
+TRAINING = "training (researcher)"
+EVALUATION = "evaluation and comparison (researcher)"
 MODELS = "models and descriptions (researcher)"
+HUB = "fetching and publishing models (both)"
 EVERYONE = "everyone"
-AUDIENCES = (ONE_PAGE, FOLDER, MODELS, EVERYONE)
-
-TRUE_WORDS = ("true", "yes", "on", "1")
-FALSE_WORDS = ("false", "no", "off", "0")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """How a written value is read; what is not `allowed` makes `read` raise ValueError."""
-
-    read: Callable[[str], Value]
-    allowed: str
-    metavar: str
+AUDIENCES = (ONE_PAGE, FOLDER, TRAINING, EVALUATION, MODELS, HUB, EVERYONE)
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,9 @@ class Option:
 
     `section` and `key` are None for what only the command line can say; `flags` is empty for what
     only `config.txt` can say. A default path that is `shipped` lies beside run.py, any other
-    relative default beside the `config.txt` in use.
+    relative default beside the `config.txt` in use. The value of a `repeatable` option is a tuple
+    of all that were given; `words` says that the flag takes any number of words, which `kind` reads
+    with line breaks between them.
     """
 
     name: str
@@ -49,6 +58,8 @@ class Option:
     audience: str = EVERYONE
     shipped: bool = False
     secret: bool = False
+    repeatable: bool = False
+    words: bool = False
 
     @property
     def is_switch(self) -> bool:
@@ -59,87 +70,6 @@ class Option:
     def place(self) -> str:
         """Where `config.txt` holds the option, as messages write it."""
         return f"[{self.section}] {self.key}"
-
-
-def whole(minimum: int, maximum: int | None = None) -> Kind:
-    """Return the kind of whole numbers from `minimum` to `maximum`."""
-
-    def read(text: str) -> int:
-        number = int(text)
-        if number < minimum or (maximum is not None and number > maximum):
-            raise ValueError(text)
-        return number
-
-    upper = "or more" if maximum is None else f"to {maximum}"
-    return Kind(read, f"a whole number, {minimum} {upper}", "N")
-
-
-def real(above: float, below: float | None = None) -> Kind:
-    """Return the kind of numbers strictly between `above` and `below`."""
-
-    def read(text: str) -> float:
-        number = float(text)
-        # Written so that NaN, which compares false with everything, is refused as well.
-        if not (above < number < (float("inf") if below is None else below)):
-            raise ValueError(text)
-        return number
-
-    upper = "" if below is None else f" and below {below:g}"
-    return Kind(read, f"a number above {above:g}{upper}", "X")
-
-
-def _read_switch(text: str) -> bool:
-    word = text.lower()
-    if word not in TRUE_WORDS + FALSE_WORDS:
-        raise ValueError(text)
-    return word in TRUE_WORDS
-
-
-def _read_path(text: str) -> Path:
-    if "\0" in text:
-        raise ValueError(text)
-    return Path(text).expanduser()
-
-
-def _read_formats(text: str) -> tuple[str, ...]:
-    parts = [part for part in re.split(r"[,;\s]+", text) if part]
-    extensions = [re.sub(r"^\*?\.", "", part).lower() for part in parts]
-    if not extensions or not all(re.fullmatch(r"\w+", extension) for extension in extensions):
-        raise ValueError(text)
-    return tuple(dict.fromkeys(extensions))
-
-
-def _read_prompt(text: str) -> str:
-    if text.count("{description}") != 1:
-        raise ValueError(text)
-    return text
-
-
-def _read_device(text: str) -> str:
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
-        raise ValueError(text)
-    return text
-
-
-def _read_base(text: str) -> str:
-    return catalogue.base_of_code(text).code
-
-
-def _read_revision(text: str) -> str:
-    catalogue.base_of_revision(text)
-    return text
-
-
-SWITCH = Kind(_read_switch, "True or False", "")
-TEXT = Kind(str, "some text", "TEXT")
-FILE = Kind(_read_path, "the path of a file", "FILE")
-DIRECTORY = Kind(_read_path, "the path of a folder", "FOLDER")
-PATH = Kind(_read_path, "a path", "PATH")
-FORMATS = Kind(_read_formats, "file name extensions separated by commas, as in png,jpg", "EXT,EXT")
-PROMPT = Kind(_read_prompt, "a text that holds {description} once", "TEXT")
-DEVICE = Kind(_read_device, "auto, cpu, cuda, cuda:NUMBER or mps", "DEVICE")
-BASE_CODE = Kind(_read_base, "one of " + ", ".join(base.code for base in catalogue.BASES), "CODE")
-REVISION = Kind(_read_revision, "main, or a revision such as v1.1 or v2.2.3.4", "REV")
 
 
 # One row, two lines or three: a table to look things up in.
@@ -201,7 +131,7 @@ OPTIONS: tuple[Option, ...] = (
         "SETUP", "base_model", ("-m", "--model"), MODELS,
     ),
     Option(
-        "revision", REVISION, "v1.1", "revision of the model",
+        "revision", BRANCH, "v1.1", "revision of the model",
         "HF", "revision", ("-rev", "--revision"), MODELS,
     ),
     Option(
@@ -234,8 +164,17 @@ OPTIONS: tuple[Option, ...] = (
         "SETUP", "avg", ("--avg",), MODELS,
     ),
     Option(
-        "prompt", PROMPT, None, "what surrounds a description, as in 'a scan of {description}'",
-        flags=("--prompt",), audience=MODELS,
+        "prompt", PROMPT, (), "what surrounds a description, as in 'a scan of {description}'; give "
+        "it several times to average over several", flags=("--prompt",), audience=MODELS,
+        repeatable=True,
+    ),
+    Option(
+        "zero_shot", SWITCH, False, "use the untouched base model",
+        "SETUP", "zero_shot", ("--zero_shot",), MODELS,
+    ),
+    Option(
+        "best", SWITCH, False, "let the five best models vote (with -f, -d or --dir)",
+        flags=("--best",), audience=MODELS,
     ),
     # Everyone
     Option(
@@ -253,72 +192,172 @@ OPTIONS: tuple[Option, ...] = (
         "debug", SWITCH, False, "show technical messages and the traceback of an error",
         flags=("--debug",),
     ),
-    # Known to config.txt, used by the commands that train, evaluate and publish
+    # Training
     Option(
-        "checkpoint_folder", DIRECTORY, Path("model_checkpoints"), "where training keeps its state",
-        "OUTPUT", "FOLDER_CPOINTS", audience=MODELS,
+        "train", SWITCH, False, "fine-tune a model on labelled pages",
+        flags=("--train",), audience=TRAINING,
     ),
     Option(
-        "eval_folder", DIRECTORY, None, "labelled pages for evaluation",
-        "EVAL", "FOLDER_PAGES", audience=MODELS,
+        "train_folder", DIRECTORY, Path("category_samples"),
+        "labelled pages: one subfolder a category",
+        "TRAIN", "FOLDER_PAGES", ("--train_folder",), TRAINING, shipped=True,
     ),
     Option(
-        "train_folder", DIRECTORY, Path("category_samples"), "labelled pages for training",
-        "TRAIN", "FOLDER_PAGES", audience=MODELS, shipped=True,
+        "epochs", whole(1), 3, "how often every page is seen",
+        "TRAIN", "epochs", ("--epochs",), TRAINING,
+    ),
+    Option("lr", real(0, 1), 5e-5, "learning rate", "TRAIN", "lr", ("--lr",), TRAINING),
+    Option(
+        "max_categ", whole(1), 2000, "pages of a category used at most; the C in table names",
+        "TRAIN", "max_categ", ("-mc", "--max_categ"), TRAINING,
     ),
     Option(
-        "test_size", real(0, 1), 0.1, "part of the pages kept for testing",
-        "TRAIN", "test_size", audience=MODELS,
+        "safe", SWITCH, False, "check every page before training, and leave out broken ones",
+        flags=("--safe",), audience=TRAINING,
+    ),
+    Option(
+        "test_size", real(0, 0.5), 0.1, "part of the pages for testing, and as much to validate",
+        "TRAIN", "test_size", audience=TRAINING,
+    ),
+    Option(
+        "split", choice("document", "page"), "document",
+        "what stays together when pages are split: a whole document, or a page",
+        "TRAIN", "split", audience=TRAINING,
+    ),
+    Option(
+        "objective", choice("labels", "contrastive"), "labels",
+        "pages against the descriptions of all labels, or of the batch only",
+        "TRAIN", "objective", audience=TRAINING,
+    ),
+    Option(
+        "towers", choice("both", "image"), "both", "which towers learn",
+        "TRAIN", "towers", audience=TRAINING,
+    ),
+    Option(
+        "sampling", choice("balanced", "natural"), "balanced",
+        "every label equally often, or every page", "TRAIN", "sampling", audience=TRAINING,
+    ),
+    Option(
+        "augment", SWITCH, True, "vary tone and sharpness of the pages",
+        "TRAIN", "augment", audience=TRAINING,
+    ),
+    Option(
+        "weight_decay", share(), 0.1, "pull of the weights towards nought",
+        "TRAIN", "weight_decay", audience=TRAINING,
+    ),
+    Option(
+        "layer_decay", share(), 1.0, "learning rate of each layer as a share of the next one's",
+        "TRAIN", "layer_decay", audience=TRAINING,
+    ),
+    Option(
+        "warmup_ratio", share(), 0.1, "part of the steps over which the learning rate rises",
+        "TRAIN", "warmup_ratio", audience=TRAINING,
+    ),
+    Option(
+        "ema", share(), 0.0, "decay of the moving average of the weights; 0: none",
+        "TRAIN", "ema", audience=TRAINING,
+    ),
+    Option(
+        "wise_ft", auto_or(share()), None,
+        "share of the trained weights in their mean with the starting ones; auto: best share on "
+        "the validation pages", "TRAIN", "wise_ft", audience=TRAINING,
+    ),
+    Option(
+        "batch_norm", choice("frozen", "trained"), "trained",
+        "whether batch normalisation keeps the starting model's statistics",
+        "TRAIN", "batch_norm", audience=TRAINING,
+    ),
+    Option(
+        "mixed_precision", choice("auto", "no", "bf16", "fp16"), "auto",
+        "numbers that training computes with", "TRAIN", "mixed_precision", audience=TRAINING,
+    ),
+    Option(
+        "accumulation", whole(1), 1, "batches that are added up for one step",
+        "TRAIN", "accumulation", audience=TRAINING,
+    ),
+    Option(
+        "gradient_checkpointing", SWITCH, False, "save memory by computing twice",
+        "TRAIN", "gradient_checkpointing", audience=TRAINING,
+    ),
+    Option(
+        "workers", auto_or(whole(0)), None, "processes that prepare pages",
+        "TRAIN", "workers", audience=TRAINING,
     ),
     Option(
         "log_step", whole(1), 10, "training steps between two reports",
-        "TRAIN", "log_step", audience=MODELS,
-    ),
-    Option("epochs", whole(1), 3, "training epochs", "TRAIN", "epochs", audience=MODELS),
-    Option("lr", real(0, 1), 5e-5, "learning rate", "TRAIN", "lr", audience=MODELS),
-    Option(
-        "max_categ", whole(1), 2000, "pages of a category used at most; the C in table names",
-        "TRAIN", "max_categ", ("-mc", "--max_categ"), MODELS,
+        "TRAIN", "log_step", audience=TRAINING,
     ),
     Option(
-        "max_categ_eval", whole(1), 1000, "pages of a category evaluated at most",
-        "TRAIN", "max_categ_e", audience=MODELS,
+        "checkpoint_folder", DIRECTORY, Path("model_checkpoints"), "where training keeps its state",
+        "OUTPUT", "FOLDER_CPOINTS", audience=TRAINING,
     ),
     Option(
-        "training", SWITCH, False, "train without being asked on the command line",
-        "TRAIN", "Training", audience=MODELS,
-    ),
-    Option(
-        "testing", SWITCH, False, "evaluate without being asked on the command line",
-        "TRAIN", "Testing", audience=MODELS,
+        "training", SWITCH, False, "train when nothing else is asked for",
+        "TRAIN", "Training", audience=TRAINING,
     ),
     Option(
         "seed", whole(0, 2**32 - 1), 420, "start of every random sequence",
-        "SETUP", "seed", audience=MODELS,
+        "SETUP", "seed", audience=TRAINING,
+    ),
+    # Evaluation
+    Option(
+        "eval", SWITCH, False, "score labelled pages and say how good the model is",
+        flags=("--eval",), audience=EVALUATION,
     ),
     Option(
-        "zero_shot", SWITCH, False, "use the untouched base model",
-        "SETUP", "zero_shot", audience=MODELS,
+        "eval_folder", DIRECTORY, Path("category_samples"),
+        "labelled pages; of the training folder, its test part",
+        "EVAL", "FOLDER_PAGES", ("--eval_folder",), EVALUATION, shipped=True,
     ),
     Option(
-        "visualize", SWITCH, False, "redraw the comparison plots",
-        "SETUP", "visualize", audience=MODELS,
+        "max_categ_eval", whole(1), 1000, "pages of a category evaluated at most",
+        "TRAIN", "max_categ_e", ("-mce", "--max_categ_eval"), EVALUATION,
+    ),
+    Option(
+        "eval_dir", SWITCH, False, "evaluate every model under --model_dir",
+        flags=("--eval_dir",), audience=EVALUATION,
+    ),
+    Option(
+        "vis", SWITCH, False, "redraw the plots that compare models",
+        flags=("--vis",), audience=EVALUATION,
+    ),
+    Option(
+        "visualize", SWITCH, False, "the same when nothing else is asked for",
+        "SETUP", "visualize", audience=EVALUATION,
+    ),
+    Option(
+        "testing", SWITCH, False, "evaluate when nothing else is asked for",
+        "TRAIN", "Testing", audience=EVALUATION,
+    ),
+    # The hub
+    Option(
+        "hf", HUB_ACTION, None, "fetch the model of -m or -rev from the hub (pull, the default), "
+        "publish one (push), pack one into a file or install it from there, for machines without "
+        "a network (export, import)", flags=("--hf",), audience=HUB, words=True,
+    ),
+    Option(
+        "public", SWITCH, False, "with --hf push: a repository made by it is for everybody",
+        flags=("--public",), audience=HUB,
+    ),
+    Option(
+        "yes", SWITCH, False, "with --hf push: do not ask before anything is sent",
+        flags=("--yes",), audience=HUB,
     ),
     Option(
         "repo_name", TEXT, "ufal/clip-historical-page", "repository of published models",
-        "HF", "repo_name", audience=MODELS,
+        "HF", "repo_name", audience=HUB,
     ),
     Option(
         "token", TEXT, None, "access token of the hub; better kept in the environment",
-        "HF", "token", audience=MODELS, secret=True,
+        "HF", "token", audience=HUB, secret=True,
     ),
     Option(
         "use_hf", SWITCH, False, "fetch the model without being asked on the command line",
-        "HF", "use_hf", audience=MODELS,
+        "HF", "use_hf", audience=HUB,
     ),
     Option(
         "latest", REVISION, "v2.2", "revision that counts as the newest",
-        "HF", "latest", audience=MODELS,
+        "HF", "latest", audience=HUB,
     ),
 )
 # fmt: on

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from pagesort import catalogue
+from pagesort.command_line import CONFIG_NAME, parse_arguments, short
 from pagesort.errors import PageSortError, UsageError
 from pagesort.inifile import Entry, read_entries
-from pagesort.options import AUDIENCES, BY_NAME, DIRECTORY, FILE, OPTIONS, PATH, Option, Value
+from pagesort.options import BY_NAME, OPTIONS, Option, Value
 
-CONFIG_NAME = "config.txt"
 DEFAULT = "default"
-# Flags of the published design whose commands are not built yet, and what they do.
-LATER_FLAGS = {
-    "--hf": "fetching and publishing models",
-    **dict.fromkeys(("--train", "--epochs", "--lr", "--safe"), "training"),
-    **dict.fromkeys(("--eval", "-mce", "--max_categ_eval", "--eval_dir", "--vis"), "evaluation"),
-    "--zero_shot": "prediction with an untouched base model",
-    "--best": "the vote of several models",
-}
 
-_USAGE = "run.py (-f PAGE | -d FOLDER | --dir) [options]"
-_EPILOG = """\
-A flag beats the settings file, which beats the defaults. The settings file is config.txt in the
-working folder, else the one beside run.py.
-
-exit status:
-  0    all done
-  1    it could not be done; one line says why
-  2    the command line or the settings file is wrong
-  3    done, but some pages could not be read; they are listed in a table
-  130  stopped by Ctrl-C (143: by a request to end); the same command with --resume goes on
-"""
+_PREDICTIONS = ("file", "directory", "dir")
+_ACTIONS = ("hf", "train", "eval", "eval_dir", "vis", *_PREDICTIONS)
 
 
 @dataclass(frozen=True)
@@ -65,25 +45,49 @@ class Settings:
     cat_dir: Path
     cat_prefix: str
     avg: bool
-    prompt: str | None
+    prompt: tuple[str, ...]
+    zero_shot: bool
+    best: bool
     config: Path | None
     device: str
     max_megapixels: float
     debug: bool
-    checkpoint_folder: Path
-    eval_folder: Path | None
+    train: bool
     train_folder: Path
-    test_size: float
-    log_step: int
     epochs: int
     lr: float
     max_categ: int
-    max_categ_eval: int
+    safe: bool
+    test_size: float
+    split: str
+    objective: str
+    towers: str
+    sampling: str
+    augment: bool
+    weight_decay: float
+    layer_decay: float
+    warmup_ratio: float
+    ema: float
+    wise_ft: float | None
+    batch_norm: str
+    mixed_precision: str
+    accumulation: int
+    gradient_checkpointing: bool
+    workers: int | None
+    log_step: int
+    checkpoint_folder: Path
     training: bool
-    testing: bool
     seed: int
-    zero_shot: bool
+    eval: bool
+    eval_folder: Path
+    max_categ_eval: int
+    eval_dir: bool
+    vis: bool
     visualize: bool
+    testing: bool
+    hf: tuple[str, ...] | None
+    public: bool
+    yes: bool
     repo_name: str
     token: str | None
     use_hf: bool
@@ -97,6 +101,22 @@ class Settings:
     def is_configured(self, name: str) -> bool:
         """Whether the command line or the settings file gives this option."""
         return self.origins[name] != DEFAULT
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """What is to be done, in order; the settings file decides if the command line does not."""
+        asked = tuple(name for name in _ACTIONS if getattr(self, name))
+        if asked:
+            return asked
+        standing = {"train": self.training, "eval": self.testing, "vis": self.visualize}
+        return tuple(name for name, wanted in standing.items() if wanted)
+
+    @property
+    def fetches_first(self) -> bool:
+        """Whether the settings file asks to fetch the model that this call needs."""
+        needed = any(getattr(self, name) for name in (*_PREDICTIONS, "eval"))
+        instead = self.hf or self.train or self.best or self.zero_shot or self.model_path
+        return self.use_hf and needed and not instead
 
     def __repr__(self) -> str:
         shown = (
@@ -120,10 +140,10 @@ def read_settings(arguments: Sequence[str], program_folder: Path, working_folder
     """
     values: dict[str, Value] = {}
     origins: dict[str, str] = {}
-    given = _parse_arguments(arguments)
+    given = parse_arguments(arguments)
     for name, (flag, text) in given.items():
         option = BY_NAME[name]
-        values[name] = text if isinstance(text, bool) else _convert_argument(option, flag, text)
+        values[name] = _convert_argument(option, flag, text)
         origins[name] = f"command line {flag}"
     config_file = _find_config(values.get("config"), program_folder, working_folder)
     if config_file is not None:
@@ -141,164 +161,20 @@ def read_settings(arguments: Sequence[str], program_folder: Path, working_folder
     return settings
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argparse parser that raises its complaints, so that they become one line like others."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, remedy="run.py --help lists all flags")
-
-
-class _Once(argparse.Action):
-    """Keep flag and value of an option; saying it twice with different values is an error."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        """Store `(flag, value)`; a switch's value follows from its flag."""
-        flag = option_string or self.option_strings[0]
-        value = not flag.startswith("--no-") if self.nargs == 0 else values
-        before = getattr(namespace, self.dest, None)
-        if before is not None and before[1] != value:
-            said = " and ".join(
-                name if isinstance(text, bool) else f"{name} {text}"
-                for name, text in (before, (flag, value))
-            )
-            raise UsageError(f"{said} contradict each other", remedy="Give one of them")
-        setattr(namespace, self.dest, (flag, value))
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Build the parser from the option table, its help grouped by who needs the option."""
-    parser = _Parser(
-        prog="run.py",
-        usage=_USAGE,
-        description="Sort scans of historical document pages by what is on them.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-        add_help=False,
-        argument_default=argparse.SUPPRESS,
-    )
-    for audience in AUDIENCES:
-        group = parser.add_argument_group(audience)
-        for option in OPTIONS:
-            if option.flags and option.audience == audience:
-                group.add_argument(
-                    *flags_of(option),
-                    dest=option.name,
-                    action=_Once,
-                    nargs=0 if option.is_switch else None,
-                    metavar=None if option.is_switch else option.kind.metavar,
-                    help=_help_text(option),
-                )
-        if audience == AUDIENCES[-1]:
-            group.add_argument("-h", "--help", action="help", help="show this text")
-    return parser
-
-
-def flags_of(option: Option) -> tuple[str, ...]:
-    """Return the flags of an option; a switch that `config.txt` can turn on can be turned off."""
-    if option.is_switch and option.key:
-        return option.flags + tuple(f"--no-{flag[2:]}" for flag in option.flags)
-    return option.flags
-
-
-def _help_text(option: Option) -> str:
-    """Return the help of a flag with its key in `config.txt` and its default."""
-    notes = [f"{CONFIG_NAME} {option.place}"] if option.key else []
-    if not option.is_switch and option.default is not None:
-        default = option.default
-        shown = ",".join(default) if isinstance(default, tuple) else f"{default}"
-        notes.append(f"default {shown}")
-    return (option.help + (f" ({'; '.join(notes)})" if notes else "")).replace("%", "%%")
-
-
-def _parse_arguments(arguments: Sequence[str]) -> dict[str, tuple[str, str | bool]]:
-    """Return flag and written value of every option on the command line, by option name."""
-    parser = build_parser()
-    known = {flag for option in OPTIONS for flag in flags_of(option)} | {"-h", "--help"}
-    takes_path = {flag for o in OPTIONS if o.kind in (PATH, FILE, DIRECTORY) for flag in o.flags}
-    for before, argument in zip(("", *arguments), arguments, strict=False):
-        _refuse_near_miss(argument, known, in_place_of_path=before in takes_path)
-    namespace, extra = parser.parse_known_args(arguments)
-    if extra:
-        _refuse_extra(extra[0], arguments, known)
-    return vars(namespace)
-
-
-def _refuse_near_miss(argument: str, known: set[str], in_place_of_path: bool) -> None:
-    """Refuse a shortened or one-dash spelling of a flag, which argparse would read as another one.
-
-    `-dir` would be folder `ir`, and `-r` would be `-rev`; `-mViT-B/16` is `-m` with its value.
-    """
-    flag = argument.split("=", 1)[0]
-    if not argument.startswith("-") or argument in ("-", "--") or flag in known:
-        return
-    # argparse would take the `c5` of `-mc5` for the value of `-m`.
-    glued = re.fullmatch(r"(-[a-z]{2,})\d+", flag)
-    name = glued[1] if glued else flag
-    later = LATER_FLAGS.get(name) or LATER_FLAGS.get(f"-{name}")
-    if later:
-        raise UsageError(
-            f"unknown flag {name}",
-            remedy=f"It is for {later}, which comes with a later version; "
-            "run.py --help lists all flags",
-        )
-    if glued and name in known:
-        raise UsageError(f"unknown flag {flag}", remedy=f"Write {name} {flag[len(name) :]}")
-    if not in_place_of_path:
-        if argument[1].isdigit():
-            return
-        if not flag.startswith("--"):
-            shortened = len(flag) == 2 or any(name.startswith(flag) for name in known)
-            if not shortened and f"-{flag}" not in known and flag[:2] in known:
-                return
-    is_name = in_place_of_path or "." in argument
-    page = f"; a file or folder of that name is written ./{argument}" if is_name else ""
-    raise UsageError(f"unknown flag {flag}", remedy=_suggestion(flag, known) + page)
-
-
-def _suggestion(flag: str, known: set[str]) -> str:
-    """Return which flag was probably meant."""
-    names = sorted(known)
-    bare = flag.lstrip("-")
-    near = [name for name in names if name.lstrip("-") == bare]
-    near = near or [name for name in names if name.lstrip("-").startswith(bare)]
-    near = near or difflib.get_close_matches(flag, names, n=2)
-    meant = f"Did you mean {' or '.join(near[:3])}? " if near else ""
-    return meant + "run.py --help lists all flags"
-
-
-def _refuse_extra(extra: str, arguments: Sequence[str], known: set[str]) -> NoReturn:
-    """Refuse an argument that no flag takes, with a guess at what was meant."""
-    before = arguments[: arguments.index(extra)]
-    last = next((argument for argument in reversed(before) if argument in known), "")
-    if last == "--dir":
-        remedy = f"--dir reads the folder set as [INPUT] FOLDER_INPUT; use -d {extra}"
-    elif last in BY_NAME["file"].flags:
-        remedy = "-f takes one page; use -d FOLDER for more, and quote a name that holds blanks"
-    elif last in BY_NAME["file_format"].flags:
-        remedy = "Separate extensions by commas, without blanks"
-    elif not last:
-        remedy = "Put -f before a page or -d before a folder"
-    else:
-        remedy = "Quote a value that holds blanks; run.py --help lists all flags"
-    raise UsageError(f"nothing takes the argument '{_short(extra)}'", remedy=remedy)
-
-
-def _convert_argument(option: Option, flag: str, text: str) -> Value:
-    """Read the value given to a flag."""
+def _convert_argument(option: Option, flag: str, text: str | bool | list[str]) -> Value:
+    """Read the value given to a flag, or the values given to a repeated one."""
+    if isinstance(text, bool):
+        return text
+    if isinstance(text, list):
+        values = (_convert_argument(option, flag, each) for each in text)
+        return tuple(value for value in values if isinstance(value, str))
     try:
         if not text.strip():
             raise ValueError(text)
         return option.kind.read(text)
     except ValueError:
         raise UsageError(
-            f"{flag} {_short(text) or repr(text)} is not allowed",
+            f"{flag} {short(text) or repr(text)} is not allowed",
             remedy=f"Allowed: {option.kind.allowed}",
         ) from None
 
@@ -370,7 +246,7 @@ def _convert_entry(option: Option, entry: Entry, path: Path) -> Value:
         try:
             value = option.kind.read(entry.value)
         except ValueError:
-            shown = "is not allowed" if option.secret else f"= {_short(entry.value)} is not allowed"
+            shown = "is not allowed" if option.secret else f"= {short(entry.value)} is not allowed"
         except PageSortError as error:
             raise UsageError(
                 f"{option.place}: {error.what}", where=where, remedy=error.remedy
@@ -400,17 +276,35 @@ def _check_model(settings: Settings) -> None:
         raise UsageError(error.what, where=where, remedy=error.remedy) from error
 
 
+def _check_revision(settings: Settings) -> None:
+    """Refuse an impossible revision; the hub's own answer tells which there are, so it may ask."""
+    if settings.hf is not None:
+        return
+    try:
+        catalogue.base_of_revision(settings.revision)
+    except UsageError as error:
+        where = settings.origins["revision"]
+        raise UsageError(error.what, where=where, remedy=error.remedy) from error
+
+
 def _check_together(settings: Settings) -> None:
     """Refuse options that contradict each other."""
+    _check_revision(settings)
     _check_model(settings)
-    actions = [name for name in ("file", "directory", "dir") if getattr(settings, name)]
-    if len(actions) > 1:
-        flags = " and ".join(settings.origins[name].split()[-1] for name in actions)
-        raise UsageError(f"{flags} contradict each other", remedy="Give one of them")
-    if settings.resume and settings.directory is None and not settings.dir:
-        raise UsageError(
-            "--resume goes on with a folder", remedy="Add --dir or -d FOLDER, as in the first run"
-        )
+    _refuse_together(settings, *_PREDICTIONS)
+    _refuse_together(settings, "best", "model_path")
+    _refuse_together(settings, "best", "zero_shot")
+    _refuse_together(settings, "eval_dir", "model_path")
+    if settings.is_named("zero_shot"):
+        _refuse_together(settings, "train", "zero_shot")
+    _need(settings, "best", _PREDICTIONS)
+    if settings.hf is not None and settings.hf[0] == "pull":
+        _refuse_together(settings, "hf", "model_path")
+    if settings.hf is None or settings.hf[0] != "push":
+        _refuse_alone(settings, "public")
+        _refuse_alone(settings, "yes")
+    _need(settings, "zero_shot", ("eval", "eval_dir", *_PREDICTIONS))
+    _need(settings, "resume", ("directory", "dir", "train"))
     if settings.is_named("cat_csv") and settings.is_named("cat_dir", "cat_prefix"):
         raise UsageError(
             "one table of descriptions (--cat_csv) and a folder of them (--cat_dir, --cat_prefix) "
@@ -419,9 +313,30 @@ def _check_together(settings: Settings) -> None:
         )
 
 
-def _short(text: str) -> str:
-    """Cut a written value to what fits into a message."""
-    return text if len(text) <= 60 else text[:57] + "..."
+def _refuse_together(settings: Settings, *names: str) -> None:
+    """Refuse several of these options in one command line."""
+    given = [name for name in names if settings.is_named(name) and getattr(settings, name)]
+    if len(given) > 1:
+        flags = " and ".join(settings.origins[name].split()[-1] for name in given)
+        raise UsageError(f"{flags} contradict each other", remedy="Give one of them")
+
+
+def _refuse_alone(settings: Settings, name: str) -> None:
+    """Refuse a flag of `--hf push` where nothing is published."""
+    if getattr(settings, name):
+        flag = settings.origins[name].split()[-1]
+        raise UsageError(f"{flag} is for --hf push", remedy=f"Leave out {flag}")
+
+
+def _need(settings: Settings, name: str, actions: Sequence[str]) -> None:
+    """Refuse a flag that says how to do something, without one that says what to do."""
+    if settings.is_named(name) and getattr(settings, name):
+        flags = [BY_NAME[action].flags[0] for action in actions]
+        if not any(action in settings.actions for action in actions):
+            raise UsageError(
+                f"{settings.origins[name].split()[-1]} needs something to do",
+                remedy=f"Add {', '.join(flags[:-1])} or {flags[-1]}",
+            )
 
 
 def _is_secret(name: str) -> bool:

@@ -150,7 +150,8 @@ def test_missing_page_and_folder_for_page(command: Run, archive: Path) -> None:
 def test_folder_flags_with_a_page_are_told(command: Run, archive: Path) -> None:
     status, _, err = command("-f", archive / "CTX1932-1.png", "--raw", "--inner")
     assert status == 0
-    assert "warning: --inner, --raw: for folders only" in err
+    assert "warning: --inner: for -d, --dir only, not used" in err
+    assert "warning: --raw: for -d, --dir, --eval, --eval_dir only, not used" in err
 
 
 def test_too_large_page_names_the_flag(command: Run, archive: Path) -> None:
@@ -404,7 +405,7 @@ def test_configured_model_that_is_missing_gives_way_to_the_bundled_one(
     assert status == 0
     lines = [line for line in err.splitlines() if "bundled" in line]
     assert len(lines) == 1
-    assert "hf download ufal/clip-historical-page --revision v1.1 --local-dir" in lines[0]
+    assert lines[0].endswith("To fetch the full one: python3 run.py --hf -rev v1.1")
 
 
 def test_base_that_contradicts_the_model_path(
@@ -494,11 +495,14 @@ def test_help_succeeds_even_with_a_broken_settings_file(command: Run, workplace:
     assert "config.txt, line 1" in error_line(command("--dir", model=False), 2)
 
 
-def test_settings_without_effect_are_told(command: Run, archive: Path, workplace: Path) -> None:
-    (workplace / "config.txt").write_text("[TRAIN]\nTraining = True\n[HF]\nuse_hf = yes\n")
-    _, _, err = command("-f", archive / "CTX1932-1.png")
-    assert "[TRAIN] Training = True has no effect" in err
-    assert "[HF] use_hf = True has no effect" in err
+def test_standing_orders_of_the_settings_file_wait_until_nothing_else_is_asked(
+    command: Run, archive: Path, workplace: Path
+) -> None:
+    (workplace / "config.txt").write_text("[TRAIN]\nTraining = True\nTesting = yes\n")
+    status, out, err = command("-f", archive / "CTX1932-1.png")
+    assert status == 0
+    assert "training" not in err
+    assert not (workplace / "model_checkpoints").exists()
 
 
 def test_unexpected_errors_show_a_traceback_only_on_request(
@@ -562,7 +566,7 @@ def start(code: str, **options: object) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([sys.executable, "-c", code], env=environment, check=False, **options)
 
 
-PRINT_NAME = "import os, run\nwith run._console(False): run._emit(os.fsdecode({name!r}))"
+PRINT_NAME = "import os, run\nwith run.console(False): run.emit(os.fsdecode({name!r}))"
 
 
 def test_names_the_console_cannot_show_do_not_end_the_program() -> None:
@@ -587,7 +591,7 @@ def test_undecodable_file_names_keep_their_bytes(command: Run, archive: Path) ->
 def test_a_reader_that_goes_away_is_no_error() -> None:
     code = (
         "import run\n"
-        "def main():\n    run._emit('a line')\n    run._emit('another')\n    return 3\n"
+        "def main():\n    run.emit('a line')\n    run.emit('another')\n    return 3\n"
         "run.main = main\nrun._leave()"
     )
     reading, writing = os.pipe()

@@ -142,7 +142,7 @@ def test_empty_values_mean_defaults(folders: tuple[Path, Path]) -> None:
     (working / "config.txt").write_text("[HF]\ntoken =  # none\n[EVAL]\nFOLDER_PAGES =\n")
     settings = read_settings([], program, working)
     assert settings.token is None
-    assert settings.eval_folder is None
+    assert settings.eval_folder == program / "category_samples"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_empty_values_mean_defaults(folders: tuple[Path, Path]) -> None:
         ("[SETUP]\n\nbase_model = ViT-X/9\n", "ViT-L/14@336px"),
         ("[HF]\n\nrevision = v9.9\n", "[HF] revision"),
         ("[TRAIN]\n\nlr = nan\n", "a number above 0 and below 1"),
-        ("[TRAIN]\n\ntest_size = 1\n", "a number above 0 and below 1"),
+        ("[TRAIN]\n\ntest_size = 1\n", "a number above 0 and below 0.5"),
         ("[SETUP]\n\nfiles_format = p/ng\n", "separated by commas"),
         ("[SETUP]\n\nbtach = 3\n", "Did you mean [SETUP] batch?"),
         ("[INPUT]\n\ntop_N = 3\n", "Did you mean [SETUP] top_N?"),
@@ -206,8 +206,23 @@ def test_wrong_token_is_not_repeated(folders: tuple[Path, Path]) -> None:
         (["--inner", "--no-inner"], "--inner and --no-inner contradict"),
         (["--dir", "scans"], "use -d scans"),
         (["-ff", "png", "jpg"], "by commas"),
-        (["--resume"], "Add --dir or -d FOLDER"),
-        (["--resume", "-f", "a.png"], "--resume goes on with a folder"),
+        (["--resume"], "Add -d, --dir or --train"),
+        (["--resume", "-f", "a.png"], "--resume needs something to do"),
+        (["--best"], "--best needs something to do. Add -f, -d or --dir"),
+        (["--best", "--eval"], "--best needs something to do"),
+        (["--zero_shot"], "Add --eval, --eval_dir, -f, -d or --dir"),
+        (["--zero_shot", "--train"], "--train and --zero_shot contradict"),
+        (["--best", "-f", "a.png", "--zero_shot"], "--best and --zero_shot contradict"),
+        (["--best", "-f", "a.png", "--model_path", "m"], "--best and --model_path contradict"),
+        (["--eval_dir", "--model_path", "m"], "--eval_dir and --model_path contradict"),
+        (["--hf", "fetch"], "pull, push, export FILE or import FILE"),
+        (["--hf", "export"], "pull, push, export FILE or import FILE"),
+        (["--hf", "push", "now"], "pull, push, export FILE or import FILE"),
+        (["--hf", "--yes"], "--yes is for --hf push"),
+        (["--hf", "--model_path", "m"], "--hf and --model_path contradict"),
+        (["--train", "--epochs", "0"], "a whole number, 1 or more"),
+        (["--train", "--lr", "2"], "a number above 0 and below 1"),
+        (["--prompt", "a photo of a {}", "--prompt", "one"], "--prompt one is not allowed"),
         (["-cc", "a.tsv", "--cat_dir", "b"], "contradict"),
         (["--config", "none.txt"], "does not exist"),
         (["--config", "."], "a folder, not a settings file"),
@@ -247,13 +262,6 @@ def test_model_and_revision_that_contradict_are_told_with_their_places(
     assert settings.model == "ViT-L/14"
 
 
-@pytest.mark.parametrize("flag", ["--train", "--hf", "--eval", "-mce", "--best"])
-def test_flags_of_later_versions_are_told(folders: tuple[Path, Path], flag: str) -> None:
-    line = complaint(folders, flag)
-    assert f"unknown flag {flag}" in line
-    assert "later version" in line
-
-
 def test_the_cap_of_a_label_is_a_flag(folders: tuple[Path, Path]) -> None:
     assert read_settings(["-mc", "5"], *folders).max_categ == 5
     assert read_settings(["--max_categ", "7"], *folders).max_categ == 7
@@ -268,9 +276,35 @@ def test_a_page_that_begins_with_a_dash_has_a_way_out(
 
 @pytest.mark.parametrize(
     ("flag", "expected"),
-    [("-mc5", "Write -mc 5"), ("-mce5", "evaluation"), ("-hf", "fetching")],
+    [("-mc5", "Write -mc 5"), ("-mce5", "Write -mce 5"), ("-hf", "Did you mean --hf")],
 )
 def test_glued_and_one_dash_flags_are_not_read_as_shorter_ones(
     folders: tuple[Path, Path], flag: str, expected: str
 ) -> None:
     assert expected in complaint(folders, flag)
+
+
+def test_actions_of_the_hub(folders: tuple[Path, Path]) -> None:
+    assert read_settings(["--hf"], *folders).hf == ("pull",)
+    assert read_settings(["--hf", "pull", "-rev", "no-such-1"], *folders).revision == "no-such-1"
+    assert read_settings(["--hf", "export", "a b.zip"], *folders).hf == ("export", "a b.zip")
+    settings = read_settings(["--hf", "--dir"], *folders)
+    assert settings.actions == ("hf", "dir")
+    assert not settings.fetches_first
+    (folders[1] / "config.txt").write_text("[HF]\nuse_hf = True\n")
+    assert read_settings(["--dir"], *folders).fetches_first
+    assert not read_settings(["--dir", "--model_path", "m"], *folders).fetches_first
+    assert not read_settings(["--train"], *folders).fetches_first
+
+
+def test_prompts_may_be_several(folders: tuple[Path, Path]) -> None:
+    arguments = ["-f", "a.png", "--prompt", "a photo of {}", "--prompt", "a {description}"]
+    assert read_settings(arguments, *folders).prompt == ("a photo of {}", "a {description}")
+
+
+def test_the_settings_file_decides_what_to_do_if_nothing_else_does(
+    folders: tuple[Path, Path],
+) -> None:
+    (folders[1] / "config.txt").write_text("[TRAIN]\nTraining = True\nTesting = True\n")
+    assert read_settings([], *folders).actions == ("train", "eval")
+    assert read_settings(["-f", "a.png"], *folders).actions == ("file",)
