@@ -33,7 +33,8 @@ STILL_COLLIDING = (
     "USING (file, page) JOIN pages USING (idx)"
 )
 SCORED = (
-    "SELECT pages.path, coalesce(renamed.file, pages.file) AS shown, scores.scores FROM scores "
+    "SELECT pages.path, coalesce(renamed.file, pages.file) AS shown, pages.page, scores.scores "
+    "FROM scores "
     "JOIN pages USING (idx) LEFT JOIN renamed USING (idx) ORDER BY "
 )
 FAILED = (
@@ -175,17 +176,18 @@ def _shown(path: bytes) -> str:
 
 def _chunks(
     connection: sqlite3.Connection, order: str, labels: Sequence[str]
-) -> Iterator[tuple[list[str], list[str], np.ndarray]]:
-    """Yield (paths, shown FILEs, float32 scores (rows, labels)) of some pages at a time."""
+) -> Iterator[tuple[list[str], list[str], list[str], np.ndarray]]:
+    """Yield (paths, shown FILEs, PAGEs, float32 scores (rows, labels)) of some pages at a time."""
     cursor = connection.execute(SCORED + order)
     while rows := cursor.fetchmany(CHUNK_ROWS):
-        scores = [np.frombuffer(row[2], dtype="<f4") for row in rows]
+        scores = [np.frombuffer(row[3], dtype="<f4") for row in rows]
         wrong = next((len(each) for each in scores if len(each) != len(labels)), None)
         if wrong is not None:
             raise PageSortError(
                 f"The journal holds {wrong} scores a page, for {len(labels)} labels"
             )
-        yield [os.fsdecode(row[0]) for row in rows], [row[1] for row in rows], np.stack(scores)
+        paths = [os.fsdecode(row[0]) for row in rows]
+        yield paths, [row[1] for row in rows], [row[2] for row in rows], np.stack(scores)
 
 
 def _write_result(
@@ -197,10 +199,10 @@ def _write_result(
 ) -> None:
     table, _ = dataframe_results([], [], labels, top_n)
     table.to_csv(file, index=False, lineterminator="\n")
-    for paths, shown, scores in _chunks(connection, BY_NAME, labels):
+    for paths, files, pages, scores in _chunks(connection, BY_NAME, labels):
         guesses = [top_guesses(row, top_n) for row in scores]
         table, _ = dataframe_results(paths, guesses, labels, top_n)
-        table["FILE"] = shown
+        table["FILE"], table["PAGE"] = files, pages
         table.to_csv(file, index=False, header=False, lineterminator="\n")
         categories.update(table["CLASS-1"])
 
@@ -210,10 +212,12 @@ def _write_raw(connection: sqlite3.Connection, file: IO[str], labels: Sequence[s
     empty = np.empty((0, len(labels)))
     _, table = dataframe_results([], [], labels, 1, raw_scores=empty)
     table.to_csv(file, index=False, lineterminator="\n")
-    for paths, shown, scores in _chunks(connection, f"raw_key(scores.scores), {BY_NAME}", labels):
+    for paths, files, pages, scores in _chunks(
+        connection, f"raw_key(scores.scores), {BY_NAME}", labels
+    ):
         best = scores.argmax(axis=1)
         _, table = dataframe_results(paths, best, labels, 1, raw_scores=scores)
-        table["FILE"] = shown
+        table["FILE"], table["PAGE"] = files, pages
         table.to_csv(file, index=False, header=False, lineterminator="\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import stat
 import struct
@@ -21,6 +22,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from pagesort.errors import PageUnreadableError
+from pagesort.pdf import PdfRenderers, is_pdf
 from pagesort.preprocessing import Preprocessing
 
 __all__ = ["Failure", "Page", "PageRef", "Preprocessing", "decode_batches", "load_page"]
@@ -76,14 +78,19 @@ PHOTOMETRIC_TAG = 262
 SUBFILE_TAG = 254
 PREVIEW_BIT = 1
 BITS_TAG = 258
+WHOLE = 0  # the number of a page that stands for a document whose pages nobody could count
 
 
 @dataclass(frozen=True)
 class PageRef:
-    """One page of a listing: its place (from 0) and its file."""
+    """One page of a listing: its place (from 0), its file, and if that holds several, which one.
+
+    `page` counts from 1; None is the whole file, and WHOLE a document that could not be opened.
+    """
 
     index: int
     path: Path
+    page: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +113,7 @@ def load_page(
     path: str | Path,
     max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
     before_big: Callable[[], object] | None = None,
+    page: int | None = None,
 ) -> Image.Image:
     """Read one page file as an upright 8-bit image, mode L (grey pages stay grey) or RGB.
 
@@ -119,12 +127,15 @@ def load_page(
         max_megapixels: larger pages are refused from their header, before anything is decoded.
         before_big: called before a page above 50 megapixels is decoded; it may wait, or raise
             PageUnreadableError.
+        page: which page of a TIFF, from 1, as `count_tiff_pages` counts them.
 
     Raises:
         PageUnreadableError: with a short reason as `what`, and the path as `where`.
     """
     try:
         with _open_file(path) as file, _identify(file, path) as image:
+            if page is not None:
+                _turn_to(image, page)
             _check_size(image, path, max_megapixels)
             megapixels = image.width * image.height / 1e6
             if megapixels > BIG_MEGAPIXELS and before_big is not None:
@@ -133,10 +144,10 @@ def load_page(
                 image.draft(None, (image.width // 2, image.height // 2))
             image.load()
             turn = _turn(image)
-            page = _to_grey_or_rgb(image)
-            if image.format == "TIFF":
-                _tell_of_more_pages(file, path)
-            return page if turn is None else page.transpose(turn)
+            upright = _to_grey_or_rgb(image)
+            if image.format == "TIFF" and page is None:
+                _tell_of_more_pages(path)
+            return upright if turn is None else upright.transpose(turn)
     except MemoryError as error:
         raise PageUnreadableError("there is not enough memory to open it", where=path) from error
     except OSError as error:
@@ -201,18 +212,53 @@ def _check_size(image: Image.Image, path: str | Path, max_megapixels: float) -> 
         )
 
 
-def _tell_of_more_pages(file: IO[bytes], path: str | Path) -> None:
-    """Warn of a TIFF of several pages; previews, which some scanners add, are no pages."""
+def _frames(image: Image.Image) -> Iterator[int]:
+    """Turn a TIFF to one page after the other; previews, which scanners may add, are no pages.
+
+    Raises:
+        OSError, or one of DAMAGE: what follows the last page is damaged.
+    """
+    for place in itertools.count():
+        try:
+            image.seek(place)
+        except EOFError:
+            return
+        if not image.tag_v2.get(SUBFILE_TAG, 0) & PREVIEW_BIT:
+            yield place
+
+
+def _turn_to(image: Image.Image, page: int) -> None:
+    """Turn a TIFF to one of its pages, from 1."""
+    if image.format != "TIFF":
+        raise PageUnreadableError("it is no longer a document of several pages")
+    for number, _ in enumerate(_frames(image), 1):
+        if number == page:
+            return
+    raise PageUnreadableError("the document no longer has this page")
+
+
+def count_tiff_pages(path: str | Path) -> int:
+    """Return how many pages a TIFF has; 0 for any other file, and for one that cannot be opened.
+
+    Damage after two pages or more counts as one more, whose loading tells of it. After a single
+    page it is passed over: some scanners let rubbish follow.
+    """
     pages = 0
-    # The page itself was read: damage behind it is no reason to lose it.
-    with contextlib.suppress(OSError, *DAMAGE):
-        file.seek(0)
-        # Opened afresh, so that the image in use is not turned to another page.
-        with Image.open(file, formats=["TIFF"]) as image:
-            for number in range(getattr(image, "n_frames", 1)):
-                image.seek(number)
-                kind = image.tag_v2.get(SUBFILE_TAG, 0)
-                pages += not kind & PREVIEW_BIT
+    try:
+        # Opened afresh, so that an image in use is not turned to another page.
+        with _open_file(path) as file, Image.open(file, formats=["TIFF"]) as image:
+            for _ in _frames(image):
+                pages += 1
+    except PageUnreadableError:
+        return 0
+    except (OSError, *DAMAGE):
+        return pages + 1 if pages > 1 else pages
+    return pages
+
+
+def _tell_of_more_pages(path: str | Path) -> None:
+    """Warn of a TIFF of several pages where only its first is wanted."""
+    pages = count_tiff_pages(path)
     if pages > 1:
         _warn_of_more_pages(str(path), pages)
 
@@ -334,10 +380,11 @@ def decode_batches(
         workers: threads; at least 1.
     """
     big_pages = _Turnstile()
+    renderers = PdfRenderers()
     _formats()  # loads Pillow's readers before threads need them
 
     def decode(ref: PageRef) -> Page | Failure:
-        return _decode(ref, preprocessing, max_megapixels, big_pages)
+        return _decode(ref, preprocessing, max_megapixels, big_pages, renderers)
 
     pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="pages")
     waiting: deque[list[Future[Page | Failure]]] = deque()
@@ -350,6 +397,7 @@ def decode_batches(
             yield [future.result() for future in waiting.popleft()]
     finally:
         big_pages.stop()
+        renderers.close()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -358,16 +406,32 @@ def _decode(
     preprocessing: Preprocessing,
     max_megapixels: float,
     big_pages: contextlib.AbstractContextManager,
+    renderers: PdfRenderers,
 ) -> Page | Failure:
     """One page from file to pixels; whatever is wrong with the file becomes its Failure."""
     try:
         with contextlib.ExitStack() as held:  # until the big page has become small
-            image = load_page(ref.path, max_megapixels, lambda: held.enter_context(big_pages))
+            if ref.page is not None and is_pdf(ref.path):
+                image = _draw_pdf_page(ref.path, ref.page, preprocessing, renderers)
+            else:
+                image = load_page(
+                    ref.path, max_megapixels, lambda: held.enter_context(big_pages), ref.page
+                )
             return Page(ref, preprocessing.apply(image))
     except PageUnreadableError as error:
         return Failure(ref, error.what)
     except MemoryError:
         return Failure(ref, "there is not enough memory to resize it")
+
+
+def _draw_pdf_page(
+    path: Path, page: int, preprocessing: Preprocessing, renderers: PdfRenderers
+) -> Image.Image:
+    if page == WHOLE:
+        renderers.survey(path)
+        # It could not be opened when the run began, which has no rows for its pages.
+        raise PageUnreadableError("it can be opened now; start a new run to sort its pages")
+    return renderers.render(path, page, *preprocessing.drawn_size)
 
 
 class _Turnstile:

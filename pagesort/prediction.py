@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import tempfile
@@ -14,11 +15,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pagesort.documents import expand, write_page_png
 from pagesort.errors import PageSortError
-from pagesort.images import Failure, Page, Preprocessing, decode_batches
+from pagesort.images import Failure, Page, PageRef, Preprocessing, decode_batches
+from pagesort.pdf import PdfRenderers
 from pagesort.progress import Progress, duration
+from pagesort.sorting import SortedPage, SortReport, check_labels, sort_pages
 from pagesort.tables import JOURNAL_SUFFIX, FinishedTables, RunJournal
-from utils import IMAGE_SUFFIXES, list_pages
+from pagesort.upkeep import counted
+from utils import IMAGE_SUFFIXES, list_pages, round_scores, top_guesses
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +63,8 @@ class Request:
     """What to classify and which tables to write.
 
     `batch_size` pages go through the model and reach the disk together; `max_megapixels` is the
-    size of the largest page accepted, in million pixels.
+    size of the largest page accepted, in million pixels. With `sort_to`, the pages are put into
+    folders there when the tables are written (see `sorting.sort_pages` for `link`, `min_score`).
     """
 
     folder: Path
@@ -71,14 +77,21 @@ class Request:
     batch_size: int
     max_megapixels: float
     resume: bool
+    sort_to: Path | None = None
+    link: str = "copy"
+    min_score: float = 0.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has written; `failed` counts the pages that could not be read."""
+    """What a run has written; `failed` counts the pages that could not be read.
+
+    `sorting` is what became of `sort_to`, None without that.
+    """
 
     tables: tuple[Path, ...]
     failed: int
+    sorting: SortReport | None = None
 
 
 def check_request(request: Request) -> None:
@@ -89,6 +102,7 @@ def check_request(request: Request) -> None:
             tables cannot be written.
     """
     _check_readable(request.folder)
+    _check_sort_to(request)
     if request.resume:
         if not any(request.tables.glob(f"*{JOURNAL_SUFFIX}")):
             raise PageSortError(
@@ -108,13 +122,21 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
         PageSortError: there is no run to go on with, or the tables cannot be written.
         KeyboardInterrupt: the run was stopped; the message tells what is kept.
     """
+    if request.sort_to is not None:
+        check_labels(classifier.labels, request.sort_to)
+    sortings: list[SortReport] = []
     with _journal(classifier, request) as journal:
         before = journal.counts()
         try:
             progress = _score_pages(classifier, journal, request)
+            seconds = progress.seconds  # before the sorting into folders
             counts = journal.counts()
             finished = journal.finalise(
-                classifier.labels, request.top_n, raw=request.raw, max_categ=request.max_categ
+                classifier.labels,
+                request.top_n,
+                raw=request.raw,
+                max_categ=request.max_categ,
+                then=lambda: sortings.extend(_sort_pages(classifier, journal, request)),
             )
         except KeyboardInterrupt:
             counts = journal.counts()
@@ -122,9 +144,57 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
                 f"{counts.scored} of {counts.total} pages are scored and kept in {journal.path}"
             ) from None
     scored_now = counts.scored - before.scored
-    _tell_summary(finished, counts.scored, counts.failed, scored_now, progress)
+    _tell_summary(finished, counts.scored, counts.failed, scored_now, seconds)
     tables = (finished.result, finished.raw, finished.failures)
-    return Outcome(tuple(path for path in tables if path is not None), counts.failed)
+    written = tuple(path for path in tables if path is not None)
+    return Outcome(written, counts.failed, sortings[0] if sortings else None)
+
+
+def score_pages(
+    classifier: Classifier, pages: Sequence[PageRef], batch_size: int, max_megapixels: float
+) -> Iterator[tuple[PageRef, np.ndarray | str]]:
+    """Yield each page of a listing with its probabilities, float32 (labels,), or why it has none.
+
+    For one file: `score_pages(classifier, documents.pages_of(path), …)`.
+    """
+    groups = (pages[start : start + batch_size] for start in range(0, len(pages), batch_size))
+    batches = decode_batches(groups, classifier.preprocessing, _workers(), max_megapixels)
+    with contextlib.closing(batches):
+        for batch in batches:
+            scores = dict(_score_batch(classifier, batch, batch_size, len(pages)))
+            for item in batch:
+                failed = isinstance(item, Failure)
+                yield item.ref, item.reason if failed else scores[item.ref.index]
+
+
+def _sort_pages(
+    classifier: Classifier, journal: RunJournal, request: Request
+) -> Iterator[SortReport]:
+    """Put the scored pages into folders of their first guess, if that was asked for."""
+    if request.sort_to is None:
+        return
+    guesses = ((ref, *top_guesses(scores, 1)[0]) for ref, scores in journal.scored())
+    pages = (
+        # Rounded, so that a page is where its row in the table lets one look for it.
+        SortedPage(ref, classifier.labels[index], float(round_scores(score)))
+        for ref, index, score in guesses
+    )
+    with PdfRenderers() as renderers:
+
+        def draw(ref: PageRef, target: Path) -> None:
+            write_page_png(ref, target, renderers, request.max_megapixels)
+
+        try:
+            yield sort_pages(
+                pages, request.sort_to, link=request.link, min_score=request.min_score, draw=draw
+            )
+        except PageSortError as error:
+            remedy = f"{error.remedy}. " if error.remedy else ""
+            raise PageSortError(
+                error.what,
+                where=error.where,
+                remedy=f"{remedy}The tables are written; add --resume to go on with the sorting",
+            ) from error
 
 
 def _journal(classifier: Classifier, request: Request) -> RunJournal:
@@ -160,10 +230,10 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
     )
 
 
-def _listing(request: Request) -> Iterator[str]:
-    """Yield the pages' paths relative to the folder, with `/`."""
-    for path in list_pages(request.folder, request.formats, request.inner):
-        yield path.relative_to(request.folder).as_posix()
+def _listing(request: Request) -> Iterator[tuple[str, int | None]]:
+    """Yield the pages' paths relative to the folder, with `/`, and their numbers in documents."""
+    for path, part in expand(list_pages(request.folder, request.formats, request.inner)):
+        yield path.relative_to(request.folder).as_posix(), part
 
 
 def _tell_resumable(request: Request, settings: dict[str, Any]) -> None:
@@ -211,14 +281,20 @@ def _score_pages(classifier: Classifier, journal: RunJournal, request: Request) 
 def _tell_failures(failures: Sequence[Failure], told: int) -> None:
     """Name the pages that could not be read, the first of a run only: the table has them all."""
     for failure in failures[: max(0, MOST_TOLD_FAILURES - told)]:
-        logger.warning("cannot read %s: %s", failure.ref.path, failure.reason)
+        logger.warning("cannot read %s: %s", _shown(failure.ref), failure.reason)
     if told < MOST_TOLD_FAILURES <= told + len(failures):
         logger.warning("further pages that cannot be read are only listed in a table")
 
 
 def _relative_name(journal: RunJournal, item: Page | Failure) -> str:
-    """Return an item's path relative to the folder of its run."""
-    return item.ref.path.relative_to(journal.folder).as_posix()
+    """Return an item's path relative to the folder of its run, and its number in a document."""
+    path = item.ref.path.relative_to(journal.folder)
+    return _shown(dataclasses.replace(item.ref, path=path))
+
+
+def _shown(ref: PageRef) -> str:
+    """Name a page as a person would: by its file, and its number if that holds several."""
+    return f"{ref.path}, page {ref.page}" if ref.page else str(ref.path)
 
 
 def _score_batch(
@@ -251,15 +327,15 @@ def _score_batch(
 
 
 def _tell_summary(
-    finished: FinishedTables, scored: int, failed: int, scored_now: int, progress: Progress
+    finished: FinishedTables, scored: int, failed: int, scored_now: int, seconds: float
 ) -> None:
     """Say what the run found, how fast, and where the tables are."""
-    rate = scored_now / max(progress.seconds, 1e-6)
+    rate = scored_now / max(seconds, 1e-6)
     logger.info(
-        "%d pages sorted, %d could not be read; %s, %.1f pages/s",
-        scored,
+        "%s sorted, %d could not be read; %s, %.1f pages/s",
+        counted(scored),
         failed,
-        duration(progress.seconds),
+        duration(seconds),
         rate,
     )
     width = max((len(label) for label in finished.categories), default=0)
@@ -270,9 +346,9 @@ def _tell_summary(
         logger.info("all scores: %s", finished.raw)
     if finished.failures is not None:
         logger.warning(
-            "%d pages could not be read, listed in %s; once they are mended, the same command with "
+            "%s could not be read, listed in %s; once they are mended, the same command with "
             "--resume sorts them and writes these tables anew",
-            failed,
+            counted(failed),
             finished.failures,
         )
 
@@ -289,6 +365,18 @@ def _check_readable(folder: Path) -> None:
         raise PageSortError(f"cannot read the folder ({error.strerror})", where=folder) from error
 
 
+def _check_sort_to(request: Request) -> None:
+    """Refuse a destination whose pages the next run would take for new ones."""
+    if request.sort_to is None or not request.inner:
+        return
+    if request.folder.resolve() in (request.sort_to.resolve(), *request.sort_to.resolve().parents):
+        raise PageSortError(
+            "the pages cannot be sorted into the folder that is looked through with its subfolders",
+            where=request.sort_to,
+            remedy="Let --sort_to name a folder elsewhere",
+        )
+
+
 def _no_pages(request: Request) -> PageSortError:
     """Say what a folder without pages holds instead: pages in subfolders, or other image files."""
     what = f"no pages with the extension {', '.join(request.formats)}"
@@ -300,7 +388,7 @@ def _no_pages(request: Request) -> PageSortError:
             remedy="Add --inner to read them",
         )
     for inner in (True,) if request.inner else (False, True):
-        others = _extensions(request.folder, IMAGE_SUFFIXES, inner)
+        others = _extensions(request.folder, IMAGE_SUFFIXES | {".pdf"}, inner)
         if others:
             place, flag = (" in its subfolders", "--inner ") if inner > request.inner else ("", "")
             found = ", ".join(f"{count} {extension}" for extension, count in others.most_common())

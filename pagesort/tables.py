@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 
 from pagesort.errors import PageSortError
 from pagesort.finished import FinishedTables, TableNames, write_tables
-from pagesort.images import Failure, PageRef
+from pagesort.images import WHOLE, Failure, PageRef
 from utils import page_name
 
 __all__ = ["Counts", "FinishedTables", "RunJournal"]
@@ -26,18 +26,24 @@ __all__ = ["Counts", "FinishedTables", "RunJournal"]
 logger = logging.getLogger(__name__)
 
 JOURNAL_SUFFIX = ".partial.sqlite"
-VERSION = 1  # of the journal's layout
+VERSION = 2  # of the journal's layout
 NEW_LOCK_WAIT_S = 5.0  # others may look into a new journal, for milliseconds each
 OLD_LOCK_WAIT_S = 0.2  # a journal that stays locked is in use
 LARGEST_ATTEMPT = 10_000
+# Journals of version 1 knew no documents of several pages.
+UPGRADE = "ALTER TABLE pages ADD COLUMN part INTEGER"
 KEPT = "What is scored is kept; free some space or reconnect the disk, and go on with --resume"
 NO_SCORE = "the model gave no number for this page"
+
+# A page's path, or of a document's page the path and its number (WHOLE: it cannot be opened).
+Listed = str | tuple[str, int | None]
 
 SCHEMA = (
     "CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     # Paths are bytes, as not all are text; page numbers are text, as some do not fit an integer.
     "CREATE TABLE pages "
-    "(idx INTEGER PRIMARY KEY, path BLOB NOT NULL, file TEXT NOT NULL, page TEXT NOT NULL)",
+    "(idx INTEGER PRIMARY KEY, path BLOB NOT NULL, file TEXT NOT NULL, page TEXT NOT NULL, "
+    "part INTEGER)",
     "CREATE TABLE scores (idx INTEGER PRIMARY KEY, scores BLOB NOT NULL)",
     "CREATE TABLE failures (idx INTEGER PRIMARY KEY, reason TEXT NOT NULL)",
 )
@@ -89,7 +95,7 @@ class RunJournal:
         folder: str | Path,
         base: str,
         settings: Mapping[str, Any],
-        listing: Iterable[str],
+        listing: Iterable[Listed],
         now: datetime | None = None,
     ) -> RunJournal:
         """Start a run: reserve its table names and write down its settings and pages.
@@ -100,7 +106,7 @@ class RunJournal:
             base: the model's name in table names; letters that no file name takes become `-`.
             settings: JSON values; a resumed run must bring the same.
             listing: the pages' paths, relative to `folder`, with `/`, in the order in which they
-                are scored.
+                are scored; a page of a document as (path, its number).
             now: names the tables; by default the present minute.
 
         Raises:
@@ -192,13 +198,16 @@ class RunJournal:
         that a page meets the same neighbours whether or not the run was interrupted.
         """
         query = (
-            "SELECT p.idx, p.path FROM pages p LEFT JOIN scores s ON s.idx = p.idx "
+            "SELECT p.idx, p.path, p.part FROM pages p LEFT JOIN scores s ON s.idx = p.idx "
             "WHERE p.idx >= ? AND p.idx < ? AND s.idx IS NULL ORDER BY p.idx"
         )
         for start in range(0, self._total, batch_size):
             rows = self._connection.execute(query, (start, start + batch_size)).fetchall()
             if rows:
-                yield [PageRef(index, self.folder / os.fsdecode(path)) for index, path in rows]
+                yield [
+                    PageRef(index, self.folder / os.fsdecode(path), part)
+                    for index, path, part in rows
+                ]
 
     def record(
         self,
@@ -240,25 +249,42 @@ class RunJournal:
         for path, reason in self._connection.execute(query):
             yield os.fsdecode(path), reason
 
-    def count_new(self, listing: Iterable[str]) -> int:
+    def count_new(self, listing: Iterable[Listed]) -> int:
         """How many pages of a fresh listing this run does not know; it goes on without them."""
         connection = self._connection
         connection.execute("DROP TABLE IF EXISTS temp.fresh")
-        connection.execute("CREATE TEMP TABLE fresh (path BLOB PRIMARY KEY) WITHOUT ROWID")
-        connection.executemany(
-            "INSERT OR IGNORE INTO fresh VALUES (?)", ((os.fsencode(path),) for path in listing)
+        connection.execute(
+            "CREATE TEMP TABLE fresh (path BLOB, part INTEGER, PRIMARY KEY (path, part)) "
+            "WITHOUT ROWID"
         )
+        rows = ((os.fsencode(path), _stored(part)) for path, part in map(_split, listing))
+        connection.executemany("INSERT OR IGNORE INTO fresh VALUES (?, ?)", rows)
         connection.commit()
-        query = "SELECT count(*) FROM fresh WHERE path NOT IN (SELECT path FROM pages)"
+        query = (
+            f"SELECT count(*) FROM fresh WHERE (path, part) NOT IN "
+            f"(SELECT path, coalesce(part, {_stored(None)}) FROM pages)"
+        )
         return int(connection.execute(query).fetchone()[0])
 
+    def scored(self) -> Iterator[tuple[PageRef, np.ndarray]]:
+        """Yield each scored page with its probabilities, float32 (labels,), in listing order."""
+        query = "SELECT idx, path, part, scores FROM scores JOIN pages USING (idx) ORDER BY idx"
+        for index, path, part, scores in self._connection.execute(query):
+            page = PageRef(index, self.folder / os.fsdecode(path), part)
+            yield page, np.frombuffer(scores, dtype="<f4")
+
     def finalise(
-        self, labels: Sequence[str], top_n: int, max_categ: int, raw: bool = False
+        self,
+        labels: Sequence[str],
+        top_n: int,
+        max_categ: int,
+        raw: bool = False,
+        then: Callable[[], object] | None = None,
     ) -> FinishedTables:
         """Write the finished tables under their final names, then let the journal go.
 
         It is removed, unless pages could not be read: those `--resume` tries again, and then writes
-        the same tables anew.
+        the same tables anew. `then` is called in between; if it fails, the journal is kept too.
 
         Raises:
             PageSortError: the tables cannot be written; the journal is kept, and `--resume` writes
@@ -266,6 +292,9 @@ class RunJournal:
         """
         with _told(self.path, "The finished tables cannot be written", KEPT):
             finished = write_tables(self._connection, self._names, labels, top_n, max_categ, raw)
+        if then is not None:
+            then()
+        with _told(self.path, "The finished tables cannot be written", KEPT):
             self.close()
             if not self._failed:
                 _remove(self.path)
@@ -303,7 +332,7 @@ def _connect(path: Path, wait_s: float) -> sqlite3.Connection:
 
 
 def _write_start(
-    connection: sqlite3.Connection, run: Mapping[str, Any], folder: Path, listing: Iterable[str]
+    connection: sqlite3.Connection, run: Mapping[str, Any], folder: Path, listing: Iterable[Listed]
 ) -> None:
     """Write a new run's settings and pages in one transaction: all of them or none."""
     connection.execute("BEGIN")
@@ -314,13 +343,32 @@ def _write_start(
     )
     root = str(folder)
     connection.executemany(
-        "INSERT INTO pages VALUES (?, ?, ?, ?)",
+        "INSERT INTO pages VALUES (?, ?, ?, ?, ?)",
         (
-            (index, os.fsencode(path), *map(str, page_name(f"{root}/{path}")))
-            for index, path in enumerate(listing)
+            (index, os.fsencode(path), *_named(f"{root}/{path}", part), part)
+            for index, (path, part) in enumerate(map(_split, listing))
         ),
     )
     connection.commit()
+
+
+def _split(listed: Listed) -> tuple[str, int | None]:
+    """A listed page as its path and its number in a document."""
+    return (listed, None) if isinstance(listed, str) else listed
+
+
+def _stored(part: int | None) -> int:
+    """A page's number in its document for a comparison, in which NULL equals nothing."""
+    return -1 if part is None else part
+
+
+def _named(path: str, part: int | None) -> tuple[str, str]:
+    """FILE and PAGE: by its own name, or in a document that document's name and its number."""
+    if part is None:
+        file, page = page_name(path)
+        return file, str(page)
+    file = Path(path).stem.encode("utf-8", "backslashreplace").decode("utf-8")
+    return file, "" if part == WHOLE else str(part)
 
 
 def _newest_first(tables_dir: Path) -> list[Path]:
@@ -352,6 +400,8 @@ def _open_existing(
     try:
         rows = connection.execute("SELECT key, value FROM run").fetchall()
         run = {key: json.loads(value) for key, value in rows}
+        if run["version"] == 1:
+            _upgrade(connection, run)
         if run["version"] == VERSION:
             return connection, run, None
         problem = _refusal("The interrupted run is of another version of this program", path)
@@ -361,6 +411,15 @@ def _open_existing(
         problem = _refusal(f"The journal of an interrupted run is damaged ({error})", path)
     connection.close()
     return None, None, problem
+
+
+def _upgrade(connection: sqlite3.Connection, run: dict[str, Any]) -> None:
+    """Bring a journal of an earlier version up to date."""
+    connection.execute("BEGIN")
+    connection.execute(UPGRADE)
+    connection.execute("UPDATE run SET value = ? WHERE key = 'version'", (json.dumps(VERSION),))
+    connection.commit()
+    run["version"] = VERSION
 
 
 def _refusal(what: str, path: Path) -> PageSortError:
