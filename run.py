@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,6 +15,7 @@ from pagesort import opening, requests
 from pagesort.command_line import build_parser
 from pagesort.console import (
     Stop,
+    as_typed,
     close_quietly,
     confirmation,
     console,
@@ -28,9 +29,11 @@ from pagesort.options import BY_NAME
 from pagesort.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
     from classifier import CLIP
+    from pagesort.images import PageRef
 
 PROGRAM_FOLDER = Path(__file__).resolve().parent
 UNREADABLE_PAGES_STATUS = 3
@@ -94,22 +97,36 @@ def _run(arguments: Sequence[str]) -> int:
         model, status = train_model(settings)
         statuses.append(status)
         if not is_first_process():
-            return status
-    if "eval" in actions:
-        statuses.append(evaluate_model(settings, model))
-    if "eval_dir" in actions:
-        statuses.append(evaluate_models(settings))
-    if "vis" in actions:
-        statuses.append(redraw_plots(settings))
-    if settings.file is not None:
-        statuses.append(classify_page(settings, settings.file, model))
-    if settings.directory is not None:
-        statuses.append(classify_folder(settings, settings.directory, "-d", model))
-    if settings.dir:
-        named_by = "[INPUT] FOLDER_INPUT"
-        statuses.append(classify_folder(settings, settings.input_folder, named_by, model))
-    publish_model(settings, model)
+            return 0  # the first one tells the status: torchrun ends all when one does not succeed
+    try:
+        statuses += _use_model(settings, model)
+    except KeyboardInterrupt as stop:
+        if "train" not in actions or stop.args:
+            raise
+        use = as_typed(["--eval", "--model_path", str(model)])
+        raise KeyboardInterrupt(
+            f"the new model is complete in {model}", f"To evaluate it, add {use} instead of --train"
+        ) from None
     return max(statuses)
+
+
+def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
+    """Evaluate, sort and publish as far as that is asked for; yields each action's exit status."""
+    if "eval" in settings.actions:
+        yield evaluate_model(settings, model)
+    if "eval_dir" in settings.actions:
+        yield evaluate_models(settings)
+    if "vis" in settings.actions:
+        yield redraw_plots(settings)
+    if settings.file is not None:
+        yield classify_page(settings, settings.file, model)
+    if settings.directory is not None:
+        yield classify_folder(settings, settings.directory, "-d", model)
+    if settings.dir:
+        yield classify_folder(settings, settings.input_folder, "[INPUT] FOLDER_INPUT", model)
+    if settings.undo and settings.sort_to is not None:
+        yield undo_sorting(settings.sort_to)
+    publish_model(settings, model)
 
 
 def fetch_model(settings: Settings) -> Path | None:
@@ -172,7 +189,7 @@ def train_model(settings: Settings) -> tuple[Path, int]:
     request = requests.training_request(settings, split)
     outcome = training.train(classifier, request)
     if is_first_process():
-        for path in (outcome.model_folder, outcome.curves):
+        for path in filter(None, (outcome.model_folder, outcome.curves)):
             emit(str(path))
     failed = bool(left_out or outcome.left_out)
     return outcome.model_folder, UNREADABLE_PAGES_STATUS if failed else 0
@@ -241,23 +258,65 @@ def redraw_plots(settings: Settings) -> int:
 
 def classify_page(settings: Settings, path: Path, model: Path | None = None) -> int:
     """Print the most likely categories of one page, a line each: label, tab, percentage."""
+    from pagesort import documents
     from pagesort.images import load_page
-    from utils import round_scores, top_guesses
 
     if path.is_dir():
         raise UsageError("-f takes one page, and this is a folder", where=path, remedy="Use -d")
     if not os.path.lexists(path):
         raise PageSortError("the page does not exist", where=path, remedy="Check the path")
+    refs = documents.pages_of(path)
+    if refs[0].page is not None:
+        return _classify_document(settings, refs, model)
     image = load_page(path, settings.max_megapixels)
     if settings.best:
         return _vote_on_page(settings, path, image)
     classifier = _open_to_predict(settings, model)
     scores = classifier.probabilities(classifier.preprocessing.apply(image)[None])[0]
     emit(str(path))
-    for index, score in top_guesses(scores, settings.topn):
-        # Rounded as in the tables first, so that both show one number.
-        emit(f"{classifier.labels[index]}\t{round_scores(score):.1%}")
+    for guess in _shown_guesses(classifier, scores, settings.topn):
+        emit("\t".join(guess))
     return 0
+
+
+def _classify_document(settings: Settings, refs: Sequence[PageRef], model: Path | None) -> int:
+    """Print the pages of a PDF or TIFF as a table, columns parted by tabs."""
+    from pagesort import prediction
+
+    path = refs[0].path
+    if settings.best:
+        raise UsageError(
+            "--best votes on one page, and this file has several or is a PDF",
+            where=path,
+            remedy=f"Put it into a folder and use -d FOLDER --best -ff {path.suffix[1:].lower()}",
+        )
+    classifier = _open_to_predict(settings, model)
+    columns = [f"{cell}-{n + 1}" for cell in ("CLASS", "SCORE") for n in range(settings.topn)]
+    rows: list[list[str]] = [["FILE", "PAGE", *columns]]
+    unread: list[tuple[int | None, str]] = []
+    pages = prediction.score_pages(classifier, refs, settings.batch_size, settings.max_megapixels)
+    for ref, scores in pages:
+        if isinstance(scores, str):
+            unread.append((ref.page, scores))
+            continue
+        labels, shares = zip(*_shown_guesses(classifier, scores, settings.topn), strict=True)
+        rows.append([path.stem, str(ref.page), *labels, *shares])
+        for row in rows:
+            emit("\t".join(row))
+        rows.clear()
+    if len(unread) == len(refs):
+        raise PageSortError(unread[0][1], where=path, remedy="No page of it could be read")
+    for page, reason in unread:
+        logger.warning("cannot read %s, page %s: %s", path, page, reason)
+    return UNREADABLE_PAGES_STATUS if unread else 0
+
+
+def _shown_guesses(classifier: CLIP, scores: np.ndarray, top_n: int) -> list[tuple[str, str]]:
+    """Return the first guesses as (label, percentage), rounded as in the tables first."""
+    from utils import round_scores, top_guesses
+
+    guesses = top_guesses(scores, top_n)
+    return [(classifier.labels[index], f"{round_scores(score):.1%}") for index, score in guesses]
 
 
 def _vote_on_page(settings: Settings, path: Path, image: Image.Image) -> int:
@@ -290,7 +349,19 @@ def classify_folder(
         result = prediction.predict_folder(_open_to_predict(settings, model), request)
     for path in result.tables:
         emit(str(path))
-    return UNREADABLE_PAGES_STATUS if result.failed else 0
+    if result.sorting is not None and result.sorting.manifest is not None:
+        emit(str(result.sorting.manifest))
+    left = result.failed or (result.sorting is not None and result.sorting.problems)
+    return UNREADABLE_PAGES_STATUS if left else 0
+
+
+def undo_sorting(folder: Path) -> int:
+    """Take the last sorting into a folder back; prints how many pages that were."""
+    from pagesort import manifests
+
+    done = manifests.undo(folder)
+    emit(f"{done.taken_back} pages taken back out of {folder}")
+    return UNREADABLE_PAGES_STATUS if done.kept else 0
 
 
 def _open_to_predict(settings: Settings, model: Path | None) -> CLIP:

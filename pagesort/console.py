@@ -118,7 +118,11 @@ class Stop:
 
 def farewell(interrupt: KeyboardInterrupt, arguments: Sequence[str], is_program: bool) -> str:
     """Say that the run was stopped and, if it can be taken up again, with which command."""
+    if len(interrupt.args) == 2:  # what is kept, and what to do next
+        return "stopped; {}. {}".format(*interrupt.args)
     kept = str(interrupt)
+    if not kept and {"--eval", "--eval_dir"} & set(arguments):
+        return "stopped; the same command starts again"
     trains = "--train" in arguments
     if not kept and "--resume" not in arguments:
         before = "the training began" if trains else "a page was scored"

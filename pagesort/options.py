@@ -122,6 +122,22 @@ OPTIONS: tuple[Option, ...] = (
         "INPUT", "chunk_size", audience=FOLDER,
     ),
     Option(
+        "sort_to", DIRECTORY, None, "put the sorted pages into this folder, a subfolder a category",
+        flags=("--sort_to",), audience=FOLDER,
+    ),
+    Option(
+        "link", choice("copy", "hard", "sym"), "copy", "how --sort_to puts them there: copies, "
+        "hard links or symbolic links", flags=("--link",), audience=FOLDER,
+    ),
+    Option(
+        "min_score", share(), 0.0, "with --sort_to: less sure pages go to _review",
+        flags=("--min_score",), audience=FOLDER,
+    ),
+    Option(
+        "undo", SWITCH, False, "take the last --sort_to into that folder back",
+        flags=("--undo",), audience=FOLDER,
+    ),
+    Option(
         "results_folder", DIRECTORY, Path("result"), "where tables are written",
         "OUTPUT", "FOLDER_RESULTS", audience=FOLDER,
     ),

@@ -33,6 +33,9 @@ def prediction_request(settings: Settings, folder: Path) -> Request:
         batch_size=min(settings.batch_size, settings.chunk_size),
         max_megapixels=settings.max_megapixels,
         resume=settings.resume,
+        sort_to=settings.sort_to,
+        link=settings.link,
+        min_score=settings.min_score,
     )
 
 

@@ -17,7 +17,7 @@ from pagesort.options import BY_NAME, OPTIONS, Option, Value
 DEFAULT = "default"
 
 _PREDICTIONS = ("file", "directory", "dir")
-_ACTIONS = ("hf", "train", "eval", "eval_dir", "vis", *_PREDICTIONS)
+_ACTIONS = ("hf", "train", "eval", "eval_dir", "vis", *_PREDICTIONS, "undo")
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,10 @@ class Settings:
     resume: bool
     batch_size: int
     chunk_size: int
+    sort_to: Path | None
+    link: str
+    min_score: float
+    undo: bool
     results_folder: Path
     model: str
     revision: str
@@ -298,6 +302,13 @@ def _check_together(settings: Settings) -> None:
     if settings.is_named("zero_shot"):
         _refuse_together(settings, "train", "zero_shot")
     _need(settings, "best", _PREDICTIONS)
+    _need(settings, "sort_to", ("directory", "dir", "undo"))
+    for name in ("link", "min_score", "undo"):
+        if settings.is_named(name) and settings.sort_to is None:
+            flag = settings.origins[name].split()[-1]
+            raise UsageError(f"{flag} belongs to --sort_to", remedy="Add --sort_to FOLDER")
+    _refuse_together(settings, "undo", *_PREDICTIONS)
+    _refuse_together(settings, "best", "sort_to")
     if settings.hf is not None and settings.hf[0] == "pull":
         _refuse_together(settings, "hf", "model_path")
     if settings.hf is None or settings.hf[0] != "push":
