@@ -123,6 +123,8 @@ def farewell(interrupt: KeyboardInterrupt, arguments: Sequence[str], is_program:
     kept = str(interrupt)
     if not kept and {"--eval", "--eval_dir"} & set(arguments):
         return "stopped; the same command starts again"
+    if not kept and "--hf" in arguments:
+        return "stopped; the same command goes on with what was fetched, or sends anew"
     trains = "--train" in arguments
     if not kept and "--resume" not in arguments:
         before = "the training began" if trains else "a page was scored"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import json
 import logging
 import os
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pagesort import catalogue, checkpoints, foreign, hub_files, model_files
+from pagesort import catalogue, checkpoints, foreign, hub_files, loading, model_files
 from pagesort.errors import PageSortError, UsageError
 from pagesort.hub_base import base_model, base_settings, convert_pickle
 from pagesort.hub_client import Hub, Patience, find_token, impatient, quiet_client
@@ -91,7 +92,8 @@ def pull(request: PullRequest) -> PullOutcome:
             if not request.use_local or not folder.is_dir():
                 raise
             model_files.check_complete(folder)
-            logger.warning("%s. The model in %s is used as it is", error, folder)
+            told = str(error).removesuffix(".")
+            logger.warning("%s. The model in %s is used as it is", told, folder)
             return PullOutcome(folder, "", is_new=False)
 
 
@@ -112,7 +114,9 @@ def _base(request: PullRequest, hub: Hub) -> catalogue.BaseModel:
 
 def _pull(request: PullRequest, hub: Hub, base: catalogue.BaseModel, folder: Path) -> PullOutcome:
     about = hub.about(request.revision, place=folder)
-    commit = str(hub.info(request.revision).sha)
+    # Whoever has a model to go on with is not kept waiting by a hub that is silent.
+    asking = impatient(hub) if request.use_local and folder.is_dir() else hub
+    commit = str(asking.info(request.revision).sha)
     origin = _read_origin(folder)
     is_ours = origin.get("repository") == request.repository and _is_unchanged(folder, origin)
     if is_ours and origin.get("commit") == commit:
@@ -124,7 +128,8 @@ def _pull(request: PullRequest, hub: Hub, base: catalogue.BaseModel, folder: Pat
     sources = {file.name: file.digest for file in files}
     note = {"repository": request.repository, "revision": request.revision, "commit": commit}
     if is_ours and origin.get("sources") == sources:
-        with model_files.told_as_unwritable(folder):
+        # Where the note cannot be written, the next pull only asks one question more.
+        with contextlib.suppress(OSError):
             model_files.write_json(folder / model_files.ORIGIN_FILE, {**origin, **note})
         logger.info("%s is up to date: the newer commit %s left it as it is", folder, commit[:8])
         return PullOutcome(folder, commit, is_new=False)
@@ -134,13 +139,18 @@ def _pull(request: PullRequest, hub: Hub, base: catalogue.BaseModel, folder: Pat
             _reuse(folder, origin, files, store)
         hub_files.fetch(hub, commit, files, store, about, extra=_needed_besides(files))
         ready = _prepare(request, hub, base, staging, files)
-        model_files.check_complete(ready)
+        _check_usable(request, ready)
         note |= {"sources": sources, "files": _hashes(ready)}
         with model_files.told_as_unwritable(ready):
             model_files.write_json(ready / model_files.ORIGIN_FILE, note)
         kept = model_files.install(ready, folder, may_replace=is_ours)
     if kept is not None:
         logger.info("the model that lay in %s is kept as %s", folder, kept.name)
+    elif is_ours and origin.get("revision") != request.revision:
+        logger.warning(
+            "%s held revision %s until now: the two share a folder, and only one lies in it",
+            folder, origin.get("revision"),
+        )  # fmt: skip
     logger.info("%s holds %s of %s", folder, request.revision, request.repository)
     return PullOutcome(folder, commit, is_new=True, kept=kept)
 
@@ -148,24 +158,9 @@ def _pull(request: PullRequest, hub: Hub, base: catalogue.BaseModel, folder: Pat
 @contextlib.contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
     """Hold a hidden folder beside the model's; it stays, for the next try, if this one fails."""
-    from filelock import FileLock, Timeout
-
     staging = _staging_folder(folder)
-    with model_files.told_as_unwritable(folder.parent):
-        staging.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(staging / "lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise PageSortError(
-                "another process is fetching this model",
-                where=folder,
-                remedy="Wait until it has finished",
-            ) from None
-    try:
+    with model_files.exclusive(staging / "lock", folder, waits=False):
         yield staging
-    finally:
-        lock.release()
     shutil.rmtree(staging, ignore_errors=True)
 
 
@@ -175,10 +170,15 @@ def _staging_folder(folder: Path) -> Path:
 
 def _undo_half_install(folder: Path) -> None:
     """Put the previous model back where a killed run had just moved it out of the way."""
-    old = _staging_folder(folder) / "model.old"
-    if old.is_dir() and not folder.exists():
-        with model_files.told_as_unwritable(folder):
-            old.rename(folder)
+    staging = _staging_folder(folder)
+    old = staging / "model.old"
+    if not old.is_dir() or folder.exists():
+        return
+    with (
+        model_files.exclusive(staging / "lock", folder, waits=False),
+        model_files.told_as_unwritable(folder),
+    ):
+        old.rename(folder)
 
 
 def _read_origin(folder: Path) -> dict[str, Any]:
@@ -256,6 +256,27 @@ def _prepare(
         converted.rename(ready)
     _complete(request, hub, base, ready, staging / "base")
     return ready
+
+
+def _check_usable(request: PullRequest, ready: Path) -> None:
+    """Load a model once before it takes the place of one that works.
+
+    Raises:
+        PageSortError: it cannot be loaded, or takes other pages than its settings make.
+    """
+    try:
+        model_files.check_complete(ready)
+        model, _ = loading.load_towers(ready)
+        loading.check_input_size(model, Preprocessing.from_folder(ready), ready)
+    except PageSortError as error:
+        raise PageSortError(
+            f"what {request.repository} holds as {request.revision} is no model that can be used "
+            f"({error.what})",
+            remedy="Tell its owner; what was there before is unchanged",
+        ) from error
+    # Windows renames no folder with a file that is still mapped into memory.
+    del model
+    gc.collect()
 
 
 def _is_pickled_transformers(source: Path) -> bool:

@@ -38,7 +38,8 @@ def base_model(
 
     Looked for in `storage` (under the name of its repository or its base code), then in the hub's
     own cache; the hub is asked only if it is in neither. Weights that exist as a pickle alone are
-    rewritten as safetensors once, without running anything in them.
+    rewritten as safetensors once, without running anything in them. Of several processes that need
+    it at once one fetches it, and the others wait.
 
     Args:
         base: which one.
@@ -52,15 +53,24 @@ def base_model(
         The folder, or None if it is neither there nor to be had; why is logged in one line.
     """
     try:
-        found = _local(base.hub_id, storage)
+        found, pickled = _local(base.hub_id, storage)
         if found is not None:
             return found
-        if not allow_network:
+        if pickled is None and not allow_network:
             logger.info("%s is not on this machine", base.hub_id)
             return None
-        with quiet_client(patience):
-            hub = Hub(base.hub_id, find_token(token), endpoint, patience)
-            return _fetched(hub, storage)
+        target = _conversion(base.hub_id, storage)
+        lock = target.with_name(f".{target.name}.lock")
+        with model_files.exclusive(lock, Path(base.hub_id), waits=True):
+            # Another process may have brought it meanwhile.
+            found, pickled = _local(base.hub_id, storage)
+            if found is not None:
+                return found
+            if pickled is not None:
+                return _converted(pickled, target)
+            with quiet_client(patience):
+                hub = Hub(base.hub_id, find_token(token), endpoint, patience)
+                return _fetched(hub, storage)
     except PageSortError as error:
         logger.warning("%s is not on this machine and could not be fetched: %s", base.hub_id, error)
         return None
@@ -85,15 +95,15 @@ def base_settings(hub: Hub, storage: Path | None, store: Path) -> dict[str, Path
     return {file.name: store / file.digest for file in files}
 
 
-def _local(repository: str, storage: Path | None) -> Path | None:
-    """Find a whole base model on this machine; a pickle of one is converted."""
+def _local(repository: str, storage: Path | None) -> tuple[Path | None, Path | None]:
+    """Find on this machine a whole base model, else one whose weights are a pickle."""
     pickled: Path | None = None
     for folder in _places(repository, storage):
         if _is_whole(folder):
-            return folder
+            return folder, None
         if pickled is None and (folder / _PICKLE).is_file() and _has_settings(folder):
             pickled = folder
-    return None if pickled is None else _converted(pickled, repository, storage)
+    return None, pickled
 
 
 def _places(repository: str, storage: Path | None) -> Iterator[Path]:
@@ -152,7 +162,8 @@ def _fetched(hub: Hub, storage: Path | None) -> Path:
         folder = _to_cache(hub)
     else:
         folder = _to_storage(hub, storage / hub.repository.rpartition("/")[2])
-    return folder if _is_whole(folder) else _converted(folder, hub.repository, storage)
+    target = _conversion(hub.repository, storage)
+    return folder if _is_whole(folder) else _converted(folder, target)
 
 
 def _to_storage(hub: Hub, target: Path) -> Path:
@@ -210,10 +221,15 @@ def _wanted(hub: Hub, *, with_weights: bool) -> tuple[str, list[hub_files.Remote
     return str(info.sha), [file for file in files if file.name in _SETTINGS]
 
 
-def _converted(folder: Path, repository: str, storage: Path | None) -> Path:
+def _conversion(repository: str, storage: Path | None) -> Path:
+    """Where the safetensors form of a model that came as a pickle is kept."""
+    if storage is None:
+        return _assets(repository)
+    return storage / f"{repository.rpartition('/')[2]}-safetensors"
+
+
+def _converted(folder: Path, target: Path) -> Path:
     """Write the safetensors form of a model that came as a pickle."""
-    name = repository.rpartition("/")[2]
-    target = _assets(repository) if storage is None else storage / f"{name}-safetensors"
     if not _is_whole(target):
         convert_pickle(folder, target)
     return target
@@ -225,6 +241,7 @@ def convert_pickle(folder: Path, target: Path) -> None:
     Raises:
         PageSortError: the pickle holds more than weights, or the folder cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     weights = folder / _PICKLE
@@ -243,7 +260,14 @@ def convert_pickle(folder: Path, target: Path) -> None:
     with model_files.told_as_unwritable(target):
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
-        save_file(tensors, staging / checkpoints.WEIGHTS_FILE, metadata={"format": "pt"})
+        try:
+            save_file(tensors, staging / checkpoints.WEIGHTS_FILE, metadata={"format": "pt"})
+        except SafetensorError as error:  # it wraps what the system said, a full disk for one
+            raise PageSortError(
+                f"cannot be written ({error})",
+                where=staging,
+                remedy="Free some space, or name another folder",
+            ) from error
         for name, path in model_files.model_files(folder).items():
             if "/" not in name:
                 shutil.copyfile(path, staging / name)

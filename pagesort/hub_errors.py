@@ -23,7 +23,7 @@ WITHOUT_HUB = (
     "exported elsewhere"
 )
 _QUERY = re.compile(r"(https?://)(?:[^\s/@'\"]*@)?([^\s?'\"]*)(\?[^\s'\"]*)?")
-_TOKEN = re.compile(r"\b(?:hf|api_org)_\w+|(?<=Bearer )\S+")
+_TOKEN = re.compile(r"\b(?:hf|api_org)_[\w.-]+|(?<=Bearer )\S+")
 _LONGEST = 200
 
 
@@ -230,12 +230,14 @@ def _explain_answer(chain: list[BaseException], response: Any, about: About) -> 
         return _missing(about)
     if status == 401:
         return _unauthorised(about)
-    return _explain_status(status, response, about)
+    return _explain_status(status, code, response, about)
 
 
-def _explain_status(status: int, response: Any, about: About) -> PageSortError:
+def _explain_status(status: int, code: str, response: Any, about: About) -> PageSortError:
     if status == 403:
         return _forbidden(about)
+    if status == 404 and not code and "/api/" in str(response.url):
+        return _no_hub(about)
     if status == 404:
         return PageSortError(
             f"a file of {about.repository} that was listed a moment ago is not there",
@@ -292,7 +294,7 @@ def _gated(about: About) -> PageSortError:
     login = "" if about.token_source else ", and log in with 'hf auth login' or set HF_TOKEN"
     return PageSortError(
         f"{about.repository} is open only to those whom its owner has let in",
-        remedy=f"Ask for access on {_web_page(about)}{login}",
+        remedy=f"Ask for access on {web_page(about)}{login}",
     )
 
 
@@ -414,6 +416,7 @@ def _server_words(response: Any) -> str:
     return said if isinstance(said, str) else ""
 
 
-def _web_page(about: About) -> str:
+def web_page(about: About) -> str:
+    """Return a repository's address for a browser, without what the endpoint's holds of secrets."""
     parts = urlsplit(about.endpoint)
-    return f"{parts.scheme}://{about.host}/{about.repository}"
+    return f"{parts.scheme}://{about.host}{parts.path.rstrip('/')}/{about.repository}"

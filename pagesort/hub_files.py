@@ -30,7 +30,7 @@ _ENOUGH_GAINED = 1 << 18  # bytes; a try that brought so many counts as none tha
 _WRONG_AT_MOST = 3  # whole downloads of one file that do not fit its hash
 _LARGEST_SETTINGS = 30_000_000  # bytes of a JSON file
 _INDEX = re.compile(r".*\.index\.json")
-_BIN = re.compile(r"pytorch_model(-\d{5}-of-\d{5})?\.bin")
+_BIN = re.compile(r"pytorch_model-\d{5}-of-\d{5}\.bin")
 _PICKLES = (".pt", ".pth", ".bin")
 _TEXTS = {"merges.txt", "vocab.txt", "trained_pages.txt"}
 
@@ -155,11 +155,14 @@ def _weights(files: Sequence[RemoteFile], where: str) -> list[RemoteFile]:
     if checkpoints.INDEX_FILE in by_name:
         parts = [file for file in safe if model_files.is_model_file(file.name)]
         return [by_name[checkpoints.INDEX_FILE], *parts]
-    bins = [file for file in files if _BIN.fullmatch(file.name)]
-    if not safe and bins:
-        index = by_name.get("pytorch_model.bin.index.json")
-        whole = by_name.get("pytorch_model.bin")
-        return [whole] if whole else [*([index] if index else []), *bins]
+    if not safe and "pytorch_model.bin" in by_name:
+        return [by_name["pytorch_model.bin"]]
+    if not safe and any(_BIN.fullmatch(file.name) for file in files):
+        raise PageSortError(
+            "the repository holds its weights as a pickle in several parts",
+            where=where,
+            remedy="Ask its owner for safetensors",
+        )
     # Beside weights a training may have left its own state, which is none.
     pickles = [
         file

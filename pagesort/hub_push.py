@@ -12,9 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pagesort import hub_errors, hub_files, model_card, model_files
+from pagesort import catalogue, hub_errors, hub_files, model_card, model_files
 from pagesort.errors import PageSortError, UsageError
 from pagesort.hub_client import Hub, Patience, Token, find_token, quiet_client
+from pagesort.metadata import read_metadata
 from pagesort.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _MAIN = "main"
 # Left over from an older state of a branch, these would be taken for parts of the new model.
 _STALE = re.compile(r"[^/]+\.(safetensors|bin|pt|pth|h5|msgpack|index\.json)|plots/[^/]+\.png")
 _TEXTS = (".json", ".md", ".txt", ".yaml")
+_ANY_TOKEN = re.compile(rb"\bhf_[A-Za-z0-9]{30,}\b")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class PushPlan:
         parent: the commit that the new one follows; empty if there is none yet.
         sent: name in the repository to content: a file, or the text of the card.
         same: names whose content is there already.
+        replaced: names that are there with other content.
         removed: names that the branch has and the model has not.
         left_out: what lies in the folder and is not sent.
     """
@@ -81,6 +84,7 @@ class PushPlan:
     parent: str
     sent: Mapping[str, Path | bytes]
     same: frozenset[str]
+    replaced: frozenset[str]
     removed: tuple[str, ...]
     left_out: tuple[str, ...]
 
@@ -99,7 +103,8 @@ class PushPlan:
             f"branch {self.revision}: {branch}",
         ]
         for name, content in self.sent.items():
-            state = "unchanged, not sent again" if name in self.same else "sent"
+            state = "sent, replaces the one there" if name in self.replaced else "sent"
+            state = "unchanged, not sent again" if name in self.same else state
             lines.append(f"  {name}, {model_files.size_text(_size(content))}: {state}")
         lines += [f"  {name}: removed from the branch" for name in self.removed]
         lines += [f"  {name}: stays here, not part of the model" for name in self.left_out]
@@ -131,7 +136,8 @@ def push(request: PushRequest, confirm: Callable[[str], bool] | None) -> PushOut
             None if nobody can be asked.
 
     Raises:
-        UsageError: nobody can be asked, or the name of the repository is none.
+        UsageError: nobody can be asked, the branch is for models of another base, or the name of
+            the repository is none.
         PageSortError: it cannot be published, or the question was answered with no.
     """
     if confirm is None:
@@ -140,6 +146,7 @@ def push(request: PushRequest, confirm: Callable[[str], bool] | None) -> PushOut
             remedy="Add --yes to send without a question",
         )
     model_files.check_complete(request.folder)
+    _check_base(request)
     token = find_token(request.token)
     if token.value is None:
         raise PageSortError(
@@ -154,7 +161,7 @@ def push(request: PushRequest, confirm: Callable[[str], bool] | None) -> PushOut
             logger.info("%s", line)
         if request.public and plan.is_private:
             logger.warning("it stays private; its settings page on the hub can change that")
-        url = f"{hub.api.endpoint}/{request.repository}/tree/{request.revision}"
+        url = f"{hub_errors.web_page(hub.about())}/tree/{request.revision}"
         if plan.is_idle:
             logger.info("the branch holds exactly this already; nothing is sent")
             return PushOutcome(plan.parent, url, is_new=False)
@@ -204,6 +211,7 @@ def plan_push(request: PushRequest, hub: Hub) -> PushPlan:
         parent=parent,
         sent=dict(sorted(sent.items())),
         same=frozenset(same),
+        replaced=frozenset({*sent} & {*known} - same),
         removed=tuple(removed),
         left_out=tuple(model_files.other_files(request.folder)),
     )
@@ -393,12 +401,36 @@ def _digest(content: Path | bytes, remote: RemoteFile) -> str:
     return str(hasher.hexdigest())
 
 
+def _check_base(request: PushRequest) -> None:
+    """Keep a model off the branch of another base, where it would replace a model of that one.
+
+    Raises:
+        UsageError: the branch is that of another base.
+    """
+    metadata = read_metadata(request.folder)
+    try:
+        of_model = catalogue.base_of_code(metadata.base if metadata else "")
+        of_branch = catalogue.base_of_revision(request.revision)
+    except UsageError:  # a model or a branch of the person's own
+        return
+    if of_model != of_branch:
+        raise UsageError(
+            f"branch {request.revision} is for models of {of_branch.code}, and this is one of "
+            f"{of_model.code}",
+            where=request.folder,
+            remedy=f"Name its branch with -rev, such as {of_model.revision}",
+        )
+
+
 def _check_no_token(folder: Path, token: Token) -> None:
     """Keep a token that somebody pasted into a text of the model from being published."""
     for name, path in model_files.model_files(folder).items():
-        if path.suffix in _TEXTS and (token.value or "").encode() in path.read_bytes():
+        if path.suffix not in _TEXTS:
+            continue
+        content = path.read_bytes()
+        if (token.value or "").encode() in content or _ANY_TOKEN.search(content):
             raise PageSortError(
-                "the file holds your access token, and was not sent",
+                "the file holds an access token, and was not sent",
                 where=folder / name,
                 remedy="Remove it there",
             )

@@ -14,14 +14,17 @@ import os
 import re
 import shutil
 import stat
+import time
 import uuid
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from pagesort import model_files
+from pagesort import checkpoints, model_files
 from pagesort.errors import PageSortError, UsageError
 from pagesort.transfer import Transfer
 
@@ -32,6 +35,7 @@ _FORMAT, _VERSION = "pagesort archive", 1
 _LARGEST_LIST = 1_000_000  # bytes
 _MOST_FILES = 1000
 _CHUNK = 1 << 20
+_STALE_SECONDS = 3600.0
 # The same moment for all, so that the same model always makes the same archive.
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 _ANEW = "Make the archive anew with --hf export, or copy it again"
@@ -109,6 +113,8 @@ def import_model(file: Path, models_dir: Path) -> Imported:
         if _holds(target, listed):
             logger.info("%s holds exactly this model already", target)
             return Imported(target, is_new=False)
+        _check_place(target, file)
+        _remove_stale(models_dir, name)
         total = sum(facts["size"] for facts in listed.values())
         model_files.check_space(models_dir, total, what="the model")
         staging = models_dir / f".{name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.import"
@@ -155,14 +161,46 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 @contextlib.contextmanager
 def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
+    damaged = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
     try:
         with zipfile.ZipFile(file) as archive:
             yield archive
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
+    # What goes wrong while the model is written was told as such before it comes here.
+    except (*damaged, OSError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:120]
         raise PageSortError(
             f"not a readable archive ({reason})", where=file, remedy=_ANEW
         ) from error
+
+
+def _read(source: IO[bytes], size: int, file: Path) -> bytes:
+    """Read from an archive, while errors of writing are being told as such."""
+    try:
+        return source.read(size)
+    except OSError as error:
+        raise PageSortError(
+            f"cannot be read ({error.strerror or error})", where=file, remedy=_ANEW
+        ) from error
+
+
+def _check_place(target: Path, file: Path) -> None:
+    """Keep an archive from the place of the bundled model, and of what is no model at all."""
+    is_taken = target.is_dir() and any(target.iterdir()) and not model_files.model_files(target)
+    if is_taken or target.resolve() == checkpoints.bundled_model().resolve():
+        raise PageSortError(
+            f"the archive was refused: {target} has the name of its model and is another thing",
+            where=file,
+            remedy="Rename the model folder where the archive was made, and export it again",
+        )
+
+
+def _remove_stale(models_dir: Path, name: str) -> None:
+    """Remove what an import of this model left that was killed long ago."""
+    for folder in models_dir.glob(f".{name}.*.import"):
+        with contextlib.suppress(OSError):  # another one removes it as well
+            newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+            if time.time() - newest > _STALE_SECONDS:
+                shutil.rmtree(folder)
 
 
 def _checked_list(archive: zipfile.ZipFile, file: Path) -> tuple[str, dict[str, dict[str, Any]]]:
@@ -172,14 +210,17 @@ def _checked_list(archive: zipfile.ZipFile, file: Path) -> tuple[str, dict[str, 
         PageSortError: an entry has a path, is a link, is not listed, or is listed and missing.
     """
     entries = archive.infolist()
+    if len(entries) > _MOST_FILES:
+        raise _refused(f"it holds {len(entries)} files", file)
     for entry in entries:
         reason = _objection(entry)
         if reason:
             raise _refused(f"it holds {_shown(entry.filename)}, {reason}", file)
     names = [entry.filename for entry in entries]
-    doubled = {name for name in names if [n.lower() for n in names].count(name.lower()) > 1}
+    counts = Counter(name.lower() for name in names)
+    doubled = sorted(name for name in names if counts[name.lower()] > 1)
     if doubled:
-        raise _refused(f"it holds {_shown(sorted(doubled)[0])} twice", file)
+        raise _refused(f"it holds {_shown(doubled[0])} twice", file)
     if LIST_FILE not in names:
         raise _refused(f"it has no {LIST_FILE}, so --hf export did not make it", file)
     name, listed = _read_list(archive, file)
@@ -211,6 +252,8 @@ def _objection(entry: zipfile.ZipInfo) -> str:
         return "which is no file of a model"
     if entry.flag_bits & 1:
         return "which is encrypted"
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "which is packed in an unusual way"
     return ""
 
 
@@ -268,7 +311,7 @@ def _unpack(
             target.parent.mkdir(parents=True, exist_ok=True)
             digest, size = hashlib.sha256(), 0
             with archive.open(name) as source, target.open("xb") as to:
-                while chunk := source.read(_CHUNK):
+                while chunk := _read(source, _CHUNK, file):
                     size += len(chunk)
                     if size > facts["size"]:
                         break

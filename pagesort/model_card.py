@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pagesort import catalogue, checkpoints, model_files
+from pagesort.descriptions import prompt_texts
 from pagesort.errors import UsageError
 from pagesort.foreign import read_json
 from pagesort.metadata import ModelMetadata, read_metadata
@@ -18,26 +20,33 @@ MARK = "<!-- written by pagesort from pagesort.json and the evaluations -->"
 _MOST_EVALUATIONS = 3
 _PLOT_KINDS = ("conf_mat", "reliability", "samples")
 # Facts about the training that have a place of their own, or mean nothing to a reader.
-_TOLD_ELSEWHERE = {"texts", "epochs", "pages", "recipe", "validation", "versions", "page_names"}
+_TOLD_ELSEWHERE = {
+    "texts", "epochs", "history", "pages", "recipe", "validation", "versions", "page_names",
+}  # fmt: skip
 _LONGEST = 300
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One evaluation of a model: its report, and the plots that belong to it."""
+    """One evaluation of a model: its report, and the plots that belong to it.
+
+    `differs` says how the model was used otherwise than it is published; empty if it was not.
+    """
 
     report: Mapping[str, Any]
     plots: tuple[Path, ...]
+    differs: str = ""
 
 
 def evaluations_of(folder: Path, results: Path) -> list[Evaluation]:
-    """Find the evaluations of exactly these weights, the newest first, at most three.
+    """Find the evaluations of exactly these weights, at most three: as published, newest first.
 
     Args:
         folder: the model folder.
         results: the folder of results, with `stats/` and `plots/`.
     """
     weights = checkpoints.fingerprint(folder)
+    metadata = read_metadata(folder)
     found = []
     for path in sorted((results / "stats").glob("EVAL_*.json")):
         try:
@@ -47,8 +56,10 @@ def evaluations_of(folder: Path, results: Path) -> list[Evaluation]:
         if _is_of(report, weights):
             name = path.stem.removeprefix("EVAL_")
             plots = [results / "plots" / f"{kind}_{name}.png" for kind in _PLOT_KINDS]
-            found.append(Evaluation(report, tuple(plot for plot in plots if plot.is_file())))
+            there = tuple(plot for plot in plots if plot.is_file())
+            found.append(Evaluation(report, there, _difference(report["model"], metadata)))
     found.sort(key=lambda each: str(each.report.get("date", "")), reverse=True)
+    found.sort(key=lambda each: bool(each.differs))
     return found[:_MOST_EVALUATIONS]
 
 
@@ -76,6 +87,7 @@ def write_card(
     config = read_json(folder / checkpoints.CONFIG_FILE)
     base = _base(metadata)
     licence, told = _licence(folder, metadata, licence)
+    notes = _own_notes(folder)
     parts = [
         _front_matter(base, licence, folder),
         MARK,
@@ -84,10 +96,10 @@ def write_card(
         _use(repository, revision, config),
         _labels(metadata),
         _training(metadata),
-        _figures(evaluations),
-        _limits(metadata, evaluations),
+        _figures(evaluations, has_notes=bool(notes)),
+        _limits(metadata, evaluations, has_notes=bool(notes)),
         f"## Licence\n\n{told}",
-        _own_notes(folder),
+        notes,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -107,6 +119,24 @@ def _is_of(report: object, weights: str) -> bool:
     return model.get("fingerprint") == hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
 
+def _difference(model: Mapping[str, Any], metadata: ModelMetadata | None) -> str:
+    """Say how an evaluation used the model otherwise than its folder does by itself."""
+    if metadata is None or not metadata.descriptions:
+        return f"with the descriptions of {_inline(str(model.get('descriptions', '?')))}"
+    counted = {
+        label: texts if metadata.average else texts[:1]
+        for label, texts in metadata.descriptions.items()
+    }
+    if model.get("texts") != prompt_texts(counted, metadata.prompt):
+        source = str(model.get("descriptions", "")) or "own"
+        if source == "own":
+            return "with other descriptions than it has now"
+        return f"with the descriptions of {_inline(source)} in place of its own"
+    if model.get("temperature") != metadata.temperature:
+        return f"at temperature {_value(model.get('temperature'))}"
+    return ""
+
+
 def _base(metadata: ModelMetadata) -> catalogue.BaseModel | None:
     try:
         return catalogue.base_of_code(metadata.base)
@@ -123,11 +153,17 @@ def _licence(folder: Path, metadata: ModelMetadata, named: str | None) -> tuple[
         return "other", f"See [{file}]({file})."
     if metadata.training.get("source"):
         origin = metadata.training.get("repository", "another publisher")
-        return "unknown", f"The weights come from {origin}; its licence holds."
-    return "mit", (
-        "MIT, as the weights it started from and the program that trained it. Rights in the pages "
-        "it was trained on are not touched by this."
-    )
+        return "unknown", f"The weights come from {_inline(str(origin))}; its licence holds."
+    pages = "Rights in the pages it was trained on are not touched by this."
+    if metadata.base == checkpoints.bundled_model().name:
+        return "mit", f"MIT, as pagesort and the model that comes with it. {pages}"
+    base = _base(metadata)
+    if base is not None:
+        return "mit", (
+            f"MIT, as {base.hub_id} and the program that trained it. If it started from weights "
+            f"that somebody else had tuned, their licence holds as well. {pages}"
+        )
+    return "unknown", "Nothing is recorded about it; ask its publisher."
 
 
 def _front_matter(base: catalogue.BaseModel | None, licence: str, folder: Path) -> str:
@@ -146,12 +182,16 @@ def _opening(
     metadata: ModelMetadata, config: Mapping[str, Any], base: catalogue.BaseModel | None
 ) -> str:
     kind = (config.get("architectures") or [config.get("model_type", "dual encoder")])[0]
-    start = f"[{base.hub_id}](https://huggingface.co/{base.hub_id})" if base else metadata.base
+    start = f"[{base.hub_id}](https://huggingface.co/{base.hub_id})" if base else ""
+    if not start and metadata.training.get("start"):
+        start = f"`{_inline(metadata.base)}`"
     return (
         f"Sorts scans of document pages into {len(metadata.labels)} categories, so that each page "
         "can go to the right next step (OCR, HTR, extraction of tables or figures). An image tower "
         "and a text tower; a category is the mean of the embeddings of its written descriptions.\n"
-        f"\n* base model: {start}\n* class: `{kind}` of the `transformers` library\n"
+        "\n"
+        + (f"* base model: {start}\n" if start else "")
+        + f"* class: `{kind}` of the `transformers` library\n"
         f"* prompt: {'; '.join(f'`{_inline(text)}`' for text in metadata.prompts)}\n"
         f"* descriptions of a category: {'all, averaged' if metadata.average else 'the first'}\n"
         f"* temperature of the scores: {metadata.temperature:g}"
@@ -159,19 +199,24 @@ def _opening(
 
 
 def _use(repository: str, revision: str, config: Mapping[str, Any]) -> str:
-    is_clip = config.get("model_type") == "clip"
-    model, processor = ("CLIPModel", "CLIPProcessor") if is_clip else ("AutoModel", "AutoProcessor")
-    if not is_clip:
-        processor = "AutoImageProcessor"
+    if config.get("model_type") == "clip":
+        parts = {"model": "CLIPModel", "processor": "CLIPProcessor"}
+    else:
+        parts = {
+            "model": "AutoModel", "processor": "AutoImageProcessor", "tokenizer": "AutoTokenizer",
+        }  # fmt: skip
+    loading = "\n".join(
+        f'{name} = {kind}.from_pretrained("{repository}", revision="{revision}")'
+        for name, kind in parts.items()
+    )
+    needs = " (needs `timm`)" if "timm" in json.dumps(config) else ""
     return (
         "## Use\n\nIntended for sorting scans of archive and library pages, with a person who looks"
         " at the doubtful ones. Not for decisions about people, and not for pages unlike those it "
         "was made for.\n\nWith pagesort, set `repo_name` in the section `[HF]` of `config.txt` to "
         f"`{repository}`:\n\n```\npython3 run.py --hf -rev {revision}\n"
-        f"python3 run.py -d FOLDER -rev {revision}\n```\n\nWithout it:\n\n```python\n"
-        f"from transformers import {model}, {processor}\n\n"
-        f'model = {model}.from_pretrained("{repository}", revision="{revision}")\n'
-        f'processor = {processor}.from_pretrained("{repository}", revision="{revision}")\n```'
+        f"python3 run.py -d FOLDER -rev {revision}\n```\n\nWithout it{needs}:\n\n```python\n"
+        f"from transformers import {', '.join(parts.values())}\n\n{loading}\n```"
     )
 
 
@@ -223,16 +268,18 @@ def _page_table(labels: Sequence[str], pages: Mapping[str, Any]) -> str:
     return "\n".join([*lines, f"| all | {totals} |"])
 
 
-def _figures(evaluations: Sequence[Evaluation]) -> str:
+def _figures(evaluations: Sequence[Evaluation], *, has_notes: bool) -> str:
     if not evaluations:
-        return "## Figures\n\nIt was not evaluated before it was published."
+        below = "; what its makers measured may stand in their notes below" if has_notes else ""
+        return f"## Figures\n\nNo evaluation lay beside it when it was published{below}."
     parts = ["## Figures"]
     for each in evaluations:
         pages, figures = each.report.get("pages", {}), each.report.get("figures", {})
         where = Path(str(pages.get("folder", "")).replace("\\", "/")).name
         part = _inline(str(pages.get("part", "pages")))
         seen = ", on which it was trained" if pages.get("trained_on_all") else ""
-        head = f"{pages.get('scored', '?')} pages, {part} of `{_inline(where)}`{seen}"
+        used = f", {each.differs}" if each.differs else ""
+        head = f"{pages.get('scored', '?')} pages, {part} of `{_inline(where)}`{seen}{used}"
         parts.append(f"**{head}** ({_inline(str(each.report.get('date', '')))}):")
         lines = ["| figure | value |", "|---|---|"]
         for top in figures.get("top", []):
@@ -249,8 +296,14 @@ def _figures(evaluations: Sequence[Evaluation]) -> str:
     return "\n\n".join(parts)
 
 
-def _limits(metadata: ModelMetadata, evaluations: Sequence[Evaluation]) -> str:
-    known = "the figures above hold" if evaluations else "nothing is known of its quality"
+def _limits(metadata: ModelMetadata, evaluations: Sequence[Evaluation], *, has_notes: bool) -> str:
+    known = "nothing is known of its quality"
+    if any(not each.differs for each in evaluations):
+        known = "the figures above hold"
+    elif evaluations:
+        known = "the figures above hold where it is used as they say"
+    elif has_notes:
+        known = "the notes below may tell its quality"
     names = ", ".join(f"`{_inline(label)}`" for label in metadata.labels) or "its labels"
     return (
         f"## Limits\n\nIt answers with one of {names} "
@@ -270,7 +323,11 @@ def _own_notes(folder: Path) -> str:
         return ""
     if text.startswith("---\n"):
         text = text.partition("\n---\n")[2]
-    lines = [f"#{line}" if line.startswith("#") else line for line in text.strip().splitlines()]
+    lines, is_code = [], False
+    for line in text.strip().splitlines():
+        is_code ^= line.lstrip().startswith(("```", "~~~"))
+        # Their title comes below ours.
+        lines.append(f"##{line}" if not is_code and re.match(r"#{1,4} ", line) else line)
     return "## Notes that lie with the model\n\n" + "\n".join(lines) if lines else ""
 
 
@@ -285,7 +342,9 @@ def _value(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{_inline(str(k))} {_value(v)}" for k, v in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(_value(each) for each in value)
+        is_nested = any(isinstance(each, (dict, list, tuple)) for each in value)
+        listed = ("; " if is_nested else ", ").join(_value(each) for each in value)
+        return f"({listed})"
     return _inline(str(value))
 
 

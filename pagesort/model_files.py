@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -123,7 +124,7 @@ def sha256(path: Path) -> str:
 
 
 def check_space(folder: Path, needed: int, *, what: str) -> None:
-    """Check that a folder's disk takes so many bytes.
+    """Check that a folder's disk takes so many bytes and is not full then.
 
     Raises:
         PageSortError: it does not.
@@ -132,7 +133,8 @@ def check_space(folder: Path, needed: int, *, what: str) -> None:
     free = shutil.disk_usage(standing).free
     if needed and needed + _MARGIN > free:
         raise PageSortError(
-            f"{what} needs {size_text(needed)}, and {size_text(free)} are free",
+            f"{what} needs {size_text(needed + _MARGIN)} of free space, and "
+            f"{size_text(free)} are free",
             where=folder,
             remedy="Free some space, or name a folder on another disk",
         )
@@ -187,11 +189,50 @@ def told_as_unwritable(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
         raise PageSortError(
             f"cannot be written ({error.strerror or error})",
             where=error.filename or where,
-            remedy="Free some space, or name another folder",
+            remedy="Free some space, or name another folder"
+            if is_full
+            else "Check the folder's permissions, or name another one",
         ) from error
+
+
+@contextmanager
+def exclusive(lock: Path, where: Path, *, waits: bool) -> Iterator[None]:
+    """Let one process at a time fetch a model; the lock goes with the process that holds it.
+
+    Args:
+        lock: the file that is locked; its folder is made.
+        where: the model, for messages.
+        waits: whether to wait for another process that fetches it.
+
+    Raises:
+        PageSortError: another process fetches it and `waits` is off, or no file can be made there.
+    """
+    from filelock import FileLock, Timeout
+
+    held = FileLock(lock)
+    with told_as_unwritable(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            if not waits:
+                raise PageSortError(
+                    "another process is fetching this model",
+                    where=where,
+                    remedy="Wait until it has finished",
+                ) from None
+            logger.info("another process is fetching %s; waiting until it has finished", where)
+            held.acquire()
+        except NotImplementedError:  # a network file system without locks
+            logger.debug("%s cannot be locked", lock)
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def write_json(path: Path, content: object) -> None:

@@ -391,6 +391,9 @@ def _check_base(settings: Settings, metadata: ModelMetadata | None) -> None:
 
     if settings.model_path is None or metadata is None:
         return
+    publishes = settings.hf is not None and settings.hf[0] == "push"
+    if publishes and all(metadata.base != base.code for base in catalogue.BASES):
+        return  # a model of another kind goes to whichever branch is named
     asked = {}
     if settings.is_named("model"):
         asked[f"-m {settings.model}"] = settings.model

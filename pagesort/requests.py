@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pagesort.opening import wanted_revision
 from pagesort.settings import Settings
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def _is_same_folder(one: Path, other: Path) -> bool:
 def pull_request(settings: Settings, revision: str, *, use_local: bool) -> PullRequest:
     """Say what is fetched from the hub; `use_local`: what is here does, if there is no hub."""
     from pagesort.hub import PullRequest
+    from pagesort.hub_client import IMPATIENT
 
     return PullRequest(
         repository=settings.repo_name,
@@ -133,6 +135,8 @@ def pull_request(settings: Settings, revision: str, *, use_local: bool) -> PullR
         storage=settings.model_storage,
         token=settings.token,
         use_local=use_local,
+        # Nobody has asked for the hub in this call, so that nobody waits for it.
+        **({"patience": IMPATIENT} if settings.fetches_first else {}),
     )
 
 
@@ -143,7 +147,7 @@ def push_request(settings: Settings, folder: Path) -> PushRequest:
     return PushRequest(
         folder=folder,
         repository=settings.repo_name,
-        revision=settings.revision,
+        revision=wanted_revision(settings),
         public=settings.public,
         results=settings.results_folder,
         token=settings.token,

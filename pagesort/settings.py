@@ -250,7 +250,9 @@ def _convert_entry(option: Option, entry: Entry, path: Path) -> Value:
         try:
             value = option.kind.read(entry.value)
         except ValueError:
-            shown = "is not allowed" if option.secret else f"= {short(entry.value)} is not allowed"
+            # A token may have been written under the wrong key.
+            hidden = option.secret or entry.value.startswith("hf_")
+            shown = "is not allowed" if hidden else f"= {short(entry.value)} is not allowed"
         except PageSortError as error:
             raise UsageError(
                 f"{option.place}: {error.what}", where=where, remedy=error.remedy
@@ -301,6 +303,7 @@ def _check_together(settings: Settings) -> None:
     _refuse_together(settings, "eval_dir", "model_path")
     if settings.is_named("zero_shot"):
         _refuse_together(settings, "train", "zero_shot")
+        _refuse_together(settings, "hf", "zero_shot")
     _need(settings, "best", _PREDICTIONS)
     _need(settings, "sort_to", ("directory", "dir", "undo"))
     for name in ("link", "min_score", "undo"):

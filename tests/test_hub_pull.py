@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import functools
 import json
 import os
 import pickle
@@ -14,6 +16,7 @@ import threading
 import time
 from collections import namedtuple
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -250,6 +253,7 @@ def test_passing_faults_are_overcome(
         ("GET /api", 407, "HTTPS_PROXY"),
         ("GET /api", 511, "is no hub"),
         ("GET /api", 418, "refused the request (418: out of order)"),
+        ("GET /api", 404, "is no hub"),
     ],
 )
 def test_lasting_faults_are_told_in_one_line(
@@ -286,7 +290,18 @@ def test_local_model_is_used_if_the_hub_is_silent(
     dead = request(hub, tmp_path, endpoint="http://127.0.0.1:9", use_local=True, patience=ONE_TRY)
     outcome = hubs.pull(dead)
     assert (outcome.folder, outcome.is_new, outcome.commit) == (folder, False, "")
+    assert "exported elsewhere. The model in" in caplog.messages[-1]
     assert "is used as it is" in caplog.messages[-1]
+
+
+def test_local_model_does_not_wait_long_for_a_hub_that_is_busy(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    hubs.pull(request(hub, tmp_path))
+    hub.seen.clear()
+    hub.fail("GET /api", 503, times=1000)
+    assert not hubs.pull(request(hub, tmp_path, use_local=True)).is_new
+    assert len(hub.seen) == 2
 
 
 @pytest.mark.parametrize(
@@ -337,7 +352,7 @@ def test_disk_space_is_checked_before(
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 9 * 10**8, 50_000_001))
     line = failure(hub, tmp_path)
-    assert re.search(r"needs [\d.]+ MB, and 50 MB are free: .*Free some space", line)
+    assert re.search(r"needs 5\d MB of free space, and 50 MB are free: .*Free some space", line)
     assert hub.requests(WEIGHTS) == []
 
 
@@ -370,6 +385,64 @@ def test_checkpoint_is_fetched_only_where_nothing_else_is(
     line = failure(hub, tmp_path / "2", repository="me/only", revision="main")
     assert "holds more than weights" in line and not (tmp_path / "executed").exists()
     assert_equal_weights(folder, tmp_path / "2" / "ViT-B16_rev_v11")
+
+
+def test_pickle_in_parts_is_not_fetched(hub: HubServer, tmp_path: Path, base_folder: Path) -> None:
+    parts = tmp_path / "parts"
+    shutil.copytree(base_folder, parts, ignore=shutil.ignore_patterns("*.safetensors", "*.bin"))
+    for number in (1, 2):
+        (parts / f"pytorch_model-0000{number}-of-00002.bin").write_bytes(b"x" * 100)
+    hub.add("me/parts", parts)
+    line = failure(hub, tmp_path / "models", repository="me/parts", revision="main")
+    assert "as a pickle in several parts: me/parts. Ask its owner for safetensors" in line
+    assert hub.requests("GET .*resolve") == []
+
+
+def test_newer_model_that_cannot_be_used_does_not_replace_the_older_one(
+    hub: HubServer, tmp_path: Path, base_folder: Path
+) -> None:
+    hub.add("me/own", base_folder)
+    folder = hubs.pull(request(hub, tmp_path, repository="me/own", revision="main")).folder
+    content = json.loads((base_folder / "config.json").read_text())
+    content["vision_config"]["num_hidden_layers"] += 1
+    repository = hub.repositories["me/own"]
+    files = repository.commits[repository.branches["main"]].files
+    repository.add("main", {**files, "config.json": json.dumps(content).encode()})
+    line = failure(hub, tmp_path, repository="me/own", revision="main")
+    assert "what me/own holds as main is no model that can be used (the weights do not" in line
+    assert "Tell its owner; what was there before is unchanged" in line
+    assert (folder / "config.json").read_bytes() == (base_folder / "config.json").read_bytes()
+
+
+def test_revisions_that_share_a_folder_are_told(
+    hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = openai_state(random_model(SMALL, seed=8), half=True)
+    other = write_published(tmp_path / "other", state, model_name="ViT-B/16", image_size=40)
+    hub.add(PUBLISHED, other, "v1.1.13")
+    repository = hub.repositories[PUBLISHED]
+    repository.branches["v1.1.1.3"] = repository.branches["v1.1"]
+    first = hubs.pull(request(hub, tmp_path, revision="v1.1.13")).folder
+    assert hubs.pull(request(hub, tmp_path, revision="v1.1.1.3")).folder == first
+    assert f"{first} held revision v1.1.13 until now" in caplog.text
+
+
+def test_folder_that_cannot_be_written_does_where_nothing_has_to_be(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hubs.pull(request(hub, tmp_path))
+    repository = hub.repositories[PUBLISHED]
+    files = repository.commits[repository.branches["v1.1"]].files
+    repository.add("v1.1", {**files, "README.md": b"# new words"})
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(model_files, "write_json", refuse)
+    assert not hubs.pull(request(hub, tmp_path)).is_new
+    repository.add("v1.1", {**files, "config.json": files["config.json"] + b" "})
+    line = failure(hub, tmp_path)
+    assert "Read-only file system" in line and "Check the folder's permissions" in line
 
 
 def test_files_outside_the_folder_are_never_written(hub: HubServer, tmp_path: Path) -> None:
@@ -450,6 +523,43 @@ def test_base_model_that_is_a_pickle_only(
     shutil.rmtree(tmp_path / "hf_home")
     assert hubs.base_model(BASES[0], tmp_path / "other", **facts) is None
     assert not (tmp_path / "executed").exists()
+
+
+def test_base_model_that_several_processes_need_is_fetched_by_one(
+    hub: HubServer, tmp_path: Path, base_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "pagesort")
+    patient = Patience(tries=3, pause=0.01, answer=5.0)
+    for storage in (tmp_path / "storage", None):
+        hub.seen.clear()
+        hub.fail("GET /cdn", "stall in", after=100_000, seconds=1.5)
+        fetch = functools.partial(
+            hubs.base_model, BASES[0], storage, endpoint=hub.url, patience=patient
+        )
+        with ThreadPoolExecutor(3) as pool:
+            found = {call.result(30) for call in [pool.submit(fetch) for _ in range(3)]}
+        assert len(found) == 1
+        folder = found.pop()
+        assert folder is not None
+        assert_equal_weights(folder, base_folder)
+        assert [seen.range for seen in hub.requests("GET /cdn")] == [None, "bytes=100000-"]
+    assert "waiting until it has finished" in caplog.text
+
+
+def test_full_disk_while_a_pickle_is_rewritten(
+    hub: HubServer, tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors import SafetensorError
+
+    def refuse(*_: object, **__: object) -> None:
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", refuse)
+    pickled = tmp_path / "pickled"
+    shutil.copytree(base_folder, pickled, ignore=shutil.ignore_patterns("*.safetensors"))
+    hub.add("me/pickled", pickled)
+    line = failure(hub, tmp_path / "models", repository="me/pickled", revision="main")
+    assert "cannot be written (I/O error: No space left" in line and "Free some space" in line
 
 
 def test_base_model_without_a_hub(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

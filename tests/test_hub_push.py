@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from pagesort import hub_push
 from pagesort.errors import PageSortError, UsageError
 from pagesort.hub_client import Patience
 from pagesort.hub_push import PushOutcome, PushRequest
+from pagesort.metadata import read_metadata
 from tests.hub_fixtures import QUICK, alone, assert_equal_weights, assert_no_secret
 from tests.hub_server import READER, STRANGER, WRITER, HubServer, running
 
@@ -75,7 +78,7 @@ def test_new_repository_is_private_and_holds_the_folder_and_a_card(
     for path in model.iterdir():
         if path.name != "notes.doc":
             assert sent[path.name] == path.read_bytes()
-    assert "notes.doc" not in sent and sent["README.md"].startswith(b"---\nlicense: mit\n")
+    assert "notes.doc" not in sent and sent["README.md"].startswith(b"---\nlicense: unknown\n")
     told = caplog.text
     assert f"repository {NAME} on 127.0.0.1:{hub.port}: will be made, private" in told
     assert "branch v1.1: will be made" in told and "notes.doc: stays here" in told
@@ -162,6 +165,7 @@ def test_only_what_changed_is_sent_and_stale_weights_go(
     publish(hub, model)
     assert hub.requests("PUT") == []
     assert "pytorch_model.bin: removed from the branch" in caplog.text
+    assert re.search(r"README.md, [\d.]+ kB: sent, replaces the one there", caplog.text)
     assert head(hub)["paper.pdf"] == b"theirs" and not {*old} - {"paper.pdf"} & {*head(hub)}
     assert head(hub)["README.md"].startswith(b"---")
 
@@ -297,10 +301,38 @@ def test_incomplete_folder_is_refused(hub: HubServer, model: Path) -> None:
     assert hub.seen == []
 
 
-def test_text_that_holds_the_token_is_not_sent(hub: HubServer, model: Path) -> None:
-    (model / "trained_pages.txt").write_text(f"token = {WRITER}")
-    assert "trained_pages.txt" in failure(hub, model)
+@pytest.mark.parametrize("token", [WRITER, "hf_" + "aB3" * 11])
+def test_text_that_holds_a_token_is_not_sent(hub: HubServer, model: Path, token: str) -> None:
+    (model / "trained_pages.txt").write_text(f"token = {token}")
+    line = failure(hub, model)
+    assert "trained_pages.txt" in line and token not in line
     assert hub.seen == []
+
+
+def test_model_of_another_base_does_not_get_onto_the_branch(hub: HubServer, model: Path) -> None:
+    metadata = read_metadata(model)
+    assert metadata is not None
+    large = dataclasses.replace(metadata, base="ViT-L/14@336px")
+    (model / "pagesort.json").write_text(large.to_json(), encoding="utf-8")
+    line = failure(hub, model, revision="v1.1.3")
+    assert "branch v1.1.3 is for models of ViT-B/16, and this is one of ViT-L/14@336px" in line
+    assert "-rev, such as v2.2" in line and hub.seen == []
+    assert publish(hub, model, revision="v2.2.3.4").is_new
+
+
+def test_address_that_is_told_holds_no_password(
+    hub: HubServer, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "pagesort")
+    request = PushRequest(
+        model, NAME, "v1.1", endpoint=f"http://user:topSecret@127.0.0.1:{hub.port}", patience=QUICK
+    )
+    # The name goes along as another login than the token, which this hub does not know.
+    hub.tokens["Basic dXNlcjp0b3BTZWNyZXQ="] = "write"
+    hub.members.add("Basic dXNlcjp0b3BTZWNyZXQ=")
+    outcome = hub_push.push(request, lambda question: True)
+    assert outcome.url == f"http://127.0.0.1:{hub.port}/{NAME}/tree/v1.1"
+    assert "topSecret" not in caplog.text
 
 
 def test_no_answer_at_all(hub: HubServer, model: Path) -> None:

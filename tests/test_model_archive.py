@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import stat
+import time
 import zipfile
 from collections import namedtuple
 from collections.abc import Callable
@@ -207,6 +210,92 @@ def test_damaged_and_foreign_files_are_told(archive: Path, tmp_path: Path) -> No
     assert "there is no such archive" in refusal(tmp_path / "none.zip", tmp_path)
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_damaged_compression_is_told(archive: Path, tmp_path: Path, method: int) -> None:
+    def squeeze(old: zipfile.ZipFile, new: zipfile.ZipFile) -> None:
+        for entry in old.infolist():
+            data = old.read(entry)
+            if entry.filename == "model.safetensors":
+                entry.compress_type = method
+            new.writestr(entry, data)
+
+    changed = rewritten(archive, squeeze)
+    with zipfile.ZipFile(changed) as squeezed:
+        start = squeezed.getinfo("model.safetensors").header_offset
+    data = changed.read_bytes()
+    changed.write_bytes(data[: start + 500] + bytes(300) + data[start + 800 :])
+    line = refusal(changed, tmp_path)
+    assert "not a readable archive" in line or "unusual way" in line
+
+
+def test_archive_that_cannot_be_read_is_told(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worn-out stick: the disk that is written to is not at fault."""
+    read = zipfile.ZipExtFile.read
+
+    def fail(self: zipfile.ZipExtFile, size: int = -1) -> bytes:
+        if self.name == "model.safetensors":
+            raise OSError(errno.EIO, "Input/output error")
+        return read(self, size)
+
+    monkeypatch.setattr(zipfile.ZipExtFile, "read", fail)
+    assert f"cannot be read (Input/output error): {archive}" in refusal(archive, tmp_path)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(zipfile.ZipFile, "__init__", refuse)
+    assert "not a readable archive (Permission denied)" in refusal(archive, tmp_path)
+
+
+def test_archive_of_very_many_files_is_refused_at_once(archive: Path, tmp_path: Path) -> None:
+    def swarm(old: zipfile.ZipFile, new: zipfile.ZipFile) -> None:
+        for entry in old.infolist():
+            new.writestr(entry, old.read(entry))
+        for number in range(20_000):
+            new.writestr(f"plots/{number}.png", b"")
+
+    changed = rewritten(archive, swarm)
+    started = time.monotonic()
+    assert "it holds 200" in refusal(changed, tmp_path)
+    assert time.monotonic() - started < 5
+
+
+def test_bundled_model_and_other_folders_keep_their_place(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = tmp_path / "here"
+    conversion = models / "ViT-B16_rev_v11" / "a-1234" / "model.safetensors"
+    conversion.parent.mkdir(parents=True)
+    conversion.write_bytes(b"x")
+    with pytest.raises(PageSortError, match="is another thing"):
+        import_model(archive, models)
+    assert conversion.is_file()
+    shutil.rmtree(models)
+    folder = import_model(archive, models).folder
+    (folder / "trained_pages.txt").write_text("0" * 16)
+    monkeypatch.setattr("pagesort.checkpoints._BUNDLED", folder)
+    with pytest.raises(PageSortError, match="is another thing"):
+        import_model(archive, models)
+    assert [path.name for path in models.iterdir()] == ["ViT-B16_rev_v11"]
+
+
+def test_remains_of_a_killed_import_go_with_the_next_one(archive: Path, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    for name, age in (("old", 7200.0), ("new", 0.0)):
+        left = models / f".ViT-B16_rev_v11.1-{name}.import"
+        left.mkdir(parents=True)
+        (left / "model.safetensors").write_bytes(b"half")
+        for path in (left / "model.safetensors", left):
+            os.utime(path, (time.time() - age,) * 2)
+    import_model(archive, models)
+    assert {path.name for path in models.iterdir()} == {
+        "ViT-B16_rev_v11",
+        ".ViT-B16_rev_v11.1-new.import",
+    }
+
+
 def test_later_version_is_told(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,7 +310,11 @@ def test_disk_space_is_checked(
 ) -> None:
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1000))
-    assert "and 1.0 kB are free" in refusal(archive, tmp_path)
+    # What is asked for includes what stays free, or it could be less than there is.
+    total = sum(path.stat().st_size for path in model.iterdir())
+    needed = model_files.size_text(total + 50_000_000)
+    line = refusal(archive, tmp_path)
+    assert f"needs {needed} of free space, and 1.0 kB are free" in line
     with pytest.raises(PageSortError, match="the archive needs"):
         export_model(model, tmp_path / "b.zip")
     assert not list(tmp_path.glob(".*.partial")) and not (tmp_path / "b.zip").exists()

@@ -104,7 +104,53 @@ def test_same_model_has_the_same_card(model: Path, results: Path) -> None:
 def test_model_without_evaluation_says_so(model: Path, tmp_path: Path) -> None:
     assert evaluations_of(model, tmp_path / "nowhere") == []
     card = write_card(model, repository="me/x", revision="main")
-    assert "It was not evaluated" in card and "nothing is known of its quality" in card
+    assert "No evaluation lay beside it" in card and "nothing is known of its quality" in card
+    (model / "README.md").write_text("# Mine\n\nTop-1: 73 %.\n")
+    card = write_card(model, repository="me/x", revision="main")
+    assert "stand in their notes below" in card and "nothing is known" not in card
+
+
+def test_figures_of_another_use_are_told_as_such(
+    model: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from classifier import CLIP
+
+    report = json.loads(next((results / "stats").glob("EVAL_1n_1000c_V*.json")).read_text())
+    opened = CLIP.open(model)
+    other = opened.variant(descriptions={label: [f"an odd {label}"] for label in opened.labels})
+    report["model"] |= {
+        "fingerprint": other.fingerprint, "texts": other.prompts, "descriptions": "odd.tsv",
+    }  # fmt: skip
+    (results / "stats" / "EVAL_odd.json").write_text(
+        json.dumps(report | {"date": "20270101-0000"}), encoding="utf-8"
+    )
+    first, second = evaluations_of(model, results)
+    assert (first.differs, second.report["date"]) == ("", "20270101-0000")
+    card = write_card(
+        model, repository="me/x", revision="main", evaluations=evaluations_of(model, results)
+    )
+    assert "with the descriptions of odd.tsv in place of its own" in card
+    metadata = read_metadata(model)
+    assert metadata is not None
+    hotter = dataclasses.replace(metadata, temperature=2.0)
+    (model / "pagesort.json").write_text(hotter.to_json(), encoding="utf-8")
+    card = write_card(
+        model, repository="me/x", revision="main", evaluations=evaluations_of(model, results)
+    )
+    assert "`pages`, at temperature 1** (20260102-1200)" in card
+    assert "the figures above hold where it is used as they say" in card
+
+
+def test_card_of_the_bundled_model_claims_nothing_that_is_not_so() -> None:
+    from pagesort.checkpoints import bundled_model
+
+    card = write_card(bundled_model(), repository="me/small", revision="v1.1")
+    front, _, body = card.removeprefix("---\n").partition("\n---\n")
+    assert "base_model" not in front and "* base model" not in body
+    assert "weights it started from" not in body and "No evaluation lay beside it" in body
+    assert 'tokenizer = AutoTokenizer.from_pretrained("me/small", revision="v1.1")' in body
+    assert "Without it (needs `timm`)" in body
+    assert "### pagesort-small" in body and "history" not in body
 
 
 def test_licence_comes_from_the_request_the_folder_or_the_origin(model: Path) -> None:
@@ -118,14 +164,19 @@ def test_licence_comes_from_the_request_the_folder_or_the_origin(model: Path) ->
     fetched = dataclasses.replace(metadata, training={"source": "published model"})
     (model / "pagesort.json").write_text(fetched.to_json(), encoding="utf-8")
     assert licence() == "license: unknown"
+    own = dataclasses.replace(metadata, base="tiny", training={})
+    (model / "pagesort.json").write_text(own.to_json(), encoding="utf-8")
+    assert licence() == "license: unknown"
     (model / "LICENSE").write_text("Ask me.")
     assert licence() == "license: other"
 
 
 def test_notes_written_by_hand_are_kept_and_generated_ones_replaced(model: Path) -> None:
-    (model / "README.md").write_text("---\nlicense: x\n---\n# Mine\n\nMind the gap.\n")
+    code = "```\n# no title\n```\n"
+    (model / "README.md").write_text(f"---\nlicense: x\n---\n# Mine\n\nMind the gap.\n\n{code}")
     card = write_card(model, repository="me/x", revision="main")
-    assert card.endswith("## Notes that lie with the model\n\n## Mine\n\nMind the gap.\n")
+    title = "## Notes that lie with the model"
+    assert card.endswith(f"{title}\n\n### Mine\n\nMind the gap.\n\n{code}")
     assert "license: x" not in card
     (model / "README.md").write_text(card)
     assert write_card(model, repository="me/x", revision="main").count("Mind the gap") == 0

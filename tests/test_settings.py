@@ -220,6 +220,7 @@ def test_wrong_token_is_not_repeated(folders: tuple[Path, Path]) -> None:
         (["--hf", "push", "now"], "pull, push, export FILE or import FILE"),
         (["--hf", "--yes"], "--yes is for --hf push"),
         (["--hf", "--model_path", "m"], "--hf and --model_path contradict"),
+        (["--hf", "--zero_shot", "-f", "a.png"], "--hf and --zero_shot contradict"),
         (["--train", "--epochs", "0"], "a whole number, 1 or more"),
         (["--train", "--lr", "2"], "a number above 0 and below 1"),
         (["--prompt", "a photo of a {}", "--prompt", "one"], "--prompt one is not allowed"),
@@ -308,3 +309,9 @@ def test_the_settings_file_decides_what_to_do_if_nothing_else_does(
     (folders[1] / "config.txt").write_text("[TRAIN]\nTraining = True\nTesting = True\n")
     assert read_settings([], *folders).actions == ("train", "eval")
     assert read_settings(["-f", "a.png"], *folders).actions == ("file",)
+
+
+def test_a_token_under_the_wrong_key_is_not_shown(folders: tuple[Path, Path]) -> None:
+    line = complaint(folders, config="[HF]\nuse_hf = hf_secretSecret\n")
+    assert "[HF] use_hf" in line
+    assert "hf_secret" not in line
