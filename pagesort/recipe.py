@@ -98,7 +98,7 @@ class Recipe:
                 raise self._error(name, f"a whole number from {least} on")
         for name, (least, greatest, with_least) in _RANGES.items():
             if not _is_within(getattr(self, name), least, greatest, with_least):
-                raise self._error(name, f"a number from {least:g} to {greatest:g}")
+                raise self._error(name, _range_in_words(least, greatest, with_least))
         if self.ema == 1.0:
             raise self._error("ema", "a number below 1, or the average never moves")
         if self.wise_ft is not None and not _is_within(self.wise_ft, 0.0, 1.0, True):
@@ -149,7 +149,7 @@ class TrainOutcome:
         temperature: fitted on the validation pages.
         wise_ft: share of the trained weights in the new model.
         epoch: the best one, from 1.
-        curves: picture of loss, learning rate and validation accuracy.
+        curves: picture of loss, learning rate and validation accuracy; None if undrawn.
         left_out: pages that could not be read, with the reason.
         pages_per_second: of training alone, without validation; 0 if nothing was left to train.
         checkpoints: where the state of the last and the weights of the best epoch lie.
@@ -160,10 +160,17 @@ class TrainOutcome:
     temperature: float
     wise_ft: float
     epoch: int
-    curves: Path
+    curves: Path | None
     left_out: tuple[tuple[str, str], ...]
     pages_per_second: float
     checkpoints: Path
+
+
+def _range_in_words(least: float, greatest: float, with_least: bool) -> str:
+    if with_least:
+        return f"a number from {least:g} to {greatest:g}"
+    limit = "" if math.isinf(greatest) else f" and at most {greatest:g}"
+    return f"a number above {least:g}{limit}"
 
 
 def _is_within(value: object, least: float, greatest: float, with_least: bool) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import pickle
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -19,7 +21,11 @@ _FACTS_FILE = "training.json"
 _PARTIAL = "unfinished"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 _BEST = re.compile(r"best-(\d+)")
+_LOCK_FILE = "training.lock"
 _FINGERPRINT_DIGITS = 8
+# What torch's writer of zip files says when the disk is full.
+_WRITER_WORDS = ("PytorchStreamWriter", "inline_container", "unexpected pos", "file write failed")
+_NEXT_TO_NOTHING = 1 << 20
 _DISK_REMEDY = (
     "Free some space, or name another folder with [OUTPUT] FOLDER_CPOINTS, and give the same "
     "command again"
@@ -62,6 +68,7 @@ class RunFolder:
         self.fingerprint = hashlib.sha256(told.encode()).hexdigest()
         self.folder = parent / f"{base}_{self.fingerprint[:_FINGERPRINT_DIGITS]}"
         self._facts = dict(facts)
+        self._lock: Any = None
 
     @property
     def partial(self) -> Path:
@@ -80,11 +87,14 @@ class RunFolder:
     def open(self) -> None:
         """Make the folder, or clear what a killed training left half-written in it.
 
+        From now on it is held against other processes, until `close` or the end of this one.
+
         Raises:
-            PageSortError: it cannot be written.
+            PageSortError: it cannot be written, or another process holds it.
         """
         with told_as_unwritable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._hold()
             shutil.rmtree(self.partial, ignore_errors=True)
             if not (self.folder / _FACTS_FILE).exists():
                 self._write_facts({})
@@ -92,8 +102,18 @@ class RunFolder:
     def clear(self) -> None:
         """Remove all state, so that the training begins at the first step."""
         with told_as_unwritable(self.folder):
-            shutil.rmtree(self.folder)
+            for path in self.folder.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path.name != _LOCK_FILE:
+                    path.unlink()
         self.open()
+
+    def close(self) -> None:
+        """Let other processes have the folder."""
+        if self._lock is not None:
+            self._lock.release(force=True)
+            self._lock = None
 
     def finish(self, model: str) -> None:
         """Note down that the training is done, and what it has made."""
@@ -109,6 +129,7 @@ class RunFolder:
         name = f"checkpoint-{step}"
         with told_as_unwritable(self.folder):
             if not (self.folder / name).exists():
+                _flush_to_disk(self.partial / name)
                 (self.partial / name).replace(self.folder / name)
             for other, path in self._numbered(_CHECKPOINT):
                 if other < step:
@@ -120,9 +141,10 @@ class RunFolder:
 
         found = []
         for step, path in sorted(self._numbered(_BEST)):
-            metadata = read_metadata(path)
-            if metadata is not None:
-                found.append(Best(step, path, metadata.training["figures"]))
+            with told_as_damaged(self.folder):
+                metadata = read_metadata(path)
+                if metadata is not None:
+                    found.append(Best(step, path, metadata.training["figures"]))
         return max(
             found,
             key=lambda best: (best.quality, -best.step if best.figures else best.step),
@@ -149,6 +171,24 @@ class RunFolder:
         matches = [(pattern.fullmatch(path.name), path) for path in entries]
         return [(int(match.group(1)), path) for match, path in matches if match]
 
+    def _hold(self) -> None:
+        from filelock import FileLock, Timeout
+
+        if self._lock is not None:
+            return
+        lock = FileLock(self.folder / _LOCK_FILE)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise PageSortError(
+                "this training is running already",
+                where=self.folder,
+                remedy="Wait for it, or stop it",
+            ) from None
+        except NotImplementedError:  # a network file system without locks
+            return
+        self._lock = lock
+
     def _write_facts(self, more: Mapping[str, Any]) -> None:
         text = json.dumps(self._facts | more, indent=2, ensure_ascii=False, default=str) + "\n"
         partial = self.folder / f".{_FACTS_FILE}.{os.getpid()}"
@@ -164,12 +204,54 @@ def told_as_unwritable(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, SafetensorError) as error:
+        # Want of memory or of file handles, as when processes are started, is another matter.
+        if getattr(error, "errno", None) in (errno.ENOMEM, errno.EMFILE, errno.ENFILE):
+            raise
         raise _unwritable(folder, getattr(error, "strerror", None) or str(error)) from error
     except RuntimeError as error:
-        # What torch.save raises on a full disk.
-        if "PytorchStreamWriter" not in str(error) and "write" not in str(error):
+        said = str(error)
+        if not (any(words in said for words in _WRITER_WORDS) or _explained_by_disk(folder, said)):
             raise
-        raise _unwritable(folder, str(error).splitlines()[0][:200]) from error
+        reason = said.splitlines()[0][:200] if said else type(error).__name__
+        raise _unwritable(folder, reason) from error
+
+
+@contextmanager
+def told_as_damaged(folder: Path) -> Iterator[None]:
+    """Turn whatever reading a torn file of a training's state raises into one line."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (
+        PageSortError, SafetensorError, RuntimeError, ValueError, KeyError, TypeError, EOFError,
+        FileNotFoundError, pickle.UnpicklingError,
+    ) as error:  # fmt: skip
+        if isinstance(error, RuntimeError) and "memory" in str(error).lower():
+            raise
+        raise PageSortError(
+            "the kept state of the interrupted training is damaged",
+            where=folder,
+            remedy="Remove this folder and give the same command again: it then begins anew",
+        ) from error
+
+
+def _explained_by_disk(folder: Path, said: str) -> bool:
+    """Whether the disk is as good as full, and nothing else is named as the cause."""
+    if "memory" in said.lower():
+        return False
+    try:
+        return shutil.disk_usage(folder).free < _NEXT_TO_NOTHING
+    except OSError:
+        return False
+
+
+def _flush_to_disk(folder: Path) -> None:
+    """Bring a folder's files to the disk, so that a power cut after the renaming tears none."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("r+b") as file:
+                os.fsync(file.fileno())
 
 
 def _unwritable(folder: Path, reason: str) -> PageSortError:

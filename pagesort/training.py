@@ -20,12 +20,13 @@ from pagesort.learner import Collator, LabelLearner, LabelTexts, save_memory
 from pagesort.loading import load_towers
 from pagesort.optimiser import make_optimiser
 from pagesort.recipe import Recipe, TrainOutcome, TrainRequest
-from pagesort.run_folder import Best, RunFolder, quality
+from pagesort.run_folder import Best, RunFolder, quality, told_as_damaged
 from pagesort.training_export import (
     digests_of_start,
     export,
     model_facts,
     rounded,
+    seen_by_start,
     whole_page_settings,
     with_facts,
 )
@@ -87,6 +88,7 @@ def train(classifier: Any, request: TrainRequest) -> TrainOutcome:
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_what_is_kept(run, plan)) from None
     finally:
+        run.close()
         _restore(classifier.model, start)
 
 
@@ -131,8 +133,6 @@ class _Session:
             )
         share, figures, of_start = self._choose_weights(learner, validation, best)
         folder, curves = self._write(learner, best, share, figures, of_start, history)
-        if self.is_first:
-            self.run.finish(folder.name)
         validation.remove()
         outcome = TrainOutcome(
             model_folder=folder,
@@ -149,6 +149,7 @@ class _Session:
         )
         if self.is_first:
             _tell_outcome(outcome, of_start.get("accuracy"))
+        wait_for_all()  # a process that ended early would have the others stopped
         return outcome
 
     def _arguments(self, workers: int) -> Any:
@@ -203,6 +204,15 @@ class _Session:
             logger.warning(
                 "no page validates: the last epoch counts as the best, and scores stay uncalibrated"
             )
+        if self.is_first:
+            seen = seen_by_start(self.classifier, self.request.split)
+            if seen:
+                logger.warning(
+                    "%d of %d validation pages were seen by the starting model in its training: "
+                    "the figures flatter it",
+                    seen,
+                    len(self.request.split.validation),
+                )
         return pages
 
     def _fit(
@@ -210,9 +220,11 @@ class _Session:
     ) -> tuple[list[dict[str, float]], float]:
         """Train from the last checkpoint to the last step; returns the reports and pages/s."""
         last = self.run.last_checkpoint()
-        if last is not None and last[0] >= self.plan.steps:
-            state = TrainerState.load_from_json(str(last[1] / _STATE_FILE))
-            return state.log_history, 0.0
+        if last is not None:
+            with told_as_damaged(self.run.folder):
+                state = TrainerState.load_from_json(str(last[1] / _STATE_FILE))
+            if last[0] >= self.plan.steps:
+                return state.log_history, 0.0
         if last is not None and self.is_first:
             logger.info(
                 "going on with the interrupted training at step %d of %d (remove %s to begin anew)",
@@ -319,7 +331,8 @@ class _Session:
             Their share, the figures of the mixture, and those of the starting model.
         """
         wait_for_all()  # until the first process has written the last best epoch
-        trained = load_towers(best.folder)[0].state_dict()
+        with told_as_damaged(self.run.folder):
+            trained = load_towers(best.folder)[0].state_dict()
 
         def figures_of(share: float) -> dict[str, float]:
             learner.dual_encoder.load_state_dict(interpolated(self.start, trained, share))
@@ -339,18 +352,18 @@ class _Session:
         figures: Mapping[str, float],
         of_start: Mapping[str, float],
         history: list[dict[str, float]],
-    ) -> tuple[Path, Path]:
+    ) -> tuple[Path, Path | None]:
         """Write the model and the picture of its curves, in the first process only."""
         from accelerate.utils import broadcast_object_list
 
-        made: list[Any] = [None]
+        made: list[Any] = [None, None]
         if self.is_first:
             facts = model_facts(
                 self._facts, self.plan, self.request.split, best, share, figures, history
             )
             facts["start"] = {**facts["start"], "validation": rounded(of_start)}
             temperature = figures.get("temperature", 1.0)
-            made[0] = export(
+            folder = export(
                 self.request.models,
                 self.classifier.name,
                 learner.dual_encoder,
@@ -360,19 +373,22 @@ class _Session:
                 (*self.plan.pages, *self.request.split.validation),
                 digests_of_start(self.classifier.model),
             )
-        folder = Path(broadcast_object_list(made)[0])
-        curves = self.request.plots / f"training_{folder.name}.png"
-        if self.is_first:
-            epoch = best.step // self.plan.steps_per_epoch
-            try:
-                draw_curves(history, self.plan.steps_per_epoch, epoch, curves)
-            except OSError as error:
-                raise PageSortError(
-                    f"the curves cannot be written ({error.strerror or error}); the model is "
-                    f"complete in {folder}",
-                    where=curves,
-                ) from error
+            self.run.finish(folder.name)
+            made = [folder, self._curves(folder, best, history)]
+        folder, curves = broadcast_object_list(made)
         return folder, curves
+
+    def _curves(self, folder: Path, best: Best, history: list[dict[str, float]]) -> Path | None:
+        """Draw the picture; the model is complete without it."""
+        path = self.request.plots / f"training_{folder.name}.png"
+        steps = self.plan.steps_per_epoch
+        try:
+            draw_curves(history, steps, best.step // steps, path)
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            logger.warning("the curves cannot be drawn (%s): %s", reason, path)
+            return None
+        return path
 
 
 def _restore(model: nn.Module, start: Mapping[str, torch.Tensor]) -> None:
@@ -400,6 +416,11 @@ def _tell_outcome(outcome: TrainOutcome, accuracy_of_start: float | None) -> Non
             f"{100 * accuracy_of_start:.1f} %), temperature {outcome.temperature:.2f}"
         )
     logger.info("the new model has the weights of epoch %d%s%s", outcome.epoch, mixed, told)
+    if told and outcome.accuracy < accuracy_of_start:
+        logger.warning(
+            "the new model sorts fewer validation pages right than the one it started from: lower "
+            "--lr, or train on more pages"
+        )
 
 
 def _what_is_kept(run: RunFolder, plan: Plan) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -13,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagesort import checkpoints
-from pagesort.errors import PageSortError
+from pagesort.errors import PageSortError, PageUnreadableError
 from pagesort.labelled import (
     LabelledPage,
+    page_digest,
     read_trained_pages,
     write_atomically,
     write_trained_pages,
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 
 # Packages whose versions are noted in a model, as far as they are there.
 _NOTED = ("torch", "transformers", "accelerate", "timm", "numpy", "pillow")
+_DISK_REMEDY = (
+    "Free some space in the models folder and give the same command again: only the export is "
+    "done then"
+)
 
 
 def whole_page_settings(preprocessing: Preprocessing) -> dict[str, Any]:
@@ -93,9 +99,12 @@ def export(
     """
     partial = models / f".{base}.{os.getpid()}-{uuid.uuid4().hex[:8]}.new"
     try:
-        checkpoints.save_folder(
-            partial, model, tokenizer, whole_page_settings(preprocessing), metadata
-        )
+        try:
+            checkpoints.save_folder(
+                partial, model, tokenizer, whole_page_settings(preprocessing), metadata
+            )
+        except PageSortError as error:
+            raise PageSortError(error.what, where=models, remedy=_DISK_REMEDY) from error
         path = write_trained_pages(partial, trained_pages)
         if inherited:
             digests = sorted(read_trained_pages(partial) | inherited)
@@ -105,7 +114,7 @@ def export(
         raise PageSortError(
             f"the model cannot be written ({error.strerror or error})",
             where=models,
-            remedy="Free some space, and give the same command again: it goes on where it was",
+            remedy=_DISK_REMEDY,
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -160,6 +169,24 @@ def digests_of_start(model: PreTrainedModel) -> frozenset[str]:
     """Digests of the pages that the starting model was trained on, which evaluation must know."""
     folder = Path(model.name_or_path or ".nowhere")
     return read_trained_pages(folder) if folder.is_dir() else frozenset()
+
+
+def seen_by_start(classifier: Any, split: PageSplit) -> int:
+    """Count the validation pages that the starting model was trained on with another split.
+
+    With the same split it has had them for validation only.
+    """
+    before = classifier.metadata.training.get("split")
+    if isinstance(before, Mapping) and before.get("fingerprint") == split.fingerprint:
+        return 0
+    digests = digests_of_start(classifier.model)
+    if not digests:
+        return 0
+    seen = 0
+    for page in split.validation:
+        with contextlib.suppress(PageUnreadableError):
+            seen += page_digest(page.path) in digests
+    return seen
 
 
 def with_facts(

@@ -18,7 +18,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from pagesort.averaging import MovingAverage
 from pagesort.errors import PageSortError
 from pagesort.recipe import Recipe
-from pagesort.run_folder import RunFolder, told_as_unwritable
+from pagesort.run_folder import RunFolder, told_as_damaged, told_as_unwritable
 
 logger = logging.getLogger(__name__)
 
@@ -56,13 +56,17 @@ class PageTrainer(Trainer):
 
     def train_or_close(self, checkpoint: Path | None) -> None:
         """Train, from a checkpoint if there is one; if that fails, leave nothing running."""
-        try:
-            self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        except BaseException as error:
-            # Frees the loader, whose processes would else be waited for at some later time.
-            traceback.clear_frames(error.__traceback__)
-            self.callback_handler.on_train_end(self.args, self.state, self.control)
-            raise
+        # The reports of TensorBoard meet a full disk outside of checkpoints, too.
+        with told_as_unwritable(self._run.folder):
+            try:
+                self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+            except BaseException as error:
+                # Frees the loader, whose processes would else be waited for at some later time.
+                traceback.clear_frames(error.__traceback__)
+                # Closing fails as well where the disk is full, and must not hide why it is closed.
+                with contextlib.suppress(Exception):
+                    self.callback_handler.on_train_end(self.args, self.state, self.control)
+                raise
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
         # The views are shuffled already; taken in order, they are the same after an interruption.
@@ -92,9 +96,18 @@ class PageTrainer(Trainer):
             self._run.adopt_checkpoint(step)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        if self._average is not None:
-            self._average.load(Path(resume_from_checkpoint))
+        with told_as_damaged(self._run.folder):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            if self._average is not None:
+                self._average.load(Path(resume_from_checkpoint))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with told_as_damaged(self._run.folder):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with told_as_damaged(self._run.folder):
+            super()._load_rng_state(checkpoint)
 
 
 @contextlib.contextmanager

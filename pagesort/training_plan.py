@@ -168,14 +168,13 @@ def _fitting(recipe: Recipe, pages: int, processes: int) -> Recipe:
     accumulation = min(recipe.accumulation, max(1, pages // (batch * processes)))
     fitting = replace(recipe, batch_size=batch, accumulation=accumulation)
     if fitting != recipe and is_first_process():
+        changes = (
+            ("batch size", batch, recipe.batch_size),
+            ("accumulation", accumulation, recipe.accumulation),
+        )
+        told = [f"{name} {now} instead of {asked}" for name, now, asked in changes if now != asked]
         logger.warning(
-            "%d training pages are fewer than one step takes: batch size %d instead of %d, "
-            "accumulation %d instead of %d",
-            pages,
-            batch,
-            recipe.batch_size,
-            accumulation,
-            recipe.accumulation,
+            "%d training pages are fewer than one step takes: %s", pages, ", ".join(told)
         )
     return fitting
 

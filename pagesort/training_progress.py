@@ -156,13 +156,14 @@ def draw_curves(
     )
     figure.suptitle(path.stem, fontsize=11)
     steps, losses = _series(history, "loss", steps_per_epoch)
-    loss.plot(steps, losses, color=_LOSS_COLOUR, label="training")
+    loss.plot(steps, losses, _style(steps), color=_LOSS_COLOUR, label="training")
     epochs, eval_losses = _series(history, "eval_loss", steps_per_epoch)
     loss.plot(epochs, eval_losses, "o--", color=_ACCURACY_COLOUR, label="validation")
     loss.set_ylim(bottom=0)
     loss.set_ylabel("loss (nats a page)")
     loss.legend()
-    rate.plot(*_series(history, "learning_rate", steps_per_epoch), color=_RATE_COLOUR)
+    steps, rates = _series(history, "learning_rate", steps_per_epoch)
+    rate.plot(steps, rates, _style(steps), color=_RATE_COLOUR)
     rate.set_ylim(bottom=0)
     rate.set_ylabel("learning rate")
     rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
@@ -189,12 +190,19 @@ def _draw_accuracy(
         return
     axes.plot(epochs, percents, "o-", color=_ACCURACY_COLOUR)
     least = min(percents)
-    axes.set_ylim(max(0.0, least - max(5.0, 0.3 * (100.0 - least))), 101)
+    bottom = max(0.0, least - max(5.0, 0.3 * (100.0 - least)))
+    axes.set_ylim(bottom, 101)
+    axes.set_yticks([tick for tick in axes.get_yticks() if bottom <= tick <= 100.0])
     for epoch, percent in zip(epochs, percents, strict=True):
         if round(epoch) == best_epoch:
             told = f"best epoch: {percent:.1f} %"
             axes.plot(epoch, percent, "o", ms=12, mfc="none", color=_ACCURACY_COLOUR, label=told)
             axes.legend(loc="lower right")
+
+
+def _style(points: Sequence[float]) -> str:
+    """Mark the points of a line that has next to none."""
+    return "o-" if len(points) < 3 else "-"
 
 
 def _series(

@@ -94,7 +94,7 @@ class ValidationPages:
         with torch.no_grad():
             embeddings = learner.label_embeddings()
             for start in range(0, len(self.places), batch_size):
-                pixels = np.ascontiguousarray(self.pixels[start : start + batch_size])
+                pixels = np.array(self.pixels[start : start + batch_size])
                 rows = learner.page_logits(pixels, embeddings)
                 found.append((self.places[start : start + batch_size], rows))
         learner.train(was_training)
@@ -129,14 +129,20 @@ def _prepared_pixels(
     if not pages:
         return np.zeros((0, height, width, 3), np.uint8), failed
     decoded = page_pixels(pages, preprocessing, max_megapixels, workers)
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(pages), height, width, 3)}
+    partial = path.with_name(f"{path.name}.part")
     with told_as_unwritable(path.parent), contextlib.closing(decoded):
-        file = np.lib.format.open_memmap(path, "w+", np.uint8, (len(pages), height, width, 3))
-        with Progress(len(pages), 0) as progress:
+        # Written in order, not mapped: a full disk kills a process that writes into a mapping.
+        with partial.open("wb") as file, Progress(len(pages), 0) as progress:
+            np.lib.format.write_array_header_1_0(file, header)
             for page, pixels in decoded:
                 if isinstance(pixels, str):
                     failed[page] = pixels
                 else:
-                    file[progress.done - len(failed)] = pixels
+                    file.write(np.ascontiguousarray(pixels, np.uint8).tobytes())
                 progress.advance(1, page.name)
-        file.flush()
-    return file[: len(pages) - len(failed)], failed
+            for _ in failed:  # the header tells of as many pages as were asked for
+                file.write(bytes(height * width * 3))
+        partial.replace(path)
+        written = np.load(path, mmap_mode="r")
+    return written[: len(pages) - len(failed)], failed

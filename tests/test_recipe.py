@@ -28,3 +28,12 @@ def test_what_settings_hand_over_is_accepted() -> None:
     recipe = Recipe(ema=0, wise_ft=None, learning_rate=1, warmup_ratio=0, layer_decay=1)
     assert recipe.wise_ft is None
     assert Recipe(wise_ft=0.0).wise_ft == 0.0
+
+
+def test_an_excluded_least_value_is_told_as_such() -> None:
+    with pytest.raises(PageSortError, match="a number above 0 and at most 1"):
+        Recipe(learning_rate=0.0)
+    with pytest.raises(PageSortError, match=r"a number above 0\.$"):
+        Recipe(gradient_clip=0.0)
+    with pytest.raises(PageSortError, match="a number from 0 to 1"):
+        Recipe(weight_decay=-0.1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,7 +85,7 @@ def test_a_finished_training_tells_its_model(run: RunFolder) -> None:
     assert "ä" in (run.folder / "training.json").read_text(encoding="utf-8")
     run.clear()
     assert run.made_model is None
-    assert [path.name for path in run.folder.iterdir()] == ["training.json"]
+    assert {path.name for path in run.folder.iterdir()} <= {"training.json", "training.lock"}
 
 
 def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
@@ -99,3 +100,32 @@ def test_errors_of_the_program_are_not_taken_for_a_full_disk(tmp_path: Path) -> 
     full = OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(PageSortError, match="No space left"), told_as_unwritable(tmp_path):
         raise full
+
+
+@pytest.mark.parametrize(
+    "said", ["[enforce fail at inline_container.cc:664] . unexpected pos 704 vs 598", "no room"]
+)
+def test_torch_and_an_empty_disk_are_understood(said, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
+    with pytest.raises(PageSortError, match="cannot be written"), told_as_unwritable(tmp_path):
+        raise RuntimeError(said)
+    with pytest.raises(RuntimeError, match="memory"), told_as_unwritable(tmp_path):
+        raise RuntimeError("CUDA out of memory")
+
+
+def test_one_process_at_a_time_trains_in_a_folder(run: RunFolder, tmp_path: Path) -> None:
+    second = RunFolder(tmp_path, "ViT-B16", FACTS)
+    with pytest.raises(PageSortError, match="running already"):
+        second.open()
+    run.clear()
+    with pytest.raises(PageSortError, match="running already"):
+        second.open()
+    run.close()
+    second.open()
+
+
+def test_a_damaged_best_epoch_is_told(run: RunFolder) -> None:
+    keep_best(run, 5, accuracy=0.5)
+    (run.folder / "best-5" / METADATA_FILE).write_text('{"form')
+    with pytest.raises(PageSortError, match="kept state of the interrupted training is damaged"):
+        run.best()

@@ -196,7 +196,7 @@ def raising_at(monkeypatch, owner, name: str, call: int, error: BaseException, a
         (training.MovingAverage, "save", 4, False),  # a checkpoint half-written
         (training.RunFolder, "adopt_checkpoint", 5, False),  # written, but without its name
         (training, "export", 1, False),  # trained, not exported
-        (training, "draw_curves", 1, False),  # exported, not told as done
+        (training, "draw_curves", 1, False),  # exported, without its picture
     ],
 )
 def test_an_interrupted_training_ends_at_the_same_weights(
@@ -402,7 +402,8 @@ def test_few_pages_lower_the_batch_with_a_word(split, tiny_model_folder, tmp_pat
     few = replace(split, train=(split.train[0], *split.train[6:8], *split.train[12:14]))
     asked = request(tmp_path, few, batch_size=4, accumulation=8, epochs=1)
     outcome = train(open_model(tiny_model_folder), asked)
-    assert "batch size 4 instead of 4, accumulation 1 instead of 8" in caplog.text
+    assert "fewer than one step takes: accumulation 1 instead of 8" in caplog.text
+    assert "batch size" not in caplog.text
     assert "only one page to train on: BLUE" in caplog.text
     recipe = CLIP.open(outcome.model_folder).metadata.training["recipe"]
     assert (recipe["batch_size"], recipe["accumulation"]) == (4, 1)
@@ -510,6 +511,79 @@ def test_an_unwritable_folder_is_told_before_training(split, tiny_model_folder, 
 def test_nothing_goes_to_stdout(split, tiny_model_folder, tmp_path, capfd) -> None:
     train(open_model(tiny_model_folder), request(tmp_path, split, epochs=1))
     assert capfd.readouterr().out == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of file sizes there")
+def test_validation_pages_on_a_full_disk_are_told(split, tiny_model_folder, tmp_path) -> None:
+    import resource
+
+    start = open_model(tiny_model_folder)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(PageSortError, match="state of the training cannot be written"):
+            validation._prepared_pixels(
+                split.validation, start.preprocessing, tmp_path / "pixels.npy", 100.0, 1
+            )
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "trainer_state.json"])
+def test_a_damaged_checkpoint_is_told(
+    name, split, tiny_model_folder, tmp_path, monkeypatch
+) -> None:
+    with monkeypatch.context() as broken:
+        raising_at(broken, training_loop.Schedule, "on_step_end", 5, Killed())
+        with pytest.raises(Killed):
+            train(open_model(tiny_model_folder), request(tmp_path, split))
+    (torn,) = (tmp_path / "checkpoints").glob(f"*/checkpoint-*/{name}")
+    torn.write_bytes(torn.read_bytes()[:100])
+    said = str(refused(open_model(tiny_model_folder), request(tmp_path, split)))
+    assert said.startswith("the kept state of the interrupted training is damaged")
+    assert "Remove this folder" in said
+
+
+def test_without_its_picture_the_model_is_still_told(
+    split, tiny_model_folder, tmp_path, monkeypatch, caplog
+) -> None:
+    raising_at(monkeypatch, training, "draw_curves", 1, OSError(errno.ENOSPC, "No space left"))
+    outcome = train(open_model(tiny_model_folder), request(tmp_path, split, epochs=1))
+    assert outcome.curves is None
+    assert "curves cannot be drawn (No space left)" in caplog.text
+    facts = json.loads((outcome.checkpoints / "training.json").read_text())
+    assert facts["model"] == outcome.model_folder.name
+
+
+def test_an_export_that_fails_tells_what_is_left_to_do(
+    split, tiny_model_folder, tmp_path, monkeypatch
+) -> None:
+    def full(*_):
+        raise PageSortError("the disk is full", remedy="Another")
+
+    monkeypatch.setattr("pagesort.training_export.checkpoints.save_folder", full)
+    said = str(refused(open_model(tiny_model_folder), request(tmp_path, split, epochs=1)))
+    assert "the disk is full" in said
+    assert "only the export is done then" in said
+
+
+def test_doubtful_figures_are_told(finished, split, tmp_path, monkeypatch, caplog) -> None:
+    _, outcome, _ = finished
+    other = replace(split, fingerprint="6" * 64)
+    figures = iter([(0.5, 1.0), (0.9, 1.0)])  # of the epoch, and of the starting model
+
+    def told(*_):
+        accuracy, loss = next(figures, (0.5, 1.0))
+        return {
+            "accuracy": accuracy, "loss": loss, "temperature": 1.0, "calibrated_loss": loss,
+        }  # fmt: skip
+
+    monkeypatch.setattr(validation.ValidationPages, "figures", told)
+    asked = request(tmp_path, other, epochs=1, wise_ft=1.0)
+    train(open_model(outcome.model_folder), asked)
+    count = len(split.validation)
+    assert f"{count} of {count} validation pages were seen by the starting model" in caplog.text
+    assert "sorts fewer validation pages right than the one it started from" in caplog.text
 
 
 # Real processes

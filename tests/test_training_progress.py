@@ -101,3 +101,19 @@ def test_the_curves_show_every_report(monkeypatch, tmp_path: Path) -> None:
     assert rate.lines[0].get_ydata().tolist() == [5e-5, 2e-5, 0.0]
     assert accuracy.lines[0].get_xydata().tolist() == [[1.0, 75.0], [2.0, 70.0]]
     assert accuracy.lines[1].get_xydata().tolist() == [[1.0, 75.0]]
+
+
+def test_short_lines_are_marked_and_no_tick_is_above_all(monkeypatch, tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figures: list[Figure] = []
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, path, **_: (figures.append(self), Path(path).touch())
+    )
+    perfect = [{"step": 10, "eval_loss": 0.1, "eval_accuracy": 1.0}]
+    draw_curves([*HISTORY[:2], *perfect], 10, 1, tmp_path / "curves.png")
+    draw_curves(HISTORY, 10, 1, tmp_path / "more.png")
+    loss, rate, accuracy = figures[0].axes
+    assert loss.lines[0].get_marker() == rate.lines[0].get_marker() == "o"
+    assert figures[1].axes[0].lines[0].get_marker() != "o"
+    assert max(accuracy.get_yticks()) == 100.0
