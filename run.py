@@ -357,10 +357,10 @@ def classify_folder(
 
 def undo_sorting(folder: Path) -> int:
     """Take the last sorting into a folder back; prints how many pages that were."""
-    from pagesort import manifests
+    from pagesort import manifests, upkeep
 
     done = manifests.undo(folder)
-    emit(f"{done.taken_back} pages taken back out of {folder}")
+    emit(f"{upkeep.counted(done.taken_back)} taken back out of {folder}")
     return UNREADABLE_PAGES_STATUS if done.kept else 0
 
 

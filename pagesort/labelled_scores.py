@@ -16,6 +16,7 @@ import numpy as np
 from pagesort.errors import PageSortError, PageUnreadableError
 from pagesort.evaluation_files import shown_files
 from pagesort.labelled import LabelledPage, named, page_digest, page_pixels
+from pagesort.prediction import Model
 from pagesort.preprocessing import Preprocessing
 from pagesort.progress import Progress
 from pagesort.tables import NO_SCORE
@@ -27,22 +28,8 @@ MOST_WORKERS = 8
 MOST_TOLD_FAILURES = 20
 
 
-class Classifier(Protocol):
+class Classifier(Model, Protocol):
     """What an evaluation needs of a model."""
-
-    preprocessing: Preprocessing
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """The categories, in the order of the scores."""
-
-    @property
-    def name(self) -> str:
-        """What file names call the model."""
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of all that decides a score."""
 
     @property
     def metadata(self) -> Any:
@@ -122,8 +109,41 @@ def select_pages(
             where=folder,
             remedy="Name another folder with --eval_folder or [EVAL] FOLDER_PAGES",
         )
-    # A label may come decomposed from the file system of a Mac and composed from elsewhere.
     indices = {normalize("NFC", label): index for index, label in enumerate(labels)}
+    known, unknown = _known_pages(pages, folder, folder_labels, labels)
+    fresh = _fresh_pages(known, trained)
+    kept = fresh or known
+    shown = shown_files(kept)
+    order = sorted(
+        range(len(kept)),
+        key=lambda place: (shown[place], page_name(kept[place].path)[1], kept[place].name),
+    )
+    true = np.array([indices[normalize("NFC", kept[place].label)] for place in order])
+    present = set(true.tolist())
+    without = tuple(label for index, label in enumerate(labels) if index not in present)
+    if without:
+        logger.warning("labels of the model that no page has: %s", named(without))
+    return Selection(
+        folder=folder,
+        pages=tuple(kept[place] for place in order),
+        true=true,
+        shown=tuple(shown[place] for place in order),
+        unknown=unknown,
+        without_pages=without,
+        seen=len(known) - len(fresh),
+        all_seen=not fresh,
+    )
+
+
+def _known_pages(
+    pages: Sequence[LabelledPage],
+    folder: Path,
+    folder_labels: Sequence[str],
+    labels: Sequence[str],
+) -> tuple[list[LabelledPage], dict[str, int]]:
+    """Return the pages whose label the model knows, and how many each unknown label has."""
+    # A label may come decomposed from the file system of a Mac and composed from elsewhere.
+    indices = {normalize("NFC", label) for label in labels}
     unknown = {label: 0 for label in folder_labels if normalize("NFC", label) not in indices}
     known = []
     for page in pages:
@@ -140,6 +160,11 @@ def select_pages(
     if unknown:
         told = named([f"{label} ({count} pages)" for label, count in unknown.items()])
         logger.warning("left out, as the model does not know these labels: %s", told)
+    return known, unknown
+
+
+def _fresh_pages(known: Sequence[LabelledPage], trained: frozenset[str]) -> list[LabelledPage]:
+    """Return the pages that the model was not trained on."""
     fresh = [page for page in known if not _is_trained(page, trained)]
     seen = len(known) - len(fresh)
     if not fresh:
@@ -150,26 +175,7 @@ def select_pages(
         )
     elif seen:
         logger.warning("left out, as the model was trained on them: %d pages", seen)
-    kept = fresh or known
-    shown = shown_files(kept)
-    order = sorted(
-        range(len(kept)),
-        key=lambda place: (shown[place], page_name(kept[place].path)[1], kept[place].name),
-    )
-    true = np.array([indices[normalize("NFC", kept[place].label)] for place in order])
-    without = tuple(label for index, label in enumerate(labels) if index not in set(true.tolist()))
-    if without:
-        logger.warning("labels of the model that no page has: %s", named(without))
-    return Selection(
-        folder=folder,
-        pages=tuple(kept[place] for place in order),
-        true=true,
-        shown=tuple(shown[place] for place in order),
-        unknown=unknown,
-        without_pages=without,
-        seen=seen,
-        all_seen=not fresh,
-    )
+    return fresh
 
 
 def _is_trained(page: LabelledPage, trained: frozenset[str]) -> bool:

@@ -31,8 +31,8 @@ MOST_WORKERS = 8
 MOST_TOLD_FAILURES = 20
 
 
-class Classifier(Protocol):
-    """What a run needs of a model."""
+class Model(Protocol):
+    """What every use of a model needs."""
 
     @property
     def labels(self) -> Sequence[str]:
@@ -40,19 +40,23 @@ class Classifier(Protocol):
 
     @property
     def name(self) -> str:
-        """What table names call the model."""
+        """What the names of tables and plots call the model."""
 
     @property
     def fingerprint(self) -> str:
         """A hash of all that decides a score."""
 
     @property
-    def device(self) -> Any:
-        """Where the model computes; its text begins with the kind of device."""
-
-    @property
     def preprocessing(self) -> Preprocessing:
         """How the model wants its pages."""
+
+
+class Classifier(Model, Protocol):
+    """What a run needs of a model."""
+
+    @property
+    def device(self) -> Any:
+        """Where the model computes; its text begins with the kind of device."""
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Score uint8 (N, H, W, 3): float32 (N, labels)."""

@@ -6,10 +6,11 @@ import logging
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tqdm import tqdm
+    from typing_extensions import Self
 
 logger = logging.getLogger(__name__)
 
@@ -20,36 +21,31 @@ LATER_FROM = 300.0
 LONGEST_NAME = 40
 
 
-class Progress:
-    """Counts pages of a run; use as a context manager.
+class Meter:
+    """A clock and, on a terminal, a bar; elsewhere it is time for a line now and then.
 
     Args:
-        total: pages of the whole run.
-        done: pages that an earlier part of the run has done.
+        total: what there is to do, in the bar's unit.
         is_terminal: whether to draw a bar; by default whether stderr is a terminal.
+        **bar: how tqdm draws it.
     """
 
-    def __init__(self, total: int, done: int, is_terminal: bool | None = None) -> None:
+    def __init__(self, total: int, is_terminal: bool | None, **bar: Any) -> None:
         self.total = total
-        self.done = done
-        self._start_done = done
-        self._is_terminal = sys.stderr.isatty() if is_terminal is None else is_terminal
+        has_terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._is_terminal = has_terminal if is_terminal is None else is_terminal
+        self._look = bar
         self._start = self._told = time.monotonic()
         self._bar: tqdm | None = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         """Start the clock and draw the bar."""
         self._start = self._told = time.monotonic()
         if self._is_terminal:
             from tqdm import tqdm
 
             self._bar = tqdm(
-                total=self.total,
-                initial=self.done,
-                unit=" pages",
-                dynamic_ncols=True,
-                file=sys.stderr,
-                leave=False,
+                total=self.total, dynamic_ncols=True, file=sys.stderr, leave=False, **self._look
             )
         return self
 
@@ -68,6 +64,30 @@ class Progress:
         """Time since the start, in seconds."""
         return time.monotonic() - self._start
 
+    def _is_time_to_tell(self) -> bool:
+        """Whether the last line is long enough ago; if so, the next one counts from now."""
+        now = time.monotonic()
+        interval = FIRST_INTERVAL if self.seconds < LATER_FROM else LATER_INTERVAL
+        if now - self._told < interval:
+            return False
+        self._told = now
+        return True
+
+
+class Progress(Meter):
+    """Counts pages of a run; use as a context manager.
+
+    Args:
+        total: pages of the whole run.
+        done: pages that an earlier part of the run has done.
+        is_terminal: whether to draw a bar; by default whether stderr is a terminal.
+    """
+
+    def __init__(self, total: int, done: int, is_terminal: bool | None = None) -> None:
+        super().__init__(total, is_terminal, initial=done, unit=" pages")
+        self.done = done
+        self._start_done = done
+
     @property
     def rate(self) -> float:
         """Pages per second since the start."""
@@ -80,11 +100,8 @@ class Progress:
             self._bar.set_postfix_str(_shortened(current), refresh=False)
             self._bar.update(pages)
             return
-        now = time.monotonic()
-        interval = FIRST_INTERVAL if self.seconds < LATER_FROM else LATER_INTERVAL
-        if now - self._told < interval:
+        if not self._is_time_to_tell():
             return
-        self._told = now
         left = duration((self.total - self.done) / self.rate) if self.rate else "unknown time"
         logger.info(
             "%d of %d pages, %.1f pages/s, %s left, now at %s",
