@@ -21,7 +21,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from pagesort import synth_mixtures, synth_plates, synth_tables, synth_texts
+from pagesort import synth_mixtures, synth_plates, synth_tables, synth_texts, synth_typed
 from pagesort.synth_forms import library_marks
 from pagesort.synth_paper import scan
 from pagesort.synth_sheet import OVERSAMPLING, REGIONS, Sheet
@@ -40,7 +40,7 @@ _LAYOUTS: dict[str, Callable[[Sheet], None]] = {
     "TEXT": synth_mixtures.text_mixed,
     "TEXT_HW": synth_texts.text_hand,
     "TEXT_P": synth_texts.text_print,
-    "TEXT_T": synth_texts.text_typed,
+    "TEXT_T": synth_typed.text_typed,
 }
 LABELS: tuple[str, ...] = tuple(sorted(_LAYOUTS))
 
@@ -54,7 +54,7 @@ _SIZES = (
     ((165, 240), 0.06),
     ((180, 220), 0.04),
 )
-_COLOUR_SHARE = 0.35
+_COLOUR_SHARE = 0.4
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pagesort.synth_hand import spline
 from pagesort.synth_ink import Print
 from pagesort.synth_maps import INKS, blob, building, grid_paper, map_plan, scale_and_north
 from pagesort.synth_sheet import BLACK, Box, Colour, Sheet, smooth_noise
+from pagesort.synth_sketches import clip_art, drawn_find, sketched_view
 from pagesort.synth_words import chance, pick, span, whole
 
 
@@ -330,7 +331,7 @@ def chart(sheet: Sheet, box: Box) -> None:
 
 
 def ornaments(sheet: Sheet, box: Box) -> None:
-    """Small finds in rows: rings, beads, needles, pendants, sherds."""
+    """Small finds in rows: rings, beads, needles, pendants, sherds, whatever was worn or used."""
     rng = sheet.rng
     x0, y0, x1, y1 = box
     cell = span(rng, 14, 30)
@@ -338,15 +339,19 @@ def ornaments(sheet: Sheet, box: Box) -> None:
         for x in np.arange(x0, max(x0 + 1, x1 - cell * 0.6), cell):
             if chance(rng, 0.12):
                 continue
-            r, kind = cell * span(rng, 0.18, 0.4), whole(rng, 0, 3)
+            r, kind = cell * span(rng, 0.18, 0.4), whole(rng, 0, 5)
             cx, cy = x + cell / 2, y + cell / 2
             if kind == 0:
                 for radius in (r, r * span(rng, 0.5, 0.85)):
                     sheet.shape(blob(rng, cx, cy, radius, radius * 0.9, 0.03), None, BLACK, 0.3)
             elif kind == 1:
                 pot(sheet, (cx - r, cy - r * 0.8, cx + r, cy + r * 0.8))
-            else:
+            elif kind < 4:
                 tool(sheet, (cx - r * span(rng, 0.3, 1), cy - r, cx + r * 0.7, cy + r))
+            else:
+                pick(rng, (drawn_find, drawn_find, clip_art))(
+                    sheet, (cx - r, cy - r, cx + r, cy + r)
+                )
     sheet.mark("drawing", *box)
 
 
@@ -356,7 +361,7 @@ def drawing(sheet: Sheet, box: Box) -> None:
     x0, y0, x1, y1 = box
     w, h = x1 - x0, y1 - y0
     if min(w, h) < 28:
-        kinds = [pot, tool, tool]
+        kinds = [pot, tool, tool, drawn_find, drawn_find, clip_art]
     else:
         kinds = [
             map_plan,
@@ -371,9 +376,13 @@ def drawing(sheet: Sheet, box: Box) -> None:
             ornaments,
             tool,
             pot,
+            drawn_find,
+            clip_art,
+            sketched_view,
+            sketched_view,
         ]
     kind = pick(rng, kinds)
-    if kind in (pot, tool):
+    if kind in (pot, tool, drawn_find):
         side = min(w, h * 1.2, 90)
         box = (x0, y0, x0 + side, min(y1, y0 + side * span(rng, 0.6, 1.1)))
     if kind in (grave, map_plan, section) and chance(rng, 0.2):

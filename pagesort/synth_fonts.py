@@ -8,7 +8,8 @@ On Debian and Ubuntu everything in `FAMILIES` comes with
         fonts-essays1743 fonts-dustin fonts-gnutypewriter fonts-courier-prime fonts-compagnon \\
         fonts-isabella fonts-joscelyn fonts-breip fonts-bwht fonts-dancingscript \\
         fonts-dkg-handwriting fonts-ecolier-court fonts-femkeklaver fonts-havana fonts-kristi \\
-        fonts-rufscript fonts-sjfonts fonts-goudybookletter
+        fonts-rufscript fonts-sjfonts fonts-goudybookletter fonts-klee fonts-humor-sans \\
+        fonts-kaushanscript fonts-blankenburg fonts-gamaliel fonts-junicode
 
 Whatever is missing is done without: matplotlib's own DejaVu fonts serve where no family of a role
 is installed.
@@ -41,6 +42,8 @@ FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
         ("GoudyBookletter1911", "fonts-goudybookletter"),
         ("Essays1743", "fonts-essays1743"),
         ("DejaVuSerif", "fonts-dejavu"),
+        ("JunicodeTwoBeta-Regular", "fonts-junicode"),
+        ("JunicodeTwoBeta-Condensed", "fonts-junicode"),
     ),
     "serif_bold": (
         ("LiberationSerif-Bold", "fonts-liberation"),
@@ -81,6 +84,8 @@ FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
     "blackletter": (
         ("Caslon-Black", "fonts-georgewilliams"),
         ("Isabella", "fonts-isabella"),
+        ("Blankenburg_UNZ1A", "fonts-blankenburg"),
+        ("Gamaliel", "fonts-gamaliel"),
     ),
     "type": (
         ("GNUTypewriter", "fonts-gnutypewriter"),
@@ -112,6 +117,10 @@ FAMILIES: dict[str, tuple[tuple[str, str], ...]] = {
         ("Delphine", "fonts-sjfonts"),
         ("Joscelyn-Regular", "fonts-joscelyn"),
         ("Domestic_Manners", "fonts-dustin"),
+        ("KleeOne-Regular", "fonts-klee"),
+        ("KleeOne-SemiBold", "fonts-klee"),
+        ("Humor-Sans", "fonts-humor-sans"),
+        ("KaushanScript-Regular", "fonts-kaushanscript"),
     ),
 }
 _FALLBACK = {

@@ -64,8 +64,8 @@ _GERMAN = (
 
 
 def grey_of(rng: np.random.Generator) -> Colour:
-    """Ink of printed forms: mostly black, now and then very faint or coloured."""
-    tone = pick(rng, (20, 20, 30, 60, 110, 165, 200))
+    """Ink of printed forms: mostly black, now and then faint or coloured, never lost in a copy."""
+    tone = pick(rng, (20, 20, 20, 30, 45, 60, 90, 120, 150))
     return pick(
         rng,
         ((tone, tone, tone), (tone, tone, tone), (tone, tone, tone), (40, 60, 120), (120, 50, 40)),

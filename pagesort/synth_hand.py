@@ -125,13 +125,14 @@ class Hand:
         rng = sheet.rng
         self.sheet = sheet
         self.size = size or span(rng, 1.8, 3.4)
-        self.slant = rng.normal(0.3, 0.22)
-        self.narrow = span(rng, 0.7, 1.35)
+        self.slant = rng.normal(0.35, 0.3)
+        self.narrow = span(rng, 0.7, 1.6)
         self.tall = span(rng, 0.8, 1.6)
         self.joined = chance(rng, 0.75)
         self.gap = span(rng, 0.5, 1.1)
         self.loose = span(rng, 0.03, 0.15)
         self.climb = rng.normal(0, 0.012)
+        self.uneven = span(rng, 0.0, 0.14) if chance(rng, 0.6) else 0.0
         self.drift = span(rng, 0.0, 0.5)
         self.flat = span(rng, 0.0, 0.5) if chance(rng, 0.4) else 0.0
         self.leading = max(5.5, self.size * span(rng, 2.7, 4.0))
@@ -141,7 +142,10 @@ class Hand:
         self.shading = span(rng, 0.3, 1.0) if chance(rng, 0.4) else 0.0
         self.colour = colour or pick(
             rng,
-            (BLACK, BLACK, (40, 40, 48), (30, 40, 110), (40, 50, 130), (80, 60, 45), (95, 95, 100)),
+            (
+                *(BLACK, BLACK, (40, 40, 48), (30, 40, 110), (40, 50, 130), (25, 80, 150)),
+                *((80, 60, 45), (120, 85, 60), (95, 95, 100), (125, 125, 128), (70, 45, 110)),
+            ),
         )
         font_file = pick_font("hand", rng)
         self.font_file = font_file if chance(rng, 0.12) else None
@@ -212,8 +216,9 @@ class Hand:
         bits: list[np.ndarray] = []
         for word in text.split(" "):
             strokes, width = self._word(word)
+            grow = 1.0 + self.uneven * (2 * rng.random() - 1)
             lift = rng.normal(0, 0.1 * self.drift)
-            bits.extend(stroke + (at, lift) for stroke in strokes)
+            bits.extend(stroke * (1.0, grow) + (at, lift) for stroke in strokes)
             at += width + self.gap * (0.7 + 0.6 * rng.random())
         if not bits:
             return 0.0

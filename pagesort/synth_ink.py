@@ -138,7 +138,10 @@ def _glyph(path: str, size: int, char: str, level: int) -> np.ndarray:
 
 
 class Typewriter:
-    """A machine with its pitch, line distance and faults; `density` 0 to 1: how black it types."""
+    """A machine with its pitch, line distance and faults; `density` 0 to 1: how black it types.
+
+    `region` is what its lines count as: "type", or "print" for a computer's printer.
+    """
 
     def __init__(
         self,
@@ -149,7 +152,7 @@ class Typewriter:
         pitch: float | None = None,
     ) -> None:
         rng = sheet.rng
-        self.sheet = sheet
+        self.sheet, self.region = sheet, "type"
         self.path = pick_font("type", rng) or ""
         self.pitch = pitch or pick(rng, (2.54, 2.54, 2.54, 2.12, 2.12, 2.3))
         self.leading = pick(rng, (4.23, 4.23, 6.35, 6.35, 8.46))
@@ -159,7 +162,8 @@ class Typewriter:
         self.density = density or (span(rng, 0.28, 0.6) if roll < 0.18 else span(rng, 0.7, 1.0))
         self.smudge = span(rng, 1.0, 2.4) if chance(rng, 0.65) else 0.0
         self.colour = colour or pick(
-            rng, (BLACK, BLACK, BLACK, (30, 30, 60), (40, 40, 110), (90, 30, 60))
+            rng,
+            (BLACK, BLACK, BLACK, (30, 30, 60), (40, 40, 110), (85, 60, 150), (90, 30, 60)),
         )
         per_size = open_font(self.path, 200).getlength("n") / 200
         self.size = max(5, round(self.pitch * sheet.scale / per_size))
@@ -205,7 +209,7 @@ class Typewriter:
             if line.strip():
                 lead = len(line) - len(line.lstrip())
                 self.sheet.mark(
-                    "type",
+                    self.region,
                     x + lead * self.pitch,
                     y + row * step - 2.6,
                     x + len(line) * self.pitch,

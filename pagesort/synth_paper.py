@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from pagesort.synth_sheet import OVERSAMPLING, REGIONS, Sheet, smooth_noise
+from pagesort.synth_sheet import OVERSAMPLING, REGIONS, Colour, Sheet, smooth_noise
 from pagesort.synth_words import chance, pick, span, whole
 
 MASK_STEP = 16  # page pixels to one value of the region masks
@@ -24,7 +24,17 @@ _PAPERS = (
     (215, 215, 212),
     (222, 228, 214),
     (246, 242, 230),
+    (240, 218, 140),
+    (245, 228, 165),
+    (206, 178, 128),
+    (206, 222, 206),
+    (232, 200, 192),
+    (200, 212, 226),
+    (190, 188, 182),
 )
+
+
+_LIGHTER = [min(255, 120 + value) for value in range(256)]
 
 
 def region_masks(sheet: Sheet, size: tuple[int, int]) -> list[Image.Image]:
@@ -92,7 +102,10 @@ def _lay_on_bed(
     show = rng.random()
     margins = [0, 0, 0, 0]
     bed = 255
-    if show < 0.32:
+    if show < 0.07:  # a bound volume or a film's frame: dark all round
+        bed = pick(rng, (0, 0, 14, 30, 70))
+        margins = [int(span(rng, 0.004, 0.05) * max(width, height)) for _ in range(4)]
+    elif show < 0.32:
         bed = pick(rng, (0, 12, 255, 255, 245, 200))
         far = 0.45 if rng.random() < 0.1 else 0.06
         margins = [
@@ -104,15 +117,47 @@ def _lay_on_bed(
     left, top, right, bottom = margins
     size = (width + left + right, height + top + bottom)
     back = (bed,) * 3 if mode == "RGB" else bed
+    if show > 0.95:
+        return _on_a_table(rng, image, masks, skew)
     turned = image.rotate(skew, Image.Resampling.BILINEAR, fillcolor=back)
     canvas = Image.new(mode, size, back)
     canvas.paste(turned, (left, top))
+    out = _moved(masks, size, (left, top), skew)
+    return canvas, out, (left, top, left + width, top + height)
+
+
+def _moved(
+    masks: list[Image.Image], size: tuple[int, int], corner: tuple[int, int], skew: float
+) -> list[Image.Image]:
+    """The masks of a page laid with its `corner` (left, top) on a canvas of `size` pixels."""
     out = []
     for mask in masks:
         frame = Image.new("L", (max(1, size[0] // 8), max(1, size[1] // 8)))
-        frame.paste(mask.rotate(skew), (left // 8, top // 8))
+        frame.paste(mask.rotate(skew), (corner[0] // 8, corner[1] // 8))
         out.append(frame)
-    return canvas, out, (left, top, left + width, top + height)
+    return out
+
+
+def _on_a_table(
+    rng: np.random.Generator, image: Image.Image, masks: list[Image.Image], skew: float
+) -> tuple[Image.Image, list[Image.Image], tuple[int, int, int, int]]:
+    """A camera's picture: the page on a brown or grey table, a part of its neighbour beside it."""
+    width, height = image.size
+    left, right = (int(span(rng, 0.01, 0.16) * width) for _ in range(2))
+    top, bottom = (int(span(rng, 0.0, 0.07) * height) for _ in range(2))
+    size = (width + left + right, height + top + bottom)
+    tone: Colour = pick(rng, ((110, 74, 40), (60, 50, 44), (92, 92, 94), (150, 130, 105)))
+    table = Image.new("RGB", size, tone)
+    grain = smooth_noise(rng, size, (3, 60)).point(_LIGHTER)
+    table = Image.composite(table, Image.new("RGB", size, (20, 16, 12)), grain)
+    canvas = table.convert(image.mode)
+    opaque = Image.new("L", image.size, 255).rotate(skew, expand=False)
+    turned = image.rotate(skew, Image.Resampling.BILINEAR)
+    if chance(rng, 0.5):  # an open book: the other page runs out of the picture
+        at = left - width + int(span(rng, -3, 3)) if chance(rng, 0.5) else left + width
+        canvas.paste(turned.transpose(Image.Transpose.ROTATE_180), (at, top), opaque)
+    canvas.paste(turned, (left, top), opaque)
+    return canvas, _moved(masks, size, (left, top), skew), (left, top, left + width, top + height)
 
 
 def _light_and_noise(
@@ -150,6 +195,7 @@ def _light_and_noise(
                 ),
             )
             light *= 1 - (255 - ghost) / 255 * span(rng, 0.03, 0.16)
+        light *= _gutter_and_film(rng, (width, height))
         for _ in range(whole(rng, 0, 2) if chance(rng, 0.25) else 0):
             at, deep = int(span(rng, 0.1, 0.9) * (height - 3)), span(rng, 0.03, 0.15)
             light[at : at + 2] *= 1 - deep
@@ -171,6 +217,22 @@ def _light_and_noise(
     return out
 
 
+def _gutter_and_film(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray | float:
+    """Light of a book's gutter or of a mottled, streaky film, (height, width) or 1 for neither."""
+    width, height = size
+    roll = rng.random()
+    if roll < 0.14:
+        away = np.arange(width, dtype=np.float32) / width
+        away = away if roll < 0.07 else away[::-1]
+        return 1 - np.float32(span(rng, 0.25, 0.7)) * np.exp(-away / span(rng, 0.02, 0.09))[None, :]
+    if roll < 0.26:
+        spots = smooth_noise(rng, size, (width // 12, height // 12))
+        film = np.asarray(spots, np.float32) * np.float32(span(rng, 0.03, 0.14) / 255)
+        streaks = rng.random(width, np.float32) * np.float32(span(rng, 0, 0.08))
+        return 1 - film - streaks[None, :]
+    return 1.0
+
+
 def _marks(rng: np.random.Generator, image: Image.Image, box: tuple[int, int, int, int]) -> None:
     """Punch holes, specks and black edges."""
     pen, (width, height) = ImageDraw.Draw(image), image.size
@@ -184,6 +246,10 @@ def _marks(rng: np.random.Generator, image: Image.Image, box: tuple[int, int, in
         for y in (0.5 * height - 40 * unit, 0.5 * height + 40 * unit):
             r = 2.8 * unit
             pen.ellipse((x - r, y - r, x + r, y + r), fill=tone(value), outline=tone(90))
+    elif chance(rng, 0.05):  # a spiral binding's row of slots
+        value, x = pick(rng, (0, 0, 60, 235)), box[0] + span(rng, 3, 8) * unit
+        for y in np.arange(box[1] + 5 * unit, box[3] - 4 * unit, span(rng, 8, 14) * unit):
+            pen.rectangle((x, y, x + 3.2 * unit, y + 5.5 * unit), fill=tone(value))
     if chance(rng, 0.25):
         spots = rng.random((whole(rng, 5, 120), 3))
         for x, y, r in (spots * (width, height, 0.5)).tolist():

@@ -1,306 +1,177 @@
-"""Photographs as noise and shapes: landscapes, trenches, walls, soil, finds."""
+"""Photographs on a sheet: what they show, how they are mounted, finds cut out of them."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from pagesort.synth_maps import blob
-from pagesort.synth_sheet import Box, Sheet, smooth_noise
-from pagesort.synth_words import chance, pick, span, whole
+from pagesort.synth_finds import lit_find, stamped_find
+from pagesort.synth_hand import spline
+from pagesort.synth_ink import Print
+from pagesort.synth_pictures import pictures, some_crop
+from pagesort.synth_prints import developed
+from pagesort.synth_scenes import made_up
+from pagesort.synth_sheet import Box, Sheet
+from pagesort.synth_trenches import excavation
+from pagesort.synth_words import chance, number, pick, span, whole
 
-
-def fractal(rng: np.random.Generator, size: tuple[int, int], rough: float) -> np.ndarray:
-    """Noise over all scales, mean 0, about -1 to 1; `rough` 0 to 1 weighs the small scales."""
-    width, height = size
-    total = np.zeros((height, width), np.float32)
-    cells, weight = 2, 1.0
-    while cells < max(4, min(width, height) // 2):
-        grain = smooth_noise(rng, size, (cells * max(1, width // max(1, height)) + 1, cells + 1))
-        total += (np.asarray(grain, np.float32) - 127.5) * (weight / 127.5)
-        cells, weight = cells * 3, weight * (0.3 + 0.6 * rough)
-    return total / 1.8
-
-
-def _scatter(
-    rng: np.random.Generator, view: Image.Image, count: int, top: float, light: tuple[int, int]
-) -> None:
-    """Shaded stones below `top` (share of the height), larger towards the front."""
-    width, height = view.size
-    pen = ImageDraw.Draw(view)
-    for depth in np.sort(rng.random(count)):
-        y = height * (top + (1 - top) * depth)
-        r = min(width, height) * (0.008 + 0.06 * depth * rng.random())
-        x, tone = rng.random() * width, whole(rng, *light)
-        outline = blob(rng, x, y, r * 1.3, r, 0.25, whole(rng, 5, 8))
-        pen.polygon((outline + (r * 0.3, r * 0.35)).ravel().tolist(), fill=max(0, tone - 110))
-        pen.polygon(outline.ravel().tolist(), fill=tone)
-
-
-def _landscape(rng: np.random.Generator, view: Image.Image) -> None:
-    width, height = view.size
-    pen = ImageDraw.Draw(view)
-    horizon = span(rng, 0.2, 0.55) * height
-    pen.rectangle((0, 0, width, horizon), fill=whole(rng, 165, 235))
-    xs = np.linspace(0, width, 12)
-    for layer in range(whole(rng, 1, 3)):
-        level = horizon + layer * height * 0.06 + rng.normal(0, height * 0.03, 12)
-        line = np.concatenate([np.stack([xs, level], 1), [(width, height), (0, height)]])
-        pen.polygon(line.ravel().tolist(), fill=whole(rng, 50, 170))
-    for _ in range(whole(rng, 0, 25)):  # trees and bushes
-        x, r = rng.random() * width, height * span(rng, 0.02, 0.12)
-        pen.polygon(
-            blob(rng, x, horizon - r * 0.5, r, r * 1.2, 0.25, 9).ravel().tolist(),
-            fill=whole(rng, 30, 100),
-        )
-        pen.line((x, horizon + r, x, horizon - r), fill=40, width=max(1, int(r / 8)))
-    if chance(rng, 0.4):  # a house
-        x, w = rng.random() * width * 0.7, width * span(rng, 0.1, 0.4)
-        pen.rectangle((x, horizon - w * 0.4, x + w, horizon + w * 0.1), fill=whole(rng, 120, 220))
-        pen.polygon(
-            (x, horizon - w * 0.4, x + w / 2, horizon - w * 0.75, x + w, horizon - w * 0.4),
-            fill=whole(rng, 40, 110),
-        )
-        for i in range(4):
-            a = x + w * (0.1 + 0.22 * i)
-            pen.rectangle((a, horizon - w * 0.3, a + w * 0.1, horizon - w * 0.15), fill=50)
-
-
-def _trench(rng: np.random.Generator, view: Image.Image) -> None:
-    width, height = view.size
-    pen = ImageDraw.Draw(view)
-    tones = [whole(rng, 40, 190) for _ in range(4)]
-    left, right, top = (
-        span(rng, 0, 0.35) * width,
-        span(rng, 0.6, 1) * width,
-        span(rng, 0.1, 0.45) * height,
-    )
-    pen.polygon((0, 0, width, 0, right, top, left, top), fill=tones[0])
-    pen.polygon((0, 0, left, top, left, height * 0.7, 0, height), fill=tones[1])
-    pen.polygon((width, 0, right, top, right, height * 0.7, width, height), fill=tones[2])
-    pen.polygon((left, top, right, top, right, height * 0.7, left, height * 0.7), fill=tones[3])
-    for _ in range(whole(rng, 0, 3)):
-        x, y = rng.random() * width, height * span(rng, 0.4, 0.9)
-        r = width * span(rng, 0.05, 0.2)
-        pen.polygon(blob(rng, x, y, r, r * 0.6, 0.12).ravel().tolist(), fill=whole(rng, 20, 90))
-    if chance(rng, 0.6):
-        _scatter(rng, view, whole(rng, 10, 60), 0.5, (110, 215))
-
-
-def _wall(rng: np.random.Generator, view: Image.Image) -> None:
-    width, height = view.size
-    pen = ImageDraw.Draw(view)
-    pen.rectangle((0, 0, width, height), fill=whole(rng, 40, 90))
-    y, row = -5.0, height * span(rng, 0.06, 0.16)
-    while y < height:
-        x = -rng.random() * row
-        while x < width:
-            long = row * span(rng, 0.7, 2.4)
-            pen.polygon(
-                blob(rng, x + long / 2, y + row / 2, long * 0.5, row * 0.5, 0.08, 8)
-                .ravel()
-                .tolist(),
-                fill=whole(rng, 100, 205),
-            )
-            x += long
-        y += row * 0.95
-
-
-def _ground(rng: np.random.Generator, view: Image.Image) -> None:
-    ImageDraw.Draw(view).rectangle((0, 0, *view.size), fill=whole(rng, 80, 180))
-    _scatter(rng, view, whole(rng, 15, 180), 0.0, (100, 230))
-
-
-def _soil(rng: np.random.Generator, view: Image.Image) -> None:
-    width, height = view.size
-    pen = ImageDraw.Draw(view)
-    for _ in range(whole(rng, 2, 12)):
-        r = min(width, height) * span(rng, 0.05, 0.4)
-        patch = blob(
-            rng,
-            rng.random() * width,
-            rng.random() * height,
-            r * span(rng, 0.6, 2.5),
-            r,
-            0.3,
-            whole(rng, 6, 14),
-        )
-        pen.polygon(patch.ravel().tolist(), fill=whole(rng, 30, 210))
-    if chance(rng, 0.3):
-        _scatter(rng, view, whole(rng, 3, 20), 0.2, (90, 235))
-
-
-def _people(rng: np.random.Generator, view: Image.Image) -> None:
-    _landscape(rng, view)
-    width, height = view.size
-    pen = ImageDraw.Draw(view)
-    for _ in range(whole(rng, 1, 5)):
-        x, tall = rng.random() * width, height * span(rng, 0.25, 0.6)
-        foot, tone = height * span(rng, 0.75, 1.0), whole(rng, 20, 150)
-        pen.polygon(
-            blob(rng, x, foot - tall * 0.45, tall * 0.14, tall * 0.45, 0.1).ravel().tolist(),
-            fill=tone,
-        )
-        pen.ellipse(
-            (x - tall * 0.07, foot - tall, x + tall * 0.07, foot - tall * 0.84),
-            fill=whole(rng, 140, 210),
-        )
-
-
-def _find(rng: np.random.Generator, view: Image.Image) -> None:
-    width, height = view.size
-    pen = ImageDraw.Draw(view)
-    pen.rectangle((0, 0, width, height), fill=pick(rng, (whole(rng, 20, 60), whole(rng, 150, 235))))
-    count = whole(rng, 1, 6)
-    for i in range(count):
-        x, y = width * (i + 0.5) / count, height * span(rng, 0.4, 0.6)
-        rx, ry = width / count * span(rng, 0.2, 0.42), height * span(rng, 0.12, 0.36)
-        tone = whole(rng, 50, 160)
-        pen.polygon(blob(rng, x, y, rx, ry, 0.08).ravel().tolist(), fill=tone)
-        pen.polygon(
-            blob(rng, x - rx * 0.2, y - ry * 0.2, rx * 0.5, ry * 0.5, 0.1).ravel().tolist(),
-            fill=min(255, tone + 60),
-        )
-
-
-def _scale_rod(rng: np.random.Generator, view: Image.Image) -> None:
-    width, height = view.size
-    pen = ImageDraw.Draw(view)
-    x, y, long = (
-        width * span(rng, 0.1, 0.6),
-        height * span(rng, 0.5, 0.9),
-        width * span(rng, 0.2, 0.4),
-    )
-    lie = chance(rng, 0.6)
-    for i in range(6):
-        tone = 240 if i % 2 else 30
-        a = long * i / 6
-        if lie:
-            pen.rectangle((x + a, y, x + a + long / 6, y + height * 0.02 + 1), fill=tone)
-        else:
-            pen.rectangle((x, y - a - long / 6, x + width * 0.015 + 1, y - a), fill=tone)
+_REAL = 0.75  # of the photographs, where pictures are installed
 
 
 def photograph(rng: np.random.Generator, size: tuple[int, int], colour: bool) -> Image.Image:
-    """A made-up photograph of `size` pixels: L, or RGB when `colour`."""
-    width, height = max(8, size[0]), max(8, size[1])
-    view = Image.new("L", (width, height), whole(rng, 70, 190))
-    kinds = (_landscape, _landscape, _trench, _trench, _soil, _soil, _ground, _wall, _people)
-    pick(rng, (*kinds, _find) if max(width, height) < 2.2 * min(width, height) else kinds)(
-        rng, view
-    )
-    if chance(rng, 0.35):
-        _scale_rod(rng, view)
-    view = view.filter(ImageFilter.BoxBlur(span(rng, 0.3, 2.0) * max(1.0, width / 400)))
-    field = np.asarray(view, np.float32)
-    rough = span(rng, 0.45, 1.0)
-    field = field + fractal(rng, (width, height), rough) * span(rng, 25, 80)
-    for _ in range(whole(rng, 1, 2)):  # soil, grass and gravel are rough at the smallest scales
-        step = span(rng, 1.5, 7) * pick(rng, (1.0, max(1.0, width / 400)))
-        grain = smooth_noise(
-            rng, (width, height), (int(width / step), int(height / step / span(rng, 0.6, 2)))
-        )
-        field += (np.asarray(grain, np.float32) - 127.5) * span(rng, 0.05, 0.5)
-    if chance(rng, 0.35):  # branches, roots, cracks
-        ridge = np.abs(fractal(rng, (width, height), 0.9))
-        field -= np.clip(0.12 - ridge, 0, 1) * span(rng, 200, 700)
-    slope = rng.normal(0, 25, 2)
-    field += (
-        np.linspace(-slope[0], slope[0], width, dtype=np.float32)
-        + np.linspace(-slope[1], slope[1], height, dtype=np.float32)[:, None]
-    )
-    low, high = span(rng, 0, 75), span(rng, 150, 250)
-    bottom, top = np.percentile(field[::3, ::3], (1, 99))
-    field = np.clip((field - bottom) / max(1.0, float(top - bottom)), 0, 1)
-    field = low + (high - low) * field ** span(rng, 0.7, 1.6)
-    field += rng.integers(-128, 128, field.shape, dtype=np.int8) * np.float32(span(rng, 0.02, 0.12))
-    if not colour:
-        return Image.fromarray(np.clip(field, 0, 255).astype(np.uint8))
-    tint = np.array(
-        pick(
-            rng,
-            (
-                (1.08, 0.98, 0.8),
-                (0.95, 1.02, 0.92),
-                (1.15, 0.95, 0.7),
-                (1, 1, 1.08),
-                (1.1, 1, 0.85),
-            ),
-        ),
-        np.float32,
-    )
-    hue = fractal(rng, (width, height), 0.2) * span(rng, 5, 35)
-    rgb = field[..., None] * tint
-    rgb[..., 0] += hue
-    rgb[..., 2] -= hue
-    return Image.fromarray(np.clip(rgb, 0, 255).astype(np.uint8))
+    """A photograph of `size` pixels: L, or RGB when `colour`."""
+    size = (max(8, size[0]), max(8, size[1]))
+    view = None
+    if chance(rng, _REAL):
+        if pictures("ground") and chance(rng, 0.65):
+            view = excavation(rng, size)
+        else:
+            view = some_crop(rng, "photo", size)
+    return developed(rng, view or made_up(rng, size), colour)
+
+
+def _tone(sheet: Sheet, grey: int) -> int | tuple[int, int, int]:
+    return sheet.ink((grey, grey, grey))
+
+
+def _deckled(rng: np.random.Generator, size: tuple[int, int], step: float) -> Image.Image:
+    """A mask of `size` whose edges are cut in waves, as prints of the 1930s to 1950s are."""
+    width, height = size
+    along, down = np.arange(0, width, step), np.arange(0, height, step)
+    top, bottom = (np.stack([along, edge + rng.random(len(along)) * step * 0.7], 1)
+                   for edge in (0.0, height - 1 - step * 0.7))  # fmt: skip
+    left, right = (np.stack([edge + rng.random(len(down)) * step * 0.7, down], 1)
+                   for edge in (0.0, width - 1 - step * 0.7))  # fmt: skip
+    mask = Image.new("L", size)
+    outline = np.concatenate([top, right, bottom[::-1], left[::-1]])
+    ImageDraw.Draw(mask).polygon(outline.ravel().tolist(), fill=255)
+    return mask
+
+
+def _framed(sheet: Sheet, view: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """The print with a border of its own, and the mask of its edge; pixels of the canvas."""
+    rng, s, size = sheet.rng, sheet.scale, view.size
+    rim = max(1, round(span(rng, 1, 4) * s))
+    white = _tone(sheet, whole(rng, 215, 252))
+    ImageDraw.Draw(view).rectangle((0, 0, size[0] - 1, size[1] - 1), outline=white, width=rim)
+    if chance(rng, 0.4):
+        edge = rim + max(1, round(0.3 * s))
+        box = (rim, rim, size[0] - edge, size[1] - edge)
+        ImageDraw.Draw(view).rectangle(box, outline=_tone(sheet, whole(rng, 20, 160)))
+    return view, _deckled(rng, size, span(rng, 1, 2.5) * s) if chance(rng, 0.4) else None
 
 
 def place_photograph(sheet: Sheet, box: Box) -> None:
-    """A photograph within `box` (mm), perhaps with a white border or a slight turn."""
+    """A photograph within `box` (mm): bare, bordered, in corners, numbered, perhaps turned."""
     rng, s = sheet.rng, sheet.scale
     x0, y0, x1, y1 = box
-    size = (round((x1 - x0) * s), round((y1 - y0) * s))
-    small = (
-        max(8, size[0] // 2),
-        max(8, size[1] // 2),
-    )  # the canvas is oversampled, photographs need not be
-    colour = sheet.image.mode == "RGB" and chance(rng, 0.55)
+    size = (max(8, round((x1 - x0) * s)), max(8, round((y1 - y0) * s)))
+    # the canvas is oversampled, photographs need not be
+    small = (max(8, size[0] // 2), max(8, size[1] // 2))
+    colour = sheet.image.mode == "RGB" and chance(rng, 0.5)
     view = photograph(rng, small, colour).resize(size, Image.Resampling.BILINEAR)
-    if chance(rng, 0.35):
-        rim = max(1, round(span(rng, 1, 4) * s))
-        pen = ImageDraw.Draw(view)
-        tone = whole(rng, 215, 250)
-        pen.rectangle(
-            (0, 0, size[0] - 1, size[1] - 1), outline=(tone,) * 3 if colour else tone, width=rim
-        )
+    view, mask = view.convert(sheet.image.mode), None
+    if chance(rng, 0.4):
+        view, mask = _framed(sheet, view)
+    if chance(rng, 0.06):
+        _written_on(sheet, view)
+    if mask is not None and chance(rng, 0.6):  # the shadow that a glued print throws
+        shade = mask.point(lambda v: v // 3).filter(ImageFilter.BoxBlur(max(1, 0.5 * s)))
+        sheet.stamp_mask(shade, x0 + 0.4, y0 + 0.5, (70, 70, 70))
     if chance(rng, 0.3):
         turn = rng.normal(0, 1.5)
-        mask = Image.new("L", size, 255).rotate(turn, expand=True)
+        mask = (mask or Image.new("L", size, 255)).rotate(turn, expand=True)
         sheet.lay(view.rotate(turn, expand=True), x0, y0, mask)
     else:
-        sheet.lay(view, x0, y0)
-    if chance(rng, 0.25):
+        sheet.lay(view, x0, y0, mask)
+        if chance(rng, 0.1):
+            _corners(sheet, box)
+    if chance(rng, 0.2):
         grey = whole(rng, 20, 150)
         sheet.frame(x0, y0, x1, y1, span(rng, 0.2, 0.6), (grey, grey, grey))
+    if chance(rng, 0.1):
+        _number_label(sheet, box)
+    sheet.mark("photo", *box)
+
+
+def _written_on(sheet: Sheet, view: Image.Image) -> None:
+    """An arrow or the bounds of a layer, drawn on the print in white or black."""
+    rng, (width, height) = sheet.rng, view.size
+    pen, tone = ImageDraw.Draw(view), _tone(sheet, pick(sheet.rng, (250, 15)))
+    thick = max(1, round(0.5 * sheet.scale))
+    for _ in range(whole(rng, 1, 3)):
+        knots = np.stack([np.linspace(0.1, 0.9, 5), span(rng, 0.2, 0.8) + rng.normal(0, 0.05, 5)])
+        path = spline(knots.T) * (width, height)
+        pen.line(path.ravel().tolist(), fill=tone, width=thick)
+
+
+def _corners(sheet: Sheet, box: Box) -> None:
+    """Paper corners that hold a print on an album's page."""
+    x0, y0, x1, y1 = box
+    deep, grey = span(sheet.rng, 4, 8), whole(sheet.rng, 20, 200)
+    for x, y, dx, dy in ((x0, y0, 1, 1), (x1, y0, -1, 1), (x0, y1, 1, -1), (x1, y1, -1, -1)):
+        points = np.array([(x - dx, y - dy), (x + dx * deep, y - dy), (x - dx, y + dy * deep)])
+        sheet.shape(points, (grey, grey, grey), (90, 90, 90), 0.2)
+
+
+def _number_label(sheet: Sheet, box: Box) -> None:
+    """A small paper with the print's number, glued to a corner of it."""
+    rng = sheet.rng
+    x = pick(rng, (box[0] + 1, box[2] - 15))
+    y = pick(rng, (box[1] + 1, box[3] - 8))
+    sheet.frame(x, y, x + 14, y + 7, 0.2, (80, 80, 80), (246, 244, 236))
+    Print(sheet, pick(rng, ("sans", "type")), 9).put(x + 1.5, y + 5.2, str(whole(rng, 1, 999)))
+
+
+def contact_prints(sheet: Sheet, box: Box) -> None:
+    """Strips of small negatives' prints on black, with the film's holes or without."""
+    rng = sheet.rng
+    x0, y0, x1, y1 = box
+    strips, grey = whole(rng, 1, 4), whole(rng, 8, 45)
+    tall, holes = (y1 - y0) / strips, chance(rng, 0.6)
+    for strip in range(strips):
+        y, low = y0 + strip * tall, y0 + (strip + 1) * tall - span(rng, 1, 3)
+        sheet.frame(x0, y, x1, low, 0, fill=(grey, grey, grey))
+        inset = (low - y) * (0.16 if holes else 0.07)
+        across = max(1, int((x1 - x0) / ((low - y) * 1.25)))
+        step = (x1 - x0) / across
+        for i in range(across):
+            a = x0 + i * step
+            size = (
+                round((step - 2) * sheet.scale / 2),
+                round((low - y - 2 * inset) * sheet.scale / 2),
+            )
+            view = photograph(rng, size, colour=False)
+            full = (max(8, size[0] * 2), max(8, size[1] * 2))
+            sheet.lay(view.resize(full, Image.Resampling.BILINEAR), a + 1, y + inset)
+        for x in np.arange(x0 + 1, x1 - 2, 3.2) if holes else ():
+            for at in (y + inset * 0.25, low - inset * 0.75):
+                sheet.frame(float(x), at, float(x) + 1.6, at + inset * 0.5, 0, fill=(225,) * 3)
     sheet.mark("photo", *box)
 
 
 def cut_out(sheet: Sheet, box: Box) -> None:
-    """A find photographed and cut out along its outline: a shaded pot or stone on the bare page."""
+    """A find photographed and cut out along its outline, or on its own small piece of backdrop."""
     rng, s = sheet.rng, sheet.scale
     x0, y0, x1, y1 = box
     size = (max(8, round((x1 - x0) * s)), max(8, round((y1 - y0) * s)))
-    width, height = size
-    mask = Image.new("L", size)
-    pen = ImageDraw.Draw(mask)
-    if chance(rng, 0.45):  # a vessel
-        side = np.array(
-            [(0.3, 0.03), (0.27, 0.2), (0.48, 0.5), (0.4, 0.75), (0.2, 0.97)]
-        ) + rng.normal(0, 0.03, (5, 2))
-        outline = np.concatenate([side * (-1, 1), (side * (1, 1))[::-1]]) * (width, height) + (
-            width / 2,
-            0,
-        )
-        pen.polygon(outline.ravel().tolist(), fill=255)
-    else:
-        pen.polygon(
-            blob(rng, width / 2, height / 2, width * 0.42, height * 0.44, 0.1).ravel().tolist(),
-            fill=255,
-        )
-    mask = mask.filter(ImageFilter.BoxBlur(max(1, width / 60)))
-    dark, bright = whole(rng, 15, 90), whole(rng, 90, 200)
-    ramp = np.linspace(bright, dark, width, dtype=np.float32)[None, :] * np.ones(
-        (height, 1), np.float32
-    )
-    field = ramp + fractal(rng, size, 0.7) * span(rng, 10, 40)
-    view = Image.fromarray(np.clip(field, 0, 255).astype(np.uint8))
-    if chance(rng, 0.3):  # its shadow on the backdrop
-        sheet.stamp_mask(
-            mask.point(lambda v: v // 4).filter(ImageFilter.BoxBlur(max(1, width / 20))),
-            x0 + 2,
-            y0 + 2,
-            (60, 60, 60),
-        )
+    half = (max(8, size[0] // 2), max(8, size[1] // 2))
+    found = stamped_find(rng, half) if chance(rng, 0.35) else None
+    if found is not None:
+        found = (developed(rng, found[0], colour=False), found[1])
+    view, mask = found or lit_find(rng, half)
+    size = (view.width * 2, view.height * 2)
+    view, mask = (part.resize(size, Image.Resampling.BILINEAR) for part in (view, mask))
+    if chance(rng, 0.18):
+        tone = whole(rng, 170, 245)
+        edge = (tone - whole(rng, 0, 40),) * 3
+        sheet.frame(x0 - 2, y0 - 2, x1 + 2, y1 + 2, 0.25, edge, (tone,) * 3)
+    elif chance(rng, 0.3):  # its shadow on the backdrop
+        shade = mask.point(lambda v: v // 4).filter(ImageFilter.BoxBlur(max(1, size[0] / 20)))
+        sheet.stamp_mask(shade, x0 + 1.2, y0 + 1.2, (60, 60, 60))
     sheet.lay(view, x0, y0, mask)
+    if chance(rng, 0.2) and x1 - x0 > 12:  # the number that the museum wrote on it
+        white = (235, 235, 235)
+        face = Print(sheet, "sans", span(rng, 5, 8), white)
+        face.put((x0 + x1) / 2, (y0 + y1) / 2 + 2, number(rng)[:5], "m")
     sheet.mark("photo", *box)

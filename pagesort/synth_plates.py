@@ -1,20 +1,24 @@
-"""Layouts of pages with drawings or photographs, free or in a tabular frame."""
+"""Layouts of pages with drawings or photographs, free of tables; those with one come along."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from pagesort.synth_drawings import drawing, pot, tool
-from pagesort.synth_forms import card_head, table, writer_of
+from pagesort.synth_cards import a_find, draw_card, photo_card, row_of, strewn
+from pagesort.synth_drawings import drawing, ornaments
 from pagesort.synth_hand import Hand
 from pagesort.synth_ink import Print, Typewriter, fill_lines
-from pagesort.synth_maps import grid_paper
-from pagesort.synth_photographs import cut_out, place_photograph
+from pagesort.synth_maps import grid_paper, map_plan, scale_and_north
+from pagesort.synth_photographs import contact_prints, cut_out, place_photograph
 from pagesort.synth_sheet import Box, Sheet
-from pagesort.synth_tables import text_in_card
-from pagesort.synth_texts import typed_body
+from pagesort.synth_sketches import (
+    as_blueprint,
+    clip_art,
+    drawn_find,
+    pasted_paper,
+    sketched_view,
+)
 from pagesort.synth_words import (
     NAMES,
+    PLACES,
     chance,
     date,
     language,
@@ -26,7 +30,7 @@ from pagesort.synth_words import (
     words,
 )
 
-Picture = Callable[[Sheet, Box], None]
+__all__ = ["caption", "draw_card", "draw_page", "photo_card", "photo_page"]
 
 
 def caption(sheet: Sheet, x: float, y: float, room: float) -> float:
@@ -52,6 +56,18 @@ def caption(sheet: Sheet, x: float, y: float, room: float) -> float:
     return hand.paragraph(x, y, room, text.split()[:8])
 
 
+def _lettered(sheet: Sheet, y: float) -> None:
+    """A plate's title lettered by a draughtsman: the place, its district, a number."""
+    rng = sheet.rng
+    x = span(rng, 0.2, 0.5) * sheet.width
+    title = f"{pick(rng, PLACES).upper()} (okr. {pick(rng, PLACES)})"
+    if chance(rng, 0.5):
+        Print(sheet, "sans", span(rng, 12, 20)).put(sheet.width / 2, y, title, "m")
+    else:
+        Hand(sheet, size=span(rng, 2.4, 4.2)).put(x, y, title)
+    Hand(sheet, size=2).put(x + span(rng, 0, 30), y + 8, number(rng))
+
+
 def draw_page(sheet: Sheet) -> None:
     """A plan, a plate of finds, a sketch, with or without captions and notes."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
@@ -68,48 +84,110 @@ def draw_page(sheet: Sheet) -> None:
     y = span(rng, 10, 40)
     if chance(rng, 0.45):
         y = caption(sheet, span(rng, 12, 50), y, w - 60) + 6
-    if kind < 0.5:
+    if kind < 0.38:
         bottom = h - span(rng, 12, 60)
         box = (span(rng, 8, 35), y, w - span(rng, 8, 35), max(y + 25, bottom))
         drawing(sheet, box)
         if chance(rng, 0.6) and box[3] < h - 16:
             caption(sheet, span(rng, 12, 50), box[3] + 10, w - 60)
-    elif kind < 0.7:
+    elif kind < 0.54:
         _plate_of_finds(sheet, y)
-    elif kind < 0.82:
+    elif kind < 0.64:
         _notes_with_drawing(sheet, y)
+    elif kind < 0.72:
+        _panels(sheet, y, photographs=False)
+    elif kind < 0.79:
+        _typed_head_with_drawing(sheet)
+    elif kind < 0.87:
+        _pasted_sketch(sheet, y)
     else:
         _small_drawing(sheet, y)
     if chance(rng, 0.2):
         Hand(sheet).put(w - 60, h - 10, f"{pick(rng, NAMES)} {date(rng)}")
+    if chance(rng, 0.04):
+        as_blueprint(sheet)
 
 
 def _plate_of_finds(sheet: Sheet, y: float) -> None:
-    """Pots and tools in rows, numbered."""
+    """Vessels and implements in rows, numbered."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
-    across, face = whole(rng, 2, 5), Print(sheet, "sans", 8)
+    across, face = whole(rng, 2, 6), Print(sheet, "sans", 8)
     cell = (w - 24) / across
     for row in range(int((h - y - 15) / cell)):
         for column in range(across):
             if chance(rng, 0.15):
                 continue
             a, b, size = 12 + column * cell, y + row * cell, cell * span(rng, 0.5, 0.85)
-            box = (a, b, a + size, b + size * span(rng, 0.5, 0.9))
-            pick(rng, (pot, pot, tool))(sheet, box)
+            a_find(sheet, (a, b, a + size, b + size * span(rng, 0.5, 0.9)))
             face.put(a + size * 0.5, b + cell * 0.93, str(row * across + column + 1), "m")
+
+
+def _notes(sheet: Sheet, y: float, low: float) -> float:
+    """Some lines of text, typed or in pen, from `y` to `low`; returns the next baseline."""
+    rng, w = sheet.rng, sheet.width
+    tongue = language(rng)
+    if chance(rng, 0.5):
+        machine = Typewriter(sheet)
+        lines = fill_lines(words(rng, tongue, whole(rng, 15, 120)), machine.room(w - 40))
+        return machine.lines(18, y, lines[: max(1, int((low - y) / machine.leading))])
+    return Hand(sheet).paragraph(15, y, w - 30, words(rng, tongue, whole(rng, 8, 40)), bottom=low)
 
 
 def _notes_with_drawing(sheet: Sheet, y: float) -> None:
     """Some lines of text over a drawing."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
-    low = y + (h - y) * span(rng, 0.1, 0.35)
-    if chance(rng, 0.5):
-        low = typed_body(sheet, Typewriter(sheet), 18, y, w - 40, low)
-    else:
-        note = words(rng, language(rng), whole(rng, 8, 40))
-        low = Hand(sheet).paragraph(15, y, w - 30, note, bottom=low)
+    low = _notes(sheet, y, y + (h - y) * span(rng, 0.1, 0.35))
     bottom = max(low + 40, h - span(rng, 10, 60))
     drawing(sheet, (span(rng, 10, 40), low + 8, w - span(rng, 10, 40), bottom))
+
+
+def _typed_head_with_drawing(sheet: Sheet) -> None:
+    """A typed heading of a few captions with no rule, a map or a plate below it, notes at its foot.
+
+    It is no table: such sheets of the German years count as drawings.
+    """
+    rng, w, h = sheet.rng, sheet.width, sheet.height
+    machine = Typewriter(sheet)
+    machine.leading = 4.23
+    y, x = span(rng, 15, 30), span(rng, 12, 25)
+    captions = ("Reg.Bez.", "Kreis", "Gemarkung") if chance(rng, 0.6) else ("okr.", "obec", "pole")
+    for i, name in enumerate(captions):
+        machine.put(x + i * (w - x) / 3, y, f"{name}: {pick(rng, PLACES)}")
+    if chance(rng, 0.6):
+        sheet.rule(x, y + 2, w - x, y + 2, 0.3, dashes=span(rng, 1, 2))
+    y += 12
+    if chance(rng, 0.5):
+        lines = fill_lines(words(rng, language(rng), whole(rng, 10, 90)), machine.room(w * 0.55))
+        y = machine.lines(x, y, lines) + 3
+    box = (x, y, w - x, max(y + 40, h - span(rng, 25, 70)))
+    pick(rng, (map_plan, map_plan, ornaments, ornaments, strewn_finds))(sheet, box)
+    if chance(rng, 0.4):
+        scale_and_north(sheet, box)
+    if box[3] < h - 15:
+        machine.put(x, box[3] + 10, "Literatur:" + " " * 14 + "Anmerkungen:")
+
+
+def strewn_finds(sheet: Sheet, box: Box) -> None:
+    """Drawn finds in uneven rows all over `box` (mm)."""
+    rows = whole(sheet.rng, 2, 5)
+    tall = (box[3] - box[1]) / rows
+    for row in range(rows):
+        place = (box[0], box[1] + row * tall, box[2], box[1] + (row + 0.95) * tall)
+        row_of(sheet, place, a_find)
+
+
+def _pasted_sketch(sheet: Sheet, y: float) -> None:
+    """Another paper pasted onto the sheet, with a find painted or a view sketched on it."""
+    rng, w, h = sheet.rng, sheet.width, sheet.height
+    x0, x1 = span(rng, 2, 40), w - span(rng, 2, 40)
+    low = min(h - 8, y + (x1 - x0) * span(rng, 0.5, 1.1))
+    pasted_paper(sheet, (x0, y, x1, low))
+    split = low - span(rng, 8, 0.35 * (low - y) + 9)
+    kind = pick(rng, (drawn_find, drawn_find, sketched_view, drawing, clip_art))
+    kind(sheet, (x0 + 6, y + 6, x0 + (x1 - x0) * span(rng, 0.5, 0.95), max(y + 25, split)))
+    if chance(rng, 0.7):
+        note = words(rng, language(rng), whole(rng, 3, 25))
+        Hand(sheet, size=2).paragraph(x0 + 6, split + 6, x1 - x0 - 16, note, bottom=low - 3)
 
 
 def _small_drawing(sheet: Sheet, y: float) -> None:
@@ -123,97 +201,55 @@ def _small_drawing(sheet: Sheet, y: float) -> None:
     Hand(sheet).paragraph(span(rng, 8, w * 0.4), at, w * 0.5, note, bottom=h - 6)
 
 
-def _little_text(sheet: Sheet, y: float, share: float) -> float:
-    rng = sheet.rng
-    writer = Typewriter(sheet) if chance(rng, 0.8) else Hand(sheet, size=2.2)
-    return text_in_card(sheet, writer, y, share)
+def _panels(sheet: Sheet, y: float, photographs: bool) -> None:
+    """Two or three framed panels with numbers and a lettered title below, as in find reports.
 
-
-def draw_card(sheet: Sheet) -> None:
-    """Drawings under a card's head, beside records, or with a tabular legend."""
+    With `photographs` at least the last panel holds one, the others a photograph or a drawing.
+    """
     rng, w, h = sheet.rng, sheet.width, sheet.height
-    kind = rng.random()
-    filler = Typewriter(sheet) if chance(rng, 0.75) else Hand(sheet, size=2.2)
-    if kind < 0.8:
-        y = card_head(sheet, writer_of(filler)[0], span(rng, 0.2, 1.0))
-        if chance(rng, 0.6):
-            y = max(y, _little_text(sheet, y, 0.45))
-        if kind < 0.2:
-            _records(sheet, y + 6, lambda s, box: pick(rng, (pot, tool))(s, box))
-        elif h - y > 40:
-            low = h - span(rng, 6, 30)
-            left = span(rng, 6, 50)
-            box = (
-                left,
-                y + 7,
-                min(w - 6, left + span(rng, 0.35, 1.0) * (w - left)),
-                max(y + 30, y + (low - y) * span(rng, 0.5, 1)),
-            )
-            if chance(rng, 0.35):
-                _row_of(sheet, box, lambda s, b: pick(rng, (pot, tool, tool))(s, b))
-            else:
-                drawing(sheet, box)
-        return
-    y = span(rng, 8, 25)
-    face = Print(sheet, "sans", span(rng, 6, 9))
-    split = h * span(rng, 0.5, 0.75)
-    drawing(sheet, (12, y, w - 12, split - 8))
-    kind_of = writer_of(pick(rng, (face, face, Typewriter(sheet), Hand(sheet, size=1.8))))
-    table(
-        sheet,
-        kind_of[0],
-        kind_of[1],
-        span(rng, 8, 30),
-        split + 3,
-        w - span(rng, 8, 30),
-        h - 10,
-        row=span(rng, 5, 8),
-        rules=pick(rng, ("all", "rows", "frame")),
-    )
-
-
-def _row_of(sheet: Sheet, box: Box, picture: Picture) -> None:
-    """Several pictures side by side."""
-    rng, count = sheet.rng, whole(sheet.rng, 2, 6)
-    step = (box[2] - box[0]) / count
+    count = 2 if h > w else 1
+    count += h > w and chance(rng, 0.25)
+    tall = (h - y - 30) / count
+    x0, x1, first = span(rng, 12, 40), w - span(rng, 12, 40), whole(rng, 1, 60)
+    pen, frames = span(rng, 0.3, 0.8), chance(rng, 0.7)
     for i in range(count):
-        a, size = box[0] + i * step, step * span(rng, 0.5, 0.85)
-        b = box[1] + span(rng, 0, 8)
-        picture(sheet, (a, b, a + size, min(box[3], b + size * span(rng, 0.7, 1.6))))
+        top, low = y + i * tall, y + (i + 1) * tall - 12
+        if frames:
+            sheet.frame(x0, top, x1, low, pen)
+        inset = span(rng, 3, 14)
+        box = (x0 + inset, top + inset, x1 - inset, low - inset)
+        last = i == count - 1
+        if photographs and (last or chance(rng, 0.5)):
+            place_photograph(sheet, box)
+        else:
+            drawing(sheet, box)
+        Hand(sheet, size=2.4).put(pick(rng, ((x0 + x1) / 2, x1 - 8)), low + 7, str(first + i))
+    _lettered(sheet, h - 14)
 
 
-def _records(sheet: Sheet, y: float, picture: Picture) -> None:
-    """Typed records one under another, each with its picture beside it, perhaps parted by rules."""
+def _album_page(sheet: Sheet) -> None:
+    """Prints on the black or grey board of an album, with white or glued captions."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
-    machine = Typewriter(sheet)
-    machine.leading = 4.23
-    depth, right = span(rng, 18, 45), chance(rng, 0.6)
-    rule, size = pick(rng, (0, 0, 0.2, 1.5)), span(rng, 0.5, 0.85)
-    margin = span(rng, 10, 30)
-    while y + depth < h - 4:
-        a = w - margin - depth if right else margin
-        picture(sheet, (a, y + 2, a + depth * size, y + 2 + depth * size * span(rng, 0.7, 1.1)))
-        x = margin if right else margin + depth + 6
-        machine.put(x, y + 6, number(rng)[:10])
-        typed_body(
-            sheet,
-            machine,
-            x + 12 * machine.pitch * right,
-            y + 6 + machine.leading * (not right),
-            w - 2 * margin - depth - 14 * machine.pitch * right - 6,
-            y + depth - 6,
-            lists=0,
-        )
-        if rule:
-            sheet.rule(4, y + depth, w - 4, y + depth, 0.25, dashes=0 if rule < 1 else rule)
-        y += depth
-        if chance(rng, 0.08):
-            break
-    sheet.mark("table", 6, y - depth, w - 6, y)
+    grey = pick(rng, (30, 45, 60, 150, 185, 205))
+    edge = pick(rng, (0.0, 0.0, 6.0))
+    sheet.frame(edge, edge, w - edge, h - edge, 0, fill=(grey, grey, max(0, grey - 8)))
+    across, down = pick(rng, ((1, 1), (1, 2), (2, 2), (2, 3)))
+    wide, tall = (w - 20) / across, (h - 20) / down
+    white = (225, 225, 220) if grey < 100 else (40, 40, 45)
+    for i in range(across * down):
+        if i and chance(rng, 0.1):
+            continue
+        x, y = 10 + i % across * wide, 10 + i // across * tall
+        size, shape = wide * span(rng, 0.7, 0.92), span(rng, 0.6, 1.3)
+        box = (x + span(rng, 0, 5), y + span(rng, 0, 6), x + size, y + min(size * shape, tall - 14))
+        place_photograph(sheet, box)
+        if chance(rng, 0.5):
+            note = words(rng, language(rng), whole(rng, 1, 4))
+            Hand(sheet, size=1.9, colour=white).paragraph(box[0], box[3] + 7, size, note)
 
 
 def photo_page(sheet: Sheet) -> None:
-    """One to four photographs with captions, free on the page or filling it."""
+    """One to six photographs with captions, free on the page or filling it."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
     kind = rng.random()
     if kind < 0.1:
@@ -221,21 +257,42 @@ def photo_page(sheet: Sheet) -> None:
         place_photograph(sheet, (edge, edge, w - edge, h - edge - pick(rng, (0, 0, 15))))
         return
     y = span(rng, 8, 35)
+    if kind < 0.16:
+        _album_page(sheet)
+        return
+    if kind < 0.24:
+        _panels(sheet, y, photographs=True)
+        return
+    if kind < 0.27:
+        box = (span(rng, 5, 20), y, w - span(rng, 5, 40), y + (h - y) * span(rng, 0.3, 0.9))
+        contact_prints(sheet, box)
+        return
     if chance(rng, 0.4):
         if chance(rng, 0.5):
             y = caption(sheet, span(rng, 10, 40), y, w - 50) + 5
         else:
             face = Print(sheet, "serif", span(rng, 9, 12), leading=1.25)
             y = face.paragraph(20, y, w - 40, words(rng, language(rng), whole(rng, 10, 90))) + 5
-    if kind < 0.25:
+    if kind < 0.33:
+        low = y + (h - y) * span(rng, 0.35, 0.8)
+        pick(rng, (strewn, row_of))(sheet, (15.0, y, w - 15, low), cut_out)
+        if low < h - 14:
+            caption(sheet, 20, low + 10, w - 40)
+        return
+    if kind < 0.42:
         with_drawing = (15.0, y, w - 15, y + (h - y) * 0.38)
         drawing(sheet, with_drawing)
         y = with_drawing[3] + 8
+    _prints_down_the_page(sheet, y)
+
+
+def _prints_down_the_page(sheet: Sheet, y: float) -> None:
+    """One to three photographs, or pairs of them, one under another with captions."""
+    rng, w, h = sheet.rng, sheet.width, sheet.height
     grid = chance(rng, 0.25)
-    count = whole(rng, 1, 3)
     width = w * span(rng, 0.4, 0.85)
     shape = span(rng, 0.55, 1.0)
-    for _ in range(count):
+    for _ in range(whole(rng, 1, 3)):
         height = min(width * shape * (0.5 if grid else 1), h - y - 12)
         if height < 22:
             break
@@ -251,78 +308,3 @@ def photo_page(sheet: Sheet) -> None:
             if chance(rng, 0.7) and y < h - 10
             else y + span(rng, 0, 12)
         )
-
-
-def _photo_with_table(sheet: Sheet, y: float) -> None:
-    """A photograph in a frame over, or under, a table that describes it."""
-    rng, w, h = sheet.rng, sheet.width, sheet.height
-    split = y + (h - y) * span(rng, 0.4, 0.65)
-    put, letter = writer_of(
-        pick(
-            rng, (Print(sheet, "sans", span(rng, 6.5, 9)), Typewriter(sheet), Hand(sheet, size=1.9))
-        )
-    )
-    areas = [(y, split), (split + 6, h - 10)]
-    if chance(rng, 0.4):
-        areas.reverse()
-    a, b = areas[0]
-    inset = span(rng, 4, 40)
-    place_photograph(sheet, (10 + inset, a + 3, w - 10 - inset, b - 3))
-    if chance(rng, 0.6):
-        sheet.frame(10, a, w - 10, b, 0.3)
-    table(
-        sheet,
-        put,
-        letter,
-        10,
-        areas[1][0],
-        w - 10,
-        areas[1][1],
-        row=span(rng, 5.5, 9),
-        rules=pick(rng, ("all", "all", "rows")),
-    )
-
-
-def photo_card(sheet: Sheet) -> None:
-    """Photographs or cut-out finds under a card's head or beside tabular records."""
-    rng, w, h = sheet.rng, sheet.width, sheet.height
-    filler = Typewriter(sheet) if chance(rng, 0.75) else Hand(sheet, size=2.2)
-    kind = rng.random()
-    headless = chance(rng, 0.15)
-    y = (
-        span(rng, 6, 30)
-        if headless
-        else card_head(sheet, writer_of(filler)[0], span(rng, 0.2, 1.0))
-    )
-    if headless and kind > 0.5:
-        _photo_with_table(sheet, y)
-        return
-    if kind < 0.3 or headless:
-        _records(sheet, y + 6, cut_out if chance(rng, 0.75) else place_photograph)
-        return
-    if chance(rng, 0.65):
-        y = max(y, _little_text(sheet, y, 0.4))
-    room = h - y - 10
-    if room < 25:
-        room = h * 0.3
-        y = h - room - 6
-    if kind < 0.55:
-        side = min(room * 0.9, w * 0.45)
-        _row_of(sheet, (span(rng, 6, 30), y + 6, w - span(rng, 6, 80), y + 6 + side), cut_out)
-    elif kind < 0.7:
-        for _ in range(whole(rng, 1, 3)):
-            size = min(room * 0.6, w * span(rng, 0.14, 0.3))
-            a, b = span(rng, 8, w - size - 6), y + 6 + span(rng, 0, max(1, room - size - 6))
-            cut_out(sheet, (a, b, a + size, b + size * span(rng, 0.7, 1.1)))
-    else:
-        width = w * span(rng, 0.25, 0.8)
-        height = min(room - 4, width * span(rng, 0.6, 1.1))
-        x = span(rng, 5, w - width - 4)
-        place_photograph(sheet, (x, y + 6, x + width, y + 6 + height))
-        if chance(rng, 0.4) and y + height + 16 < h:
-            caption(sheet, x, y + height + 13, width)
-    if chance(rng, 0.3):
-        size = min(room * 0.7, 50)
-        for _ in range(whole(rng, 1, 3)):
-            a = span(rng, w * 0.3, w - size)
-            pick(rng, (tool, pot))(sheet, (a, y + 8, a + size * 0.6, y + 8 + size))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pagesort.synth_blanks import context_sheet, dot_matrix, evidence_card, register_sheet
 from pagesort.synth_forms import card_head, columns_of, filling, grey_of, stamp, table, writer_of
 from pagesort.synth_hand import Hand
 from pagesort.synth_ink import Print, Typewriter
@@ -62,8 +63,13 @@ def line_typed(sheet: Sheet) -> None:
     rng, w, h = sheet.rng, sheet.width, sheet.height
     kind = rng.random()
     machine = Typewriter(sheet)
-    if kind < 0.35:
+    if kind < 0.3:
         card(sheet, machine)
+        return
+    if kind < 0.42:
+        pick(rng, (evidence_card, evidence_card, context_sheet))(
+            sheet, machine, span(rng, 0.35, 0.95)
+        )
         return
     x0, x1, y = span(rng, 5, 25), w - span(rng, 4, 20), span(rng, 12, 30)
     if chance(rng, 0.6):
@@ -207,10 +213,14 @@ def line_hand(sheet: Sheet) -> None:
     rng, w, h = sheet.rng, sheet.width, sheet.height
     kind = rng.random()
     hand = Hand(sheet, size=span(rng, 1.5, 2.8))
-    if kind < 0.25:
+    if kind < 0.22:
         card(sheet, hand)
-    elif kind < 0.45:
+    elif kind < 0.34:
         filled_form(sheet, hand, span(rng, 8, 25))
+    elif kind < 0.4:
+        pick(rng, (evidence_card, context_sheet))(sheet, hand, span(rng, 0.5, 1.0))
+    elif kind < 0.47:
+        register_sheet(sheet, hand)
     elif kind < 0.7:
         repertory(sheet, hand)
     else:
@@ -306,11 +316,20 @@ def line_print(sheet: Sheet) -> None:
         pick(rng, (5.5, 6.5, 7, 8, 9, 10, 11)),
     )
     x0, x1, y = span(rng, 5, 30), w - span(rng, 5, 30), span(rng, 12, 35)
-    if kind < 0.3:
+    if kind < 0.22:
         _ruled_print(sheet, face, x0, x1, y)
-    elif kind < 0.45:
-        filled_form(sheet, face, y, pick(rng, (0.0, 0.5, 0.9)))
-    elif kind < 0.65:
+    elif kind < 0.3:
+        filled_form(sheet, face, y, pick(rng, (0.0, 0.0, 0.1, 0.5, 0.9)))
+        _stray_notes(sheet)
+    elif kind < 0.42:
+        form = pick(rng, (context_sheet, context_sheet, evidence_card))
+        form(sheet, Print(sheet, pick(rng, ("serif", "sans")), span(rng, 7, 10)),
+             pick(rng, (0.0, 0.2, 0.6)))  # fmt: skip
+        _stray_notes(sheet)
+    elif kind < 0.5:
+        dot_matrix(sheet)
+        _stray_notes(sheet)
+    elif kind < 0.66:
         _labels_and_values(sheet, face, tongue)
     elif kind < 0.85:
         _price_list(sheet, face, x0, x1, y, tongue)
@@ -329,6 +348,16 @@ def line_print(sheet: Sheet) -> None:
         )
     if chance(rng, 0.4):
         Print(sheet, "serif", 9).put(w / 2, h - 6, str(whole(rng, 2, 400)), "m")
+
+
+def _stray_notes(sheet: Sheet) -> None:
+    """Sometimes a number and a mark in pen on a form that stays a printed one."""
+    rng, w, h = sheet.rng, sheet.width, sheet.height
+    if chance(rng, 0.3):
+        pen = Hand(sheet, size=span(rng, 1.8, 3.2))
+        pen.put(span(rng, 0.1, 0.7) * w, span(rng, 0.05, 0.9) * h, number(rng)[:9])
+        if chance(rng, 0.4):
+            pen.signature(w * span(rng, 0.3, 0.6), h * span(rng, 0.7, 0.95), span(rng, 8, 20))
 
 
 def _ruled_print(sheet: Sheet, face: Print, x0: float, x1: float, y: float) -> None:

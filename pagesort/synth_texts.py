@@ -74,53 +74,8 @@ def typed_body(
     return y
 
 
-def text_typed(sheet: Sheet) -> None:
-    """Paragraphs of a typewriter, a title page, or a page with little on it."""
-    rng, w, h = sheet.rng, sheet.width, sheet.height
-    machine = Typewriter(sheet)
-    left, right = span(rng, 8, 38), span(rng, 4, 25)
-    top, low = span(rng, 12, 45), h - span(rng, 8, 40)
-    kind = rng.random()
-    if kind < 0.12:
-        _typed_title(sheet, machine)
-    else:
-        if kind < 0.3:
-            low = top + (h - top) * span(rng, 0.08, 0.6)
-        if chance(rng, 0.5):
-            mark = f"- {whole(rng, 2, 300)} -"
-            machine.put(pick(rng, (w / 2 - 8, w / 2 - 8, w - 30)), top - span(rng, 6, 9), mark)
-        if chance(rng, 0.2):
-            machine.put(w - 65, top, date(rng))
-            top += 2 * machine.leading
-        end = typed_body(sheet, machine, left, top, w - left - right, low)
-        if chance(rng, 0.15) and end < h - 15:
-            machine.put(w - 75, end + 4, pick(rng, NAMES))
-            if chance(rng, 0.6):
-                Hand(sheet).signature(w - 80, end + 2)
-    _small_notes(sheet, 0.3)
-
-
-def _typed_title(sheet: Sheet, machine: Typewriter) -> None:
-    rng, w, h = sheet.rng, sheet.width, sheet.height
-    tongue, y = language(rng), span(rng, 0.1, 0.4) * h
-    for _ in range(whole(rng, 1, 6)):
-        text = heading(rng, tongue)
-        if chance(rng, 0.4):
-            text = " ".join(text)
-        text = text[: machine.room(w - 20)]
-        x = (w - len(text) * machine.pitch) / 2
-        machine.put(x, y, text)
-        if chance(rng, 0.4):
-            machine.underline(x, y, len(text), chance(rng, 0.3))
-        y += machine.leading * pick(rng, (1, 2, 3, 4))
-    if chance(rng, 0.5):
-        machine.put(25, h - 40, f"{pick(rng, PLACES)}, {date(rng)}")
-    if chance(rng, 0.3):
-        Hand(sheet).signature(w * 0.6, h - 45)
-
-
-def _small_notes(sheet: Sheet, share: float) -> None:
-    """A few pen marks that leave a page what it is."""
+def small_notes(sheet: Sheet, share: float) -> None:
+    """A few pen marks, on `share` (0 to 1) of the pages, that leave a page what it is."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
     if not chance(rng, share):
         return
@@ -221,7 +176,7 @@ def text_print(sheet: Sheet) -> None:
             pick(rng, ("— {} —", "{}", "{}")).format(whole(rng, 2, 400)),
             "m",
         )
-    _small_notes(sheet, 0.15)
+    small_notes(sheet, 0.15)
 
 
 def _printed_columns(
@@ -331,54 +286,125 @@ def ruled_paper(sheet: Sheet, share: float = 0.3) -> None:
 def text_hand(sheet: Sheet) -> None:
     """A letter, notes, a draft, an old deed, some words on a slip."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
-    ruled_paper(sheet)
-    tongue, kind = language(rng), rng.random()
-    form_top = chance(rng, 0.12)
-    if kind < 0.15:
-        hand = Hand(sheet, size=span(rng, 2.2, 5) * min(1.2, w / 180))
-        y = span(rng, 0.15, 0.5) * h
-        for _ in range(whole(rng, 1, 5)):
-            hand.put(span(rng, 0.05, 0.4) * w, y, phrase(rng, tongue, 1, 4).capitalize())
-            y += hand.leading * 1.4
+    ruled_paper(sheet, 0.22)
+    roll = rng.random()
+    if roll < 0.16 or (roll < 0.4 and w > h):
+        _few_words(sheet)
+    elif roll < 0.25:
+        _address_page(sheet)
+    elif roll < 0.35:
+        _entries(sheet)
     else:
-        hand = Hand(sheet)
-        if kind > 0.8:
-            hand.leading, hand.flat = hand.size * span(rng, 2.0, 2.8), span(rng, 0.3, 0.8)
-        left, y = span(rng, 4, 45), span(rng, 10, 40)
-        room, bottom = w - left - span(rng, 0, 22), h - span(rng, 2, 35)
-        if kind < 0.3:
-            bottom = h * span(rng, 0.25, 0.6)
-        if form_top:
-            y = _form_top(sheet, hand) + 8
-        if chance(rng, 0.4):
-            hand.put(w * span(rng, 0.4, 0.65), y, f"{pick(rng, PLACES)} {date(rng)}")
-            y += hand.leading * 1.6
-        strikes, indent = pick(rng, (0.0, 0.0, 0.05, 0.2)), pick(rng, (0.0, 12.0, 25.0))
-        while y < bottom:
-            y = hand.paragraph(
-                left,
-                y,
-                room,
-                words(rng, tongue, whole(rng, 8, 80)),
-                bottom=bottom,
-                indent=indent,
-                strikes=strikes,
-            )
-            if chance(rng, 0.15):
-                sheet.line(
-                    [(left, y - hand.leading * 0.6), (w * 0.6, y - hand.leading * 0.6)],
-                    hand.pen,
-                    hand.colour,
-                )
-            if chance(rng, 0.12):
-                y += hand.leading
-        if y < h - 18 and chance(rng, 0.6):
-            hand.signature(w * 0.55, y + hand.leading * 0.5, 45)
-        if chance(rng, 0.2):
-            other = Hand(sheet)
-            other.put(span(rng, 3, w * 0.5), span(rng, 6, 20), phrase(rng, tongue, 1, 4))
+        _written_page(sheet)
     if chance(rng, 0.2):
         stamp(sheet, span(rng, 5, w * 0.55), pick(rng, (span(rng, 3, 20), h - 35)))
+
+
+def _few_words(sheet: Sheet) -> None:
+    """A few words in a large hand, far apart: a slip, an envelope, a divider, a caption."""
+    rng, w, h = sheet.rng, sheet.width, sheet.height
+    size = min(span(rng, 0.016, 0.05) * h, span(rng, 0.02, 0.045) * w)
+    pen = size * span(rng, 0.06, 0.18)
+    hand, tongue = Hand(sheet, size=size, pen=pen), language(rng)
+    y, left = span(rng, 0.1, 0.45) * h, span(rng, 0.04, 0.4) * w
+    step, drift = hand.leading * span(rng, 1.0, 2.2), span(rng, -0.06, 0.12) * w
+    for _ in range(whole(rng, 1, 6)):
+        if y > h - size:
+            break
+        room = max(4, int((w - left) / hand.letter))
+        text = pick(rng, (phrase(rng, tongue, 1, 4), pick(rng, PLACES), pick(rng, NAMES)))
+        text = text.capitalize() + pick(rng, ("", "", f" {whole(rng, 1880, 1990)}", " II", "."))
+        width = hand.put(left, y, text[:room])
+        if chance(rng, 0.25):
+            rise = rng.normal(0, size * 0.2)
+            sheet.line([(left, y + size * 0.7), (left + width, y + size * 0.7 + rise)], pen,
+                       hand.colour)  # fmt: skip
+        y += step * span(rng, 0.8, 1.4)
+        left = max(2.0, left + drift + rng.normal(0, 0.04 * w))
+    if chance(rng, 0.2):
+        hand.signature(w * span(rng, 0.3, 0.6), min(h - size, y), span(rng, 25, 60))
+
+
+def _address_page(sheet: Sheet) -> None:
+    """A note of a few lines scattered over the sheet: to whom, of what, days, initials."""
+    rng, w, h = sheet.rng, sheet.width, sheet.height
+    hand, tongue = Hand(sheet, size=span(rng, 2.2, 4.2)), language(rng)
+    second = Hand(sheet, colour=pick(rng, ((110, 110, 115), (60, 60, 140), BLACK)))
+    if chance(rng, 0.6):
+        stamp(sheet, span(rng, 3, 0.2 * w), span(rng, 3, 14))
+    hand.put(w * span(rng, 0.45, 0.6), span(rng, 9, 18), f"{pick(rng, PLACES)} p. {date(rng)}")
+    y, left = h * span(rng, 0.16, 0.3), w * span(rng, 0.2, 0.5)
+    for _ in range(whole(rng, 2, 7)):
+        if y > h - 18:
+            break
+        hand.put(left, y, phrase(rng, tongue, 1, 5)[: max(4, int((w - left) / hand.letter))])
+        y += hand.leading * span(rng, 0.9, 2.0)
+        left = max(4.0, left + rng.normal(0, 0.08 * w))
+    for _ in range(whole(rng, 1, 4)):
+        x = w * span(rng, 0.03, 0.7)
+        if chance(rng, 0.5):
+            second.put(x, h - span(rng, 5, 25), pick(rng, (date(rng), number(rng))))
+        else:
+            second.signature(x, h - span(rng, 8, 40), span(rng, 8, 35))
+
+
+def _entries(sheet: Sheet) -> None:
+    """A field diary: numbered entries, their text hanging, notes in another pen, rules between."""
+    rng, w, h = sheet.rng, sheet.width, sheet.height
+    hand, tongue = Hand(sheet, size=span(rng, 1.7, 2.8)), language(rng)
+    pencil = Hand(sheet, size=hand.size * span(rng, 0.6, 0.9), colour=(125, 125, 128), pen=0.2)
+    left, y, hang = span(rng, 2, 14), span(rng, 6, 16), span(rng, 14, 28)
+    count, bottom = whole(rng, 1, 400), h - span(rng, 3, 40)
+    while y < bottom:
+        count += 1
+        hand.put(left, y, f"{count}/{whole(rng, 20, 60)} -")
+        y = hand.paragraph(
+            left + hang, y, w - left - hang - 4, words(rng, tongue, whole(rng, 2, 30)),
+            bottom=bottom,
+        )  # fmt: skip
+        if chance(rng, 0.4) and y < bottom:
+            note = words(rng, tongue, whole(rng, 6, 40))
+            y = pencil.paragraph(left + hang, y, w - left - hang - 8, note, bottom=bottom)
+        if chance(rng, 0.5):
+            at = y - hand.leading * 0.55
+            sheet.line([(left, at), (w * span(rng, 0.5, 0.98), at + rng.normal(0, 0.8))],
+                       hand.pen, hand.colour)  # fmt: skip
+            y += hand.leading * 0.4
+    if chance(rng, 0.2):
+        x, y = w * span(rng, 0.05, 0.8), h * span(rng, 0.2, 0.85)
+        sheet.line([(x, y), (x + 6, y + 1), (x + 6, y + 18), (x, y + 17), (x, y)], 0.35)
+
+
+def _written_page(sheet: Sheet) -> None:
+    """Paragraphs in one hand, perhaps under a printed box, with what was struck out or added."""
+    rng, w, h = sheet.rng, sheet.width, sheet.height
+    tongue, kind, hand = language(rng), rng.random(), Hand(sheet)
+    if kind > 0.75:
+        hand.leading, hand.flat = hand.size * span(rng, 2.0, 2.8), span(rng, 0.3, 0.8)
+    left, y = span(rng, 4, 45), span(rng, 10, 40)
+    room, bottom = w - left - span(rng, 0, 22), h - span(rng, 2, 35)
+    if kind < 0.2:
+        bottom = h * span(rng, 0.25, 0.6)
+    if chance(rng, 0.12):
+        y = _form_top(sheet, hand) + 8
+    if chance(rng, 0.4):
+        hand.put(w * span(rng, 0.4, 0.65), y, f"{pick(rng, PLACES)} {date(rng)}")
+        y += hand.leading * 1.6
+    strikes, indent = pick(rng, (0.0, 0.0, 0.05, 0.2)), pick(rng, (0.0, 12.0, 25.0))
+    while y < bottom:
+        top, tokens = y, words(rng, tongue, whole(rng, 8, 80))
+        y = hand.paragraph(left, y, room, tokens, bottom=bottom, indent=indent, strikes=strikes)
+        if chance(rng, 0.15):
+            at = y - hand.leading * 0.6
+            sheet.line([(left, at), (w * 0.6, at)], hand.pen, hand.colour)
+        if chance(rng, 0.08):  # a bracket in the margin
+            x = left + room + 1
+            sheet.line([(x - 2, top), (x, top), (x, y), (x - 2, y)], hand.pen, hand.colour)
+        y += hand.leading if chance(rng, 0.12) else 0.0
+    if y < h - 18 and chance(rng, 0.6):
+        hand.signature(w * 0.55, y + hand.leading * 0.5, 45)
+    if chance(rng, 0.2):
+        Hand(sheet).put(span(rng, 3, w * 0.5), span(rng, 6, 20), phrase(rng, tongue, 1, 4))
 
 
 def _form_top(sheet: Sheet, hand: Hand) -> float:
