@@ -29,9 +29,9 @@ class MovingAverage(TrainerCallback):
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self._followed = dict(_changing(model))
+        self.model = model
         self.weights: Weights = {
-            name: value.detach().clone() for name, value in self._followed.items()
+            name: value.detach().clone() for name, value in _changing(model)
         }
 
     @torch.no_grad()
@@ -39,7 +39,8 @@ class MovingAverage(TrainerCallback):
         """Move the average a little towards the weights."""
         decay = min(self.decay, (1 + state.global_step) / (10 + state.global_step))
         averaged, current = [], []
-        for name, value in self._followed.items():
+        # Asked for anew: several processes that train together give the model other buffers.
+        for name, value in _changing(self.model):
             if value.is_floating_point():
                 averaged.append(self.weights[name])
                 current.append(value.detach())
@@ -71,7 +72,7 @@ class MovingAverage(TrainerCallback):
             self.weights[name].copy_(value)
 
     def _exchange(self) -> None:
-        for name, value in self._followed.items():
+        for name, value in _changing(self.model):
             value.data, self.weights[name] = self.weights[name], value.data
 
 

@@ -38,6 +38,19 @@ def test_the_average_follows_weights_and_statistics() -> None:
     assert "2.weight" not in average.weights
 
 
+def test_the_average_follows_statistics_that_were_replaced() -> None:
+    """As training in several processes does before its first step."""
+    followed = model()
+    average = MovingAverage(followed, decay=0.9)
+    followed[1].running_mean = followed[1].running_mean.clone()
+    followed[1].running_mean.add_(2.0)
+    step(average, 1000)
+    assert torch.allclose(average.weights["1.running_mean"], torch.full((3,), 0.2))
+    with average.in_place():
+        assert torch.allclose(followed[1].running_mean, torch.full((3,), 0.2))
+    assert torch.allclose(followed[1].running_mean, torch.full((3,), 2.0))
+
+
 def test_early_averages_follow_closely() -> None:
     followed = model()
     average = MovingAverage(followed, decay=0.9998)
