@@ -1,4 +1,4 @@
-"""Pages for training, small and uncompressed on disk: artificial ones drawn in shards, real ones.
+"""Artificial pages for training, drawn in shards, small and uncompressed on disk.
 
 A shard is three `.npy` files that are mapped into memory, not read: pages, regions and labels.
 Every shard depends on its number and the seed alone, so shards can be drawn in any order by any
@@ -11,7 +11,6 @@ import logging
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +18,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pagesort import synth
-from pagesort.errors import PageSortError, PageUnreadableError
-from pagesort.images import load_page
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -141,36 +138,3 @@ def _yield_to_training() -> None:
 
 def _log_drawing_error(error: BaseException) -> None:
     logger.error("a shard of artificial pages could not be drawn: %s", error)
-
-
-def read_real_pages(folder: Path, labels: Sequence[str]) -> Shard:
-    """Read `folder/<label>/*` into one shard; files that cannot be read are left out and told.
-
-    Raises:
-        PageSortError: no page of a known label is there.
-    """
-    pages, indices = [], []
-    for label, path in _labelled_files(folder, labels):
-        try:
-            pages.append(stored_pixels(load_page(path)))
-        except PageUnreadableError as error:
-            logger.warning("left out of the training pages: %s", error)
-            continue
-        indices.append(labels.index(label))
-    if not pages:
-        raise PageSortError(
-            "no labelled pages",
-            where=folder,
-            remedy=f"Give a folder with subfolders named like the labels: {', '.join(labels)}",
-        )
-    regions = np.zeros((len(pages), len(synth.REGIONS), *REGION_SIZE), dtype=np.uint8)
-    return Shard(np.stack(pages), regions, np.asarray(indices, dtype=np.int64), has_regions=False)
-
-
-def _labelled_files(folder: Path, labels: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    for label in labels:
-        subfolder = folder / label
-        if subfolder.is_dir():
-            for path in sorted(subfolder.iterdir()):
-                if path.is_file() and not path.name.startswith("."):
-                    yield label, path

@@ -1,45 +1,47 @@
 """Make the bundled model: draw pages, train a small dual encoder on them, write the model folder.
 
-    python3 -m pagesort.small_model --real FOLDER --out models/pagesort-small
+    python3 -m pagesort.small_model --real FOLDER FOLDER --out models/pagesort-small
 
-A RegNetX-400MF image tower (arXiv 2003.13678, from timm) sees the whole page, 384 × 272 pixels; a
-three-layer text tower reads the descriptions with the first 4,098 tokens of CLIP's vocabulary.
+An EfficientNet-Lite0 image tower (timm's, started from Google's ImageNet weights) sees the whole
+page, 384 × 272 pixels; a three-layer text tower, from nothing, reads the descriptions with the
+first 4,098 tokens of CLIP's vocabulary. The first stage sees artificial pages alone, the second
+real ones among them. The second is done once for every fold of the real pages, which it leaves out,
+so as to measure and to calibrate on pages that were not seen, and once more with all of them.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import sys
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagesort.errors import PageSortError
+from pagesort.machine import processors
+from pagesort.pretraining_stages import PROMPTS, Maker, is_first
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedTokenizerBase, VisionTextDualEncoderModel
 
+    from pagesort.cross_validation import OutOfFold
     from pagesort.page_cache import Shard
-    from pagesort.pretraining import Recipe
+    from pagesort.pretraining_recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
 NAME = "pagesort-small"
 VOCABULARY_SIZE = 4098
 CONTEXT_LENGTH = 77
-_PROMPTS = ("a scan of {description}", "a page with {description}", "{description}")
 _WATCHED_PAGES = 440
 _ROOT = Path(__file__).parents[1]
 
 
 def build_dual_encoder(tokenizer: PreTrainedTokenizerBase) -> VisionTextDualEncoderModel:
-    """Return the two towers with random weights (6 million parameters)."""
+    """Return the two towers with random weights (5 million parameters)."""
     from transformers import (
         CLIPTextConfig,
         TimmWrapperConfig,
@@ -47,8 +49,10 @@ def build_dual_encoder(tokenizer: PreTrainedTokenizerBase) -> VisionTextDualEnco
         VisionTextDualEncoderModel,
     )
 
-    vision = TimmWrapperConfig(architecture="regnetx_004", num_labels=0)
-    vision.hidden_size = 384
+    from pagesort.start_weights import ARCHITECTURE, EMBEDDING_SIZE
+
+    vision = TimmWrapperConfig(architecture=ARCHITECTURE, num_labels=0)
+    vision.hidden_size = EMBEDDING_SIZE
     text = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,
@@ -65,90 +69,132 @@ def build_dual_encoder(tokenizer: PreTrainedTokenizerBase) -> VisionTextDualEnco
     return VisionTextDualEncoderModel(config)
 
 
-def default_recipe() -> Recipe:
-    """The recipe of the model in `models/`: small views first, where a view costs a third."""
-    from pagesort.pretraining import Phase, Recipe
+def drawn_recipe() -> Recipe:
+    """The first stage: artificial pages, small views first, where a view costs half."""
+    from pagesort.pretraining_recipe import Phase, Recipe
 
     return Recipe(
         phases=(
-            Phase(size=(224, 160), batches=1200, pages=8_800, real_share=0.15),
-            Phase(size=(320, 224), batches=1000, pages=19_800, real_share=0.3),
-            Phase(size=(384, 272), batches=700, pages=19_800, real_share=0.4),
+            Phase(size=(288, 204), batches=360, pages=6_600, real_share=0.0),
+            Phase(size=(384, 272), batches=60, pages=6_600, real_share=0.0),
         )
+    )
+
+
+def real_recipe() -> Recipe:
+    """The second stage: real pages among the artificial ones."""
+    from pagesort.pretraining_recipe import Phase, Recipe
+
+    return Recipe(
+        phases=(Phase(size=(384, 272), batches=80, pages=6_600, real_share=0.5),),
+        learning_rate=4e-4,
+        frozen_blocks=2,
+        enough_real_pages=5,
+        ema_decay=0.98,
+        seed=421,
     )
 
 
 def make(arguments: argparse.Namespace) -> None:
     """Draw, train, measure and write, as one process of possibly several that train together."""
-    import torch
+    drawn_stage, real_stage = (
+        recipe.scaled(arguments.scale) for recipe in (drawn_recipe(), real_recipe())
+    )
+    maker = _maker(arguments, drawn_stage)
+    maker.stage("drawn", drawn_stage)
+    facts: dict[str, Any] = {"recipes": {"drawn": asdict(drawn_stage)}}
+    out_of_fold = None
+    if maker.real is not None:
+        facts["recipes"]["real"] = asdict(real_stage)
+        readings = _readings(arguments.other_descriptions, maker.labels)
+        out_of_fold = maker.cross_validate(real_stage, arguments.folds, readings)
+        maker.stage("all", real_stage, maker.real, start="drawn")
+    if not is_first():
+        return
+    facts["processes"] = int(os.environ.get("WORLD_SIZE", "1"))
+    facts["stages"] = maker.told()
+    if out_of_fold is None:
+        temperature = _temperature_of_worn_pages(maker, drawn_stage)
+    else:
+        temperature = out_of_fold.temperature
+        facts["cross_validation"] = _measured(out_of_fold, arguments)
+    _write(arguments.out, maker, temperature, facts)
+
+
+def _temperature_of_worn_pages(maker: Maker, recipe: Recipe) -> float:
+    from pagesort.calibration import fit_temperature
+
+    worn = worn_pages(maker.watched["artificial"], maker.labels, recipe.seed + 1)
+    return fit_temperature(maker.logits(worn, recipe), worn.labels)
+
+
+def _maker(arguments: argparse.Namespace, recipe: Recipe) -> Maker:
+    """Read and draw the pages, and make the towers that the first stage starts from."""
     from transformers import set_seed
 
-    from pagesort.averaging import MovingAverage
-    from pagesort.calibration import fit_temperature
-    from pagesort.descriptions import prompt_texts, read_descriptions
-    from pagesort.page_cache import PageCache, read_real_pages
-    from pagesort.pretraining import Collator, PageLearner, PageViews, Watch, train
+    from pagesort.depthwise import quicken_depthwise
+    from pagesort.descriptions import read_descriptions
+    from pagesort.page_cache import PageCache
+    from pagesort.pretraining import PageLearner
+    from pagesort.real_pages import read_real_pages
+    from pagesort.start_weights import load_start
     from pagesort.synth import LABELS, REGIONS
     from pagesort.tokenizer import clip_tokenizer
 
-    started = time.time()
-    recipe = _scaled(default_recipe(), arguments.scale)
-    first = int(os.environ.get("RANK", "0")) == 0
-    world = int(os.environ.get("WORLD_SIZE", "1"))
     drawn = PageCache(arguments.cache, recipe.seed, max(p.pages for p in recipe.phases))
     fresh = PageCache(arguments.cache, recipe.seed + 1, _WATCHED_PAGES)
-    pools = [cache.start_drawing(arguments.processes) for cache in (fresh, drawn)] if first else []
-    real = read_real_pages(arguments.real, LABELS) if arguments.real else None
+    if is_first():
+        for cache in (fresh, drawn):
+            cache.start_drawing(arguments.processes)
     watched = {"artificial": _joined([fresh.shard(n) for n in range(fresh.shard_count)])}
-    if arguments.watch and first:
-        watched["watched"] = read_real_pages(arguments.watch, LABELS)
-
+    for folder in arguments.watch if is_first() else ():
+        watched[folder.name] = read_real_pages([folder], LABELS).shard
     set_seed(recipe.seed)
     descriptions = read_descriptions(arguments.descriptions)
-    descriptions = {label: descriptions[label] for label in LABELS}
     tokenizer = clip_tokenizer(VOCABULARY_SIZE, CONTEXT_LENGTH)
-    sampled = _all_prompts(descriptions)
     model = build_dual_encoder(tokenizer)
-    learner = PageLearner(model, len(LABELS), len(REGIONS), recipe)
-    average = MovingAverage(model, recipe.ema_decay)
-    prompts = prompt_texts(descriptions, _PROMPTS[0])
-    watch = Watch(average, model, prompts, tokenizer, recipe, watched, every=arguments.every)
-    train(
-        learner,
-        PageViews(recipe, drawn, real, LABELS, world),
-        Collator(recipe, sampled, tokenizer),
-        watch,
-        recipe,
-        arguments.cache / "checkpoints",
-        use_cpu=not torch.cuda.is_available(),
+    load_start(model.vision_model.timm_model)
+    quicken_depthwise(model.vision_model)
+    return Maker(
+        drawn=drawn,
+        real=read_real_pages(arguments.real, LABELS) if arguments.real else None,
+        watched=watched,
+        labels=LABELS,
+        descriptions={label: descriptions[label] for label in LABELS},
+        tokenizer=tokenizer,
+        learner=PageLearner(model, len(LABELS), len(REGIONS), recipe),
+        folder=arguments.cache,
+        every=arguments.every,
     )
-    for pool in filter(None, pools):
-        pool.join()
-    if first:
-        facts = {
-            "recipe": asdict(recipe),
-            "real_pages": 0 if real is None else len(real.labels),
-            "processes": world,
-            "hours": round((time.time() - started) / 3600, 2),
-            "history": watch.history,
-        }
-        worn = worn_pages(watched["artificial"], LABELS, recipe.seed + 1)
-        logits = _logits_of(model, worn, prompts, tokenizer, recipe)
-        temperature = fit_temperature(logits.numpy(), worn.labels)
-        _write(arguments.out, model, tokenizer, recipe, descriptions, temperature, facts)
 
 
-def _scaled(recipe: Recipe, scale: float) -> Recipe:
-    """A share of the steps, from as small a share of the pages, for trying things out."""
-    phases = tuple(
-        replace(
-            phase,
-            batches=max(1, round(phase.batches * scale)),
-            pages=max(1, round(phase.pages * scale)),
-        )
-        for phase in recipe.phases
-    )
-    return replace(recipe, phases=phases)
+def _measured(out_of_fold: OutOfFold, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write tables and plots of the pages scored unseen; returns their figures by folder."""
+    from pagesort.cross_validation import figures, text_figures, write_out_of_fold
+
+    names = [folder.name for folder in arguments.real]
+    seed = real_recipe().seed
+    reports = write_out_of_fold(out_of_fold, names, arguments.cache, NAME, seed)
+    measured = {name: figures(report) for name, report in reports.items()}
+    return {**measured, "texts": text_figures(out_of_fold, names)}
+
+
+def _readings(table: Path | None, labels: Sequence[str]) -> dict[str, dict[str, list[str]]]:
+    """Texts that training never sees: those of a table, and of groupings of the labels."""
+    from pagesort.descriptions import prompt_texts, read_descriptions
+    from pagesort.trait_texts import HELD_OUT_GROUPINGS
+
+    readings = {
+        f"grouping {number}": {text: [text] for text in grouping.texts}
+        for number, grouping in enumerate(HELD_OUT_GROUPINGS, start=1)
+    }
+    if table is not None:
+        found = read_descriptions(table)
+        others = prompt_texts({label: found[label] for label in labels}, PROMPTS[0])
+        readings["averaged"] = others
+        for number in range(min(map(len, others.values()))):
+            readings[f"single {number + 1}"] = {label: [others[label][number]] for label in others}
+    return readings
 
 
 def _joined(shards: Sequence[Shard]) -> Shard:
@@ -164,27 +210,14 @@ def _joined(shards: Sequence[Shard]) -> Shard:
     )
 
 
-def _all_prompts(descriptions: dict[str, list[str]]) -> dict[str, list[str]]:
-    from pagesort.descriptions import prompt_texts
-
-    by_prompt = [prompt_texts(descriptions, prompt) for prompt in _PROMPTS]
-    return {label: [text for texts in by_prompt for text in texts[label]] for label in descriptions}
-
-
-def _logits_of(
-    model: Any, shard: Shard, prompts: dict[str, list[str]], tokenizer: Any, recipe: Recipe
-) -> torch.Tensor:
-    from pagesort.pretraining import page_logits
-
-    return page_logits(model, shard, prompts, tokenizer, recipe)
-
-
 def worn_pages(shard: Shard, labels: Sequence[str], seed: int) -> Shard:
     """Return the pages of a shard after three rounds of what training does to its views.
 
     Fresh artificial pages are easier than real ones; a temperature fitted on them would leave the
     model far too sure of itself on real scans.
     """
+    from dataclasses import replace
+
     import numpy as np
 
     from pagesort.page_cache import STORED_SIZE
@@ -200,17 +233,12 @@ def worn_pages(shard: Shard, labels: Sequence[str], seed: int) -> Shard:
     return replace(shard, pages=np.stack(pages))
 
 
-def _write(
-    out: Path,
-    model: Any,
-    tokenizer: Any,
-    recipe: Recipe,
-    descriptions: dict[str, list[str]],
-    temperature: float,
-    facts: dict[str, Any],
-) -> None:
+def _write(out: Path, maker: Maker, temperature: float, facts: dict[str, Any]) -> None:
     from pagesort.checkpoints import ModelMetadata, save_folder
+    from pagesort.labelled import write_trained_pages
+    from pagesort.preprocessing import GAP_KEY, REDUCING_GAP
 
+    recipe = real_recipe()
     height, width = recipe.phases[-1].size
     preprocessor = {
         "image_processor_type": "CLIPImageProcessor",
@@ -224,18 +252,22 @@ def _write(
         "do_normalize": True,
         "image_mean": list(recipe.image_mean),
         "image_std": list(recipe.image_std),
+        GAP_KEY: REDUCING_GAP,
     }
     metadata = ModelMetadata(
-        labels=tuple(descriptions),
-        descriptions=descriptions,
-        prompt=_PROMPTS[0],
+        labels=maker.labels,
+        descriptions=maker.descriptions,
+        prompt=PROMPTS[0],
         average=True,
         temperature=temperature,
         base=NAME,
         training=facts,
     )
-    save_folder(out, model.float(), tokenizer, preprocessor, metadata)
-    logger.info("written: %s; %s", out, json.dumps(facts["history"][-1:]))
+    model = maker.learner.dual_encoder
+    save_folder(out, model.float(), maker.tokenizer, preprocessor, metadata)
+    if maker.real is not None:
+        write_trained_pages(out, maker.real.pages)
+    logger.info("written: %s; %s", out, facts.get("cross_validation", "not measured on real pages"))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -244,8 +276,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--out", type=Path, default=_ROOT / "models" / NAME, help="the model folder to write")
-    add("--real", type=Path, help="FOLDER/<label>/*: real pages to train on beside the drawn ones")
-    add("--watch", type=Path, help="FOLDER/<label>/*: real pages that are only scored, never seen")
+    add(
+        "--real",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="FOLDER/<label>/*: real pages for the second stage; folders are equally likely",
+    )
+    add("--watch", type=Path, nargs="+", default=[], help="the like, scored while it trains")
+    add(
+        "--other_descriptions",
+        type=Path,
+        help="table of descriptions that are only scored on the left out pages, never trained on",
+    )
+    add("--folds", type=int, default=4, help="parts of the real pages left out in turn")
     add("--cache", type=Path, default=_ROOT / "model_checkpoints" / NAME, help="for drawn pages")
     add(
         "--descriptions",
@@ -253,8 +297,8 @@ def _parser() -> argparse.ArgumentParser:
         default=_ROOT / "category_description_total.tsv",
         help="table with label and description",
     )
-    add("--processes", type=int, default=os.cpu_count() or 1, help="processes that draw and train")
-    add("--every", type=int, default=300, help="steps between two measurements")
+    add("--processes", type=int, default=processors(), help="that draw and train")
+    add("--every", type=int, default=100, help="steps between two measurements")
     add("--scale", type=float, default=1.0, help="share of the recipe's steps and pages")
     return parser
 
