@@ -7,12 +7,12 @@ import itertools
 import logging
 import stat
 import struct
-import threading
 import warnings
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,11 +21,24 @@ from typing import IO
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
+from pagesort.budget import MemoryBudget
+from pagesort.drafts import CAN_DECODE_SMALLER, bytes_needed, decode_smaller
 from pagesort.errors import PageUnreadableError
 from pagesort.pdf import PdfRenderers, is_pdf
-from pagesort.preprocessing import Preprocessing
+from pagesort.preprocessing import Preprocessing, pixels_of
+from pagesort.scan import SIDEWAYS, Scan
 
-__all__ = ["Failure", "Page", "PageRef", "Preprocessing", "decode_batches", "load_page"]
+__all__ = [
+    "Failure",
+    "Page",
+    "PageRef",
+    "Preprocessing",
+    "check_page",
+    "decode_batches",
+    "load_page",
+    "load_pixels",
+    "load_shrunk",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +50,11 @@ logging.getLogger("PIL").setLevel(logging.CRITICAL)
 # Long notes in a page are no attack as long as all of them together fit Pillow's other limit.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 
+# Pillow holds a page in blocks. Of its usual 16 MiB the C library keeps those that are given back,
+# for each thread; blocks above 32 MiB always return to the system.
+Image.core.set_block_size(64 << 20)
+
 DEFAULT_MAX_MEGAPIXELS = 300.0
-BIG_MEGAPIXELS = 50.0  # above this, pages are decoded one at a time
-DRAFT_MEGAPIXELS = 100.0  # above this, a JPEG is decoded at half size, which saves three quarters
-BAND_PIXELS = 1 << 22  # what takes several copies of a page is done in bands of its rows
 PREFETCHED_BATCHES = 3
 
 # Kinds of file that hold scans. Pillow knows more, one of which runs Ghostscript on what it finds.
@@ -74,10 +88,8 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 ORIENTATION_TAG = 0x0112
-PHOTOMETRIC_TAG = 262
 SUBFILE_TAG = 254
 PREVIEW_BIT = 1
-BITS_TAG = 258
 WHOLE = 0  # the number of a page that stands for a document whose pages nobody could count
 
 
@@ -109,10 +121,13 @@ class Failure:
     reason: str
 
 
+# What decoding a page may take at once, given the bytes in which its pixels are to be held.
+Hold = Callable[[int], AbstractContextManager[None]]
+
+
 def load_page(
     path: str | Path,
     max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
-    before_big: Callable[[], object] | None = None,
     page: int | None = None,
 ) -> Image.Image:
     """Read one page file as an upright 8-bit image, mode L (grey pages stay grey) or RGB.
@@ -125,29 +140,60 @@ def load_page(
     Args:
         path: any file; its content decides what it is, not its name.
         max_megapixels: larger pages are refused from their header, before anything is decoded.
-        before_big: called before a page above 50 megapixels is decoded; it may wait, or raise
-            PageUnreadableError.
         page: which page of a TIFF, from 1, as `count_tiff_pages` counts them.
 
     Raises:
         PageUnreadableError: with a short reason as `what`, and the path as `where`.
     """
+    with _told(path), _scan(path, max_megapixels, page, None, MemoryBudget(0).hold) as scan:
+        return scan.upright()
+
+
+def load_shrunk(
+    path: str | Path,
+    preprocessing: Preprocessing,
+    max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
+    hold: Hold | None = None,
+    page: int | None = None,
+) -> Image.Image:
+    """Read one page file at the size of a model's input, mode L or RGB.
+
+    What `preprocessing.apply(load_page(path))` shows, but the whole page is held at most once, and
+    with a `reducing_gap` decoders that can do so leave out what would be shrunk away.
+
+    Args:
+        path, max_megapixels, page: as `load_page` takes them.
+        hold: entered with the bytes that a page takes, before it is decoded; it may wait, or raise
+            PageUnreadableError. None refuses what the memory that is free cannot hold.
+
+    Raises:
+        PageUnreadableError: as `load_page` does.
+    """
+    hold = hold or MemoryBudget(0).hold
+    with _told(path), _scan(path, max_megapixels, page, preprocessing, hold) as scan:
+        return preprocessing.shrink(scan)
+
+
+def load_pixels(
+    path: str | Path, preprocessing: Preprocessing, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
+) -> np.ndarray:
+    """Read one page file as `decode_batches` does: uint8 (H, W, 3); raises as `load_page` does."""
+    return pixels_of(load_shrunk(path, preprocessing, max_megapixels))
+
+
+def check_page(path: str | Path, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS) -> None:
+    """Refuse, from its first bytes, a file that is no page; raises as `load_page` does."""
+    with _told(path), _open_file(path) as file, _identify(file, path) as image:
+        _check_size(image, path, max_megapixels)
+
+
+@contextlib.contextmanager
+def _told(path: str | Path) -> Iterator[None]:
+    """Turn what Pillow and the system raise into a reason for a person."""
     try:
-        with _open_file(path) as file, _identify(file, path) as image:
-            if page is not None:
-                _turn_to(image, page)
-            _check_size(image, path, max_megapixels)
-            megapixels = image.width * image.height / 1e6
-            if megapixels > BIG_MEGAPIXELS and before_big is not None:
-                before_big()
-            if megapixels > DRAFT_MEGAPIXELS:
-                image.draft(None, (image.width // 2, image.height // 2))
-            image.load()
-            turn = _turn(image)
-            upright = _to_grey_or_rgb(image)
-            if image.format == "TIFF" and page is None:
-                _tell_of_more_pages(path)
-            return upright if turn is None else upright.transpose(turn)
+        yield
+    except PageUnreadableError as error:
+        raise PageUnreadableError(error.what, where=path) from error
     except MemoryError as error:
         raise PageUnreadableError("there is not enough memory to open it", where=path) from error
     except OSError as error:
@@ -155,6 +201,31 @@ def load_page(
     except DAMAGE as error:
         logger.debug("%s: %r", path, error)
         raise PageUnreadableError("the image data is damaged", where=path) from error
+
+
+@contextlib.contextmanager
+def _scan(
+    path: str | Path,
+    max_megapixels: float,
+    page: int | None,
+    preprocessing: Preprocessing | None,
+    hold: Hold,
+) -> Iterator[Scan]:
+    """Decode a page, smaller where `preprocessing` has no use for all of it."""
+    with _open_file(path) as file, _identify(file, path) as image:
+        if page is not None:
+            _turn_to(image, page)
+        _check_size(image, path, max_megapixels)
+        whole_size = image.size
+        # Not asked of other formats: a PNG may have such metadata at its end, after the pixels.
+        sideways = image.format in CAN_DECODE_SMALLER and _turn(image) in SIDEWAYS
+        covers = decode_smaller(image, file, preprocessing, sideways)
+        with hold(bytes_needed(image, whole_size)):
+            image.load()
+            turn = _turn(image)
+            if image.format == "TIFF" and page is None:
+                _tell_of_more_pages(path)
+            yield Scan(image, turn, covers)
 
 
 def _reason(error: OSError) -> str:
@@ -278,91 +349,6 @@ def _turn(image: Image.Image) -> Image.Transpose | None:
     return TURNS.get(orientation) if isinstance(orientation, int) else None
 
 
-def _to_grey_or_rgb(image: Image.Image) -> Image.Image:
-    """Bring any mode of Pillow to L or RGB."""
-    mode = image.mode
-    if mode.startswith("I") or mode == "F":
-        return _from_deep(image)
-    if mode in ("LA", "La", "RGBA", "RGBa", "PA") or (
-        "transparency" in image.info and mode in ("1", "L", "P", "RGB")
-    ):
-        return _on_white(image)
-    if mode in ("L", "RGB"):
-        return image
-    if mode == "LAB":
-        return _from_lab(image)
-    return image.convert("L" if mode == "1" else "RGB")
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    """Lay a page with any kind of transparency on white paper."""
-    grey = image.mode in ("1", "L", "LA", "La")
-    page = Image.new("L" if grey else "RGB", image.size, "white")
-    for box in _bands(image):
-        band = image.crop(box).convert("LA" if grey else "RGBA")
-        page.paste(band.convert(page.mode), box, mask=band.getchannel("A"))
-    return page
-
-
-def _from_lab(image: Image.Image) -> Image.Image:
-    from PIL import ImageCms
-
-    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    return ImageCms.applyTransform(image, ImageCms.buildTransform(lab, srgb, "LAB", "RGB"))
-
-
-def _from_deep(image: Image.Image) -> Image.Image:
-    """Scale a page of 16 or 32 bits or of floats to mode L; what is not a number becomes white."""
-    black, white = _range(image)
-    tags = getattr(image, "tag_v2", {})
-    white_is_zero = tags.get(PHOTOMETRIC_TAG) == 0  # Pillow inverts such pages up to 8 bits only
-    transparent = image.info.get("transparency")
-    grey = np.empty((image.height, image.width), dtype=np.uint8)
-    for top, values in _deep_bands(image):
-        scaled = np.clip((values - black) * (255.0 / (white - black)) + 0.5, 0, 255)
-        band = np.where(np.isnan(scaled), 255, scaled).astype(np.uint8)
-        if white_is_zero:
-            band = 255 - band
-        if isinstance(transparent, int):
-            band[values == transparent] = 255
-        grey[top : top + len(band)] = band
-    return Image.fromarray(grey)
-
-
-def _bands(image: Image.Image) -> Iterator[tuple[int, int, int, int]]:
-    """Boxes (left, top, right, bottom) of some rows each that cover the page from top to bottom."""
-    rows = max(1, BAND_PIXELS // image.width)
-    for top in range(0, image.height, rows):
-        yield 0, top, image.width, min(top + rows, image.height)
-
-
-def _deep_bands(image: Image.Image) -> Iterator[tuple[int, np.ndarray]]:
-    """The page's values as float32 or float64 (rows, W), some rows at a time, each with its top."""
-    # 24 bits of a float32 hold 16-bit greys exactly.
-    kind = np.float32 if image.mode.startswith("I;16") else np.float64
-    for box in _bands(image):
-        yield box[1], np.asarray(image.crop(box)).astype(kind)
-
-
-def _range(image: Image.Image) -> tuple[float, float]:
-    """The values that are black and white in a deep page: declared, or told from its values."""
-    if image.mode.startswith("I;16"):
-        bits = getattr(image, "tag_v2", {}).get(BITS_TAG, (16,))[0]
-        return 0.0, 2.0**bits - 1.0
-    if image.mode == "I" and image.format in ("PNG", "PPM"):  # 16-bit pages in older Pillows
-        return 0.0, 65535.0
-    least, greatest = np.inf, -np.inf
-    for _, values in _deep_bands(image):
-        finite = values[np.isfinite(values)]
-        if finite.size:
-            least, greatest = min(least, float(finite.min())), max(greatest, float(finite.max()))
-    if least >= 0.0:
-        for white in (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0):
-            if greatest <= white:
-                return 0.0, white
-    return (least, greatest) if least < greatest else (least - 1.0, greatest)
-
-
 def decode_batches(
     groups: Iterable[Sequence[PageRef]],
     preprocessing: Preprocessing,
@@ -371,20 +357,21 @@ def decode_batches(
 ) -> Iterator[list[Page | Failure]]:
     """Yield one list for each group, in order, its pages decoded by threads ahead of the consumer.
 
-    Groups are taken in the consumer's thread, at most three ahead. Pages above 50 megapixels are
-    decoded one at a time. When the consumer stops (`close()`, an exception, Ctrl-C), waiting pages
-    are dropped, and only those that are being decoded are waited for.
+    Groups are taken in the consumer's thread, at most three ahead. Pages are decoded side by side
+    as long as half of the memory that was free at the start holds them. When the consumer stops
+    (`close()`, an exception, Ctrl-C), waiting pages are dropped, and only those that are being
+    decoded are waited for.
 
     Args:
         groups: pages that go into one batch; may be endless.
         workers: threads; at least 1.
     """
-    big_pages = _Turnstile()
+    budget = MemoryBudget()
     renderers = PdfRenderers()
     _formats()  # loads Pillow's readers before threads need them
 
     def decode(ref: PageRef) -> Page | Failure:
-        return _decode(ref, preprocessing, max_megapixels, big_pages, renderers)
+        return _decode(ref, preprocessing, max_megapixels, budget.hold, renderers)
 
     pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="pages")
     waiting: deque[list[Future[Page | Failure]]] = deque()
@@ -396,7 +383,7 @@ def decode_batches(
         while waiting:
             yield [future.result() for future in waiting.popleft()]
     finally:
-        big_pages.stop()
+        budget.stop()
         renderers.close()
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -405,19 +392,16 @@ def _decode(
     ref: PageRef,
     preprocessing: Preprocessing,
     max_megapixels: float,
-    big_pages: contextlib.AbstractContextManager,
+    hold: Hold,
     renderers: PdfRenderers,
 ) -> Page | Failure:
     """One page from file to pixels; whatever is wrong with the file becomes its Failure."""
     try:
-        with contextlib.ExitStack() as held:  # until the big page has become small
-            if ref.page is not None and is_pdf(ref.path):
-                image = _draw_pdf_page(ref.path, ref.page, preprocessing, renderers)
-            else:
-                image = load_page(
-                    ref.path, max_megapixels, lambda: held.enter_context(big_pages), ref.page
-                )
-            return Page(ref, preprocessing.apply(image))
+        if ref.page is not None and is_pdf(ref.path):
+            drawn = _draw_pdf_page(ref.path, ref.page, preprocessing, renderers)
+            return Page(ref, preprocessing.apply(drawn))
+        page = load_shrunk(ref.path, preprocessing, max_megapixels, hold, ref.page)
+        return Page(ref, pixels_of(page))
     except PageUnreadableError as error:
         return Failure(ref, error.what)
     except MemoryError:
@@ -432,24 +416,3 @@ def _draw_pdf_page(
         # It could not be opened when the run began, which has no rows for its pages.
         raise PageUnreadableError("it can be opened now; start a new run to sort its pages")
     return renderers.render(path, page, *preprocessing.drawn_size)
-
-
-class _Turnstile:
-    """A lock for big pages whose waiters give up once the consumer has stopped."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._stopped = False
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-        if self._stopped:
-            self._lock.release()
-            raise PageUnreadableError("the run was stopped")
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-    def stop(self) -> None:
-        """Let every later entry fail at once."""
-        self._stopped = True

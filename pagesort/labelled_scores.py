@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from pagesort.errors import PageSortError, PageUnreadableError
 from pagesort.evaluation_files import shown_files
 from pagesort.labelled import LabelledPage, named, page_digest, page_pixels
+from pagesort.machine import decoding_threads
 from pagesort.prediction import Model
 from pagesort.preprocessing import Preprocessing
 from pagesort.progress import Progress
@@ -24,7 +24,6 @@ from utils import page_name
 
 logger = logging.getLogger(__name__)
 
-MOST_WORKERS = 8
 MOST_TOLD_FAILURES = 20
 
 
@@ -236,7 +235,7 @@ def _batches(
     """Yield pixels and reasons of the next pages, by place; each full batch has equal size."""
     batch: dict[int, np.ndarray] = {}
     unreadable: dict[int, str] = {}
-    decoded = page_pixels(selection.pages, preprocessing, max_megapixels, _workers())
+    decoded = page_pixels(selection.pages, preprocessing, max_megapixels, decoding_threads())
     with contextlib.closing(decoded):
         for place, (_, pixels) in enumerate(decoded):
             if isinstance(pixels, str):
@@ -270,10 +269,3 @@ def _tell_failures(selection: Selection, failures: Mapping[int, str]) -> None:
         logger.warning("cannot read %s: %s", selection.pages[place].path, failures[place])
     if len(failures) > MOST_TOLD_FAILURES:
         logger.warning("further pages that cannot be read are only listed in a table")
-
-
-def _workers() -> int:
-    """Return how many threads decode pages: one a processor that we may use, some at most."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(MOST_WORKERS, len(os.sched_getaffinity(0)))
-    return min(MOST_WORKERS, os.cpu_count() or 1)

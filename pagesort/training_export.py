@@ -22,7 +22,7 @@ from pagesort.labelled import (
     write_atomically,
     write_trained_pages,
 )
-from pagesort.preprocessing import Preprocessing
+from pagesort.preprocessing import GAP_KEY, REDUCING_GAP, Preprocessing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -58,6 +58,7 @@ def whole_page_settings(preprocessing: Preprocessing) -> dict[str, Any]:
         "do_normalize": True,
         "image_mean": list(preprocessing.mean),
         "image_std": list(preprocessing.std),
+        GAP_KEY: REDUCING_GAP,
     }
 
 

@@ -18,9 +18,11 @@ import numpy as np
 from PIL import Image
 
 from pagesort.augmentation import augmented_view, shrunk
+from pagesort.budget import MemoryBudget
 from pagesort.errors import PageSortError, PageUnreadableError
-from pagesort.images import DAMAGE, load_page
+from pagesort.images import DAMAGE, Hold, load_shrunk
 from pagesort.labelled import LabelledPage, page_pixels, tell_left_out
+from pagesort.preprocessing import REDUCING_GAP, Preprocessing
 from pagesort.progress import Progress
 
 __all__ = ["Sampling", "TrainingViews", "page_pixels", "prepare_pages"]
@@ -29,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 Sampling = Literal["balanced", "natural"]
 TIMES_LARGER = 2  # than the model's input: what sharpness and blur are meant for
-LAYOUT = 1  # of prepared pages; another number prepares them anew
+LAYOUT = 2  # of prepared pages; another number prepares them anew
 KEY_DIGITS = 24
 SUFFIX = ".jpg"
 # At this quality a view differs from one made of the scan itself by half a grey level on average,
@@ -119,10 +121,10 @@ def _prepare_missing(
     workers: int,
 ) -> dict[str, str]:
     """Prepare pages by threads; returns why, by name, for those that cannot be used."""
-    one_big_page = threading.Lock()
+    budget = MemoryBudget()
 
     def prepare(page: LabelledPage) -> str | None:
-        return _prepare(page.path, folder, size, max_megapixels, one_big_page)
+        return _prepare(page.path, folder, size, max_megapixels, budget.hold)
 
     reasons: dict[str, str] = {}
     waiting: deque[tuple[LabelledPage, Future[str | None]]] = deque()
@@ -144,6 +146,7 @@ def _prepare_missing(
             while waiting:
                 take(progress)
     finally:
+        budget.stop()
         pool.shutdown(wait=True, cancel_futures=True)
     return reasons
 
@@ -156,12 +159,19 @@ def _in_turn(pages: Sequence[LabelledPage]) -> Sequence[LabelledPage]:
     return [*pages[start:], *pages[:start]]
 
 
+def _larger(size: tuple[int, int]) -> Preprocessing:
+    """How pages are shrunk before they are kept."""
+    height, width = size
+    resize = (height * TIMES_LARGER, width * TIMES_LARGER)
+    return Preprocessing(resize=resize, reducing_gap=REDUCING_GAP)
+
+
 def _prepare(
     path: Path,
     folder: Path,
     size: tuple[int, int],
     max_megapixels: float,
-    one_big_page: threading.Lock,
+    hold: Hold,
 ) -> str | None:
     """Shrink one page into its file, unless another process has; returns why it cannot be used.
 
@@ -172,9 +182,7 @@ def _prepare(
     if name is not None and (folder / name).exists():
         return None
     try:
-        with contextlib.ExitStack() as held:  # until the big page has become small
-            page = load_page(path, max_megapixels, lambda: held.enter_context(one_big_page))
-            page = shrunk(page, (size[0] * TIMES_LARGER, size[1] * TIMES_LARGER))
+        page = load_shrunk(path, _larger(size), max_megapixels, hold)
     except PageUnreadableError as error:
         return error.what
     except MemoryError:

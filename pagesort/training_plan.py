@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pagesort import machine
 from pagesort.console import is_first_process
 from pagesort.errors import PageSortError
 from pagesort.labelled import LabelledPage
@@ -115,9 +116,7 @@ def deciding_facts(classifier: Any, request: TrainRequest, plan: Plan) -> dict[s
 def processors() -> int:
     """Processors that one of the processes on this machine may use."""
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)) // here)
-    return max(1, (os.cpu_count() or 1) // here)
+    return max(1, machine.processors() // here)
 
 
 def threads() -> int:

@@ -9,17 +9,15 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pagesort import accuracies, catalogue, prediction, vote_run
 from pagesort.errors import PageSortError, UsageError
+from pagesort.images import load_pixels
 from pagesort.labelled import named
 from pagesort.vote_run import Voter, VoteRun
 from pagesort.vote_tables import Ballot, VoteCount, join_failures, join_results
 from utils import round_scores, top_guesses
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 logger = logging.getLogger(__name__)
 
@@ -160,21 +158,24 @@ def vote(ballots: Sequence[Ballot]) -> tuple[str, float]:
 
 
 def vote_page(
-    open_classifier: OpenClassifier, folders: Sequence[Path], image: Image.Image
+    open_classifier: OpenClassifier, folders: Sequence[Path], page: Path, max_megapixels: float
 ) -> PageVote:
     """Let models vote on one page; only one of them is in memory at a time.
 
     Args:
         open_classifier: opens one of `folders`.
         folders: the models, best first, as `choose_voters` returns them.
-        image: the page as `images.load_page` returns it.
+        page: an image file.
+        max_megapixels: a larger page is refused.
 
     Raises:
+        PageUnreadableError: the page cannot be used.
         PageSortError: fewer than two models can be opened and share a category.
     """
 
     def guess(classifier: Any) -> Ballot:
-        scores = classifier.probabilities(classifier.preprocessing.apply(image)[None])[0]
+        pixels = load_pixels(page, classifier.preprocessing, max_megapixels)
+        scores = classifier.probabilities(pixels[None])[0]
         ((index, score),) = top_guesses(scores, 1)
         return classifier.labels[index], float(round_scores(score))
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from pagesort import images
+from pagesort import images, scan
 from pagesort.errors import PageSortError, PageUnreadableError
 from pagesort.images import Failure, Page, PageRef, Preprocessing, decode_batches, load_page
 from tests.pages import DAMAGES, KINDS, colour_page, grey_page, write_model_settings, write_page
@@ -87,7 +87,7 @@ def test_memory_that_runs_out_fails_one_page(
     def exhaust(_: Image.Image) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(images, "_to_grey_or_rgb", exhaust)
+    monkeypatch.setattr(Image.Image, "load", exhaust)
     with pytest.raises(PageUnreadableError, match="not enough memory"):
         load_page(path)
 
@@ -115,7 +115,7 @@ def test_pages_are_the_same_in_bands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     expected = KINDS[name][0](tmp_path / name)
-    monkeypatch.setattr(images, "BAND_PIXELS", 1000)
+    monkeypatch.setattr(scan, "BAND_PIXELS", 1000)
     assert (np.asarray(load_page(tmp_path / name)) == expected).all()
 
 
@@ -208,7 +208,7 @@ def test_strips_of_paper_stay_within_memory(size: tuple[int, int]) -> None:
 def test_the_kept_part_of_a_strip_is_that_of_the_whole() -> None:
     strip = Image.fromarray(colour_page(0, (900, 30)))
     whole = CROP.apply(strip).astype(int)
-    height, width = CROP._resized_size(strip)
+    height, width = CROP._resized_size(strip.size)
     part = np.asarray(CROP._resize_crop_only(strip, height, width)).astype(int)
     assert np.abs(part - whole).max() <= 1
 
@@ -317,29 +317,6 @@ def test_a_consumer_that_stops_leaves_no_thread(tmp_path: Path) -> None:
             raise KeyboardInterrupt
     time.sleep(0.2)
     assert threading.active_count() == before
-
-
-def test_big_pages_are_decoded_one_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(images, "BIG_MEGAPIXELS", 0.001)
-    lock, decoding, most = threading.Lock(), 0, 0
-    convert = images._to_grey_or_rgb
-
-    def watched(image: Image.Image) -> Image.Image:
-        nonlocal decoding, most
-        with lock:
-            decoding += 1
-            most = max(most, decoding)
-        time.sleep(0.02)
-        with lock:
-            decoding -= 1
-        return convert(image)
-
-    monkeypatch.setattr(images, "_to_grey_or_rgb", watched)
-    results = list(decode_batches([_refs(tmp_path, 8)], CROP, workers=4))
-    assert most == 1
-    assert all(isinstance(result, Page) for result in results[0])
 
 
 def test_a_page_too_large_for_memory_fails_alone(

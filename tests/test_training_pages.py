@@ -56,7 +56,7 @@ def test_pages_are_prepared_once(tmp_path: Path, pages, monkeypatch) -> None:
     for path in files:
         with Image.open(path) as image:
             assert image.size == (2 * SIZE[1], 2 * SIZE[0])
-    monkeypatch.setattr(training_pages, "load_page", None)
+    monkeypatch.setattr(training_pages, "load_shrunk", None)
     assert prepared(pages, folder) == (pages, ())
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == files
 
@@ -92,8 +92,10 @@ def test_broken_pages_are_left_out_with_their_reason(tmp_path: Path, pages, capl
     assert len(again) == len(pages)
 
 
-def test_big_pages_are_decoded_one_at_a_time(tmp_path: Path, pages, monkeypatch) -> None:
-    monkeypatch.setattr("pagesort.images.BIG_MEGAPIXELS", 0.0)
+def test_pages_larger_than_the_memory_budget_are_prepared(
+    tmp_path: Path, pages, monkeypatch
+) -> None:
+    monkeypatch.setattr("pagesort.budget.SHARE", 0.0)
     assert prepared(pages, tmp_path / "pages", workers=4) == (pages, ())
 
 

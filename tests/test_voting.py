@@ -142,7 +142,7 @@ def test_one_page_gets_the_same_vote_alone_and_in_its_folder(
     rows = _rows(predict_vote(_open, models, request_).tables[0])
     for row in rows[::4]:
         page = request_.folder / f"doc-{row['PAGE']}.png"
-        result = vote_page(_open, models, load_page(page))
+        result = vote_page(_open, models, page, 100.0)
         assert [result.label, f"{result.agreement:.3f}"] == [row["VOTE"], row["AGREEMENT"]]
         assert [(name, label) for name, label, _ in result.guesses] == [
             (name, row[name]) for name in ("first", "second", "third")
@@ -320,7 +320,7 @@ def test_a_model_that_cannot_be_opened_is_told_and_two_are_enough(
     (models[1] / "config.json").write_text("{")
     for attempt in (
         lambda: predict_vote(_open, models, request_),
-        lambda: vote_page(_open, models, load_page(next(request_.folder.iterdir()))),
+        lambda: vote_page(_open, models, next(request_.folder.iterdir()), 100.0),
     ):
         with pytest.raises(PageSortError, match="a vote takes 2 models, and one is left"):
             attempt()
