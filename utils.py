@@ -73,11 +73,35 @@ def list_pages(
     Raises:
         OSError: the folder itself is missing or cannot be read.
     """
-    names = formats.split(",") if isinstance(formats, str) else formats
-    endings = tuple("." + name.strip().lstrip(".").lower() for name in names if name.strip())
+    endings = _endings(formats)
     status = Path(folder).stat()
     visited = {(status.st_dev, status.st_ino)}
     return _walk(Path(folder), _scan(folder, endings), endings, inner, visited)
+
+
+def has_pages(
+    folder: str | Path, formats: str | Iterable[str] = ("png",), inner: bool = False
+) -> bool:
+    """Whether `list_pages` would list any: one look if the first file of the folder is a page.
+
+    Raises:
+        OSError: the folder itself is missing or cannot be read.
+    """
+    endings = _endings(formats)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if _is_visible(entry, endings) and not _is_folder(entry):
+                return True
+    return inner and next(list_pages(folder, formats, inner), None) is not None
+
+
+def _endings(formats: str | Iterable[str]) -> tuple[str, ...]:
+    names = formats.split(",") if isinstance(formats, str) else formats
+    return tuple("." + name.strip().lstrip(".").lower() for name in names if name.strip())
+
+
+def _is_visible(entry: os.DirEntry[str], endings: tuple[str, ...]) -> bool:
+    return not entry.name.startswith(".") and entry.name.lower().endswith(endings)
 
 
 def _walk(

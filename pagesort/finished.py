@@ -27,10 +27,10 @@ COLLIDING = (
     "SELECT idx, path, file, page FROM pages JOIN "
     "(SELECT file, page FROM pages GROUP BY file, page HAVING count(*) > 1) USING (file, page)"
 )
-STILL_COLLIDING = (
-    "SELECT renamed.idx, pages.path FROM renamed JOIN "
-    "(SELECT file, page FROM renamed GROUP BY file, page HAVING count(*) > 1) "
-    "USING (file, page) JOIN pages USING (idx)"
+RENAME_AGAIN = (
+    "UPDATE renamed SET file = (SELECT shown(path) FROM pages WHERE pages.idx = renamed.idx) "
+    "WHERE idx IN (SELECT idx FROM renamed JOIN "
+    "(SELECT file, page FROM renamed GROUP BY file, page HAVING count(*) > 1) USING (file, page))"
 )
 SCORED = (
     "SELECT pages.path, coalesce(renamed.file, pages.file) AS shown, pages.page, scores.scores "
@@ -156,11 +156,8 @@ def _rename_collisions(connection: sqlite3.Connection) -> None:
         "INSERT INTO renamed VALUES (?, ?, ?)",
         ((index, _in_folder(_shown(path), file), page) for index, path, file, page in rows),
     )
-    rows = connection.execute(STILL_COLLIDING)
-    connection.executemany(
-        "UPDATE renamed SET file = ? WHERE idx = ?",
-        ((_shown(path), index) for index, path in rows.fetchall()),
-    )
+    connection.create_function("shown", 1, _shown, deterministic=True)
+    connection.execute(RENAME_AGAIN)
     connection.commit()
 
 

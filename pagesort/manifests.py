@@ -7,11 +7,12 @@ import csv
 import hashlib
 import logging
 import os
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from pagesort.errors import PageSortError
 from pagesort.upkeep import counted, exclusive, readable_folder, unwritable
@@ -22,6 +23,7 @@ HEADER = ("ACTION", "TARGET", "SOURCE", "SIZE", "SHA256")
 PREFIX = "manifest_"
 MOST_TOLD = 20
 READ_BYTES = 1 << 20
+BLOCK = 1000  # entries that undo holds at a time
 # Of each link kind the word in the manifest: `render` is a copy of one page of a PDF or TIFF.
 ACTIONS = ("copy", "hard", "sym", "move", "render")
 
@@ -44,16 +46,13 @@ class Manifest:
         self.destination = destination
         self.path: Path | None = None
         self._file: IO[str] | None = None
-        self._writer: Any = None
 
     def add(self, entry: Entry) -> None:
         """Write an entry through to the system before its page is put in place."""
         if self._file is None:
             self.path, self._file = _open_new(self.destination)
-            self._writer = csv.writer(self._file, lineterminator="\n")
-            self._writer.writerow(HEADER)
-        target = entry.target.relative_to(self.destination).as_posix()
-        self._writer.writerow([entry.action, target, entry.source, entry.size, entry.digest])
+            _write_row(self._file, HEADER)
+        _write_row(self._file, _row(entry, self.destination))
         self._file.flush()
 
     def close(self) -> None:
@@ -80,10 +79,17 @@ def _open_new(destination: Path) -> tuple[Path, IO[str]]:
 
 @dataclass
 class Undone:
-    """What undo took back, and what it left alone with the reason."""
+    """How much undo took back and left alone; `kept` are the first of these, with the reasons."""
 
     taken_back: int = 0
+    left_alone: int = 0
     kept: list[tuple[Path, str]] = field(default_factory=list)
+
+    def leave(self, target: Path, reason: str) -> None:
+        """Count a page that is left alone; there can be a million, so some are kept."""
+        self.left_alone += 1
+        if len(self.kept) < MOST_TOLD:
+            self.kept.append((target, reason))
 
 
 def undo(destination: Path, dry_run: bool = False) -> Undone:
@@ -103,26 +109,27 @@ def undo(destination: Path, dry_run: bool = False) -> Undone:
         try:
             manifests = _manifests(destination)
             path, earlier = manifests[-1], len(manifests) - 1
-            entries = _read(path, destination)
-            done, left = Undone(), []
-            for entry in reversed(entries):
+            done, left = Undone(), array("Q")
+            folders: set[Path] = set()
+            for place, entry in _backwards(path, destination):
+                folders.add(entry.target.parent)
                 reason = _take_back(entry, dry_run)
                 if reason is None:
                     done.taken_back += 1
                 elif reason:
-                    done.kept.append((entry.target, reason))
-                    left.append(entry)
+                    done.leave(entry.target, reason)
+                    left.append(place)
             if not dry_run:
-                _tidy(destination, path, entries, left[::-1])
+                _tidy(destination, path, folders, left)
         except OSError as error:
             raise unwritable(error, destination) from error
-    for place, reason in done.kept[:MOST_TOLD]:
-        logger.warning("left alone: %s (%s)", place, reason)
-    if len(done.kept) > MOST_TOLD:
-        logger.warning("and %d more", len(done.kept) - MOST_TOLD)
+    for target, reason in done.kept:
+        logger.warning("left alone: %s (%s)", target, reason)
+    if done.left_alone > len(done.kept):
+        logger.warning("and %d more", done.left_alone - len(done.kept))
     what = "would be taken back" if dry_run else "taken back"
     pages = counted(done.taken_back)
-    logger.info("%s %s by %s, %d left alone", pages, what, path.name, len(done.kept))
+    logger.info("%s %s by %s, %d left alone", pages, what, path.name, done.left_alone)
     if earlier and not done.kept and not dry_run:
         number = "1 earlier sorting is" if earlier == 1 else f"{earlier} earlier sortings are"
         logger.info("%s left; --undo again takes back the one before", number)
@@ -130,11 +137,11 @@ def undo(destination: Path, dry_run: bool = False) -> Undone:
 
 
 def placed(destination: Path) -> Iterator[Entry]:
-    """Yield what earlier sortings put into a folder and is still there; damaged lists are left."""
+    """Yield what earlier sortings put into a folder, up to where a list of them is damaged."""
     destination = Path(os.path.abspath(destination))  # noqa: PTH100
     for path in _listed(destination):
         with contextlib.suppress(PageSortError):
-            yield from (each for each in _read(path, destination) if os.path.lexists(each.target))
+            yield from (entry for _, entry in _read(path, destination))
 
 
 def _listed(destination: Path) -> list[Path]:
@@ -162,26 +169,54 @@ def _order(path: Path) -> tuple[str, int]:
     return time, int(number) if number.isdigit() else 1
 
 
-def _read(path: Path, destination: Path) -> list[Entry]:
-    entries = []
+def _read(path: Path, destination: Path, start: int = 0) -> Iterator[tuple[int, Entry]]:
+    """Yield the entries of a manifest, each with its place in bytes, from such a place on."""
     try:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file)
+        with path.open("rb") as file:
+            reader = csv.reader(_lines(file))
             if tuple(next(reader, ())) != HEADER:
                 raise PageSortError("this is not a manifest of a sorting", where=path)
+            place = max(start, file.tell())
+            file.seek(place)
             for row in reader:
-                if len(row) != len(HEADER):  # the last one, cut short by a crash before its page
-                    continue
-                action, target, source, size, digest = row
-                entry = Entry(action, destination / target, Path(source), int(size), digest)
-                if action not in ACTIONS or destination not in entry.target.parents:
-                    raise ValueError(action)
-                if ".." in Path(target).parts:
-                    raise ValueError(target)
-                entries.append(entry)
+                if len(row) == len(HEADER):  # the last one may be cut short by a crash
+                    yield place, _entry(row, destination)
+                place = file.tell()
     except (ValueError, csv.Error) as error:
         raise PageSortError("the manifest is damaged", where=path) from error
-    return entries
+
+
+def _lines(file: IO[bytes]) -> Iterator[str]:
+    """Yield lines one by one, so that the file's place stays that of the reader."""
+    while line := file.readline():
+        yield line.decode("utf-8", "surrogateescape")
+
+
+def _entry(row: list[str], destination: Path) -> Entry:
+    action, target, source, size, digest = row
+    inside = Path(target)
+    if action not in ACTIONS or inside.anchor or not inside.parts or ".." in inside.parts:
+        raise ValueError(target)
+    return Entry(action, destination / inside, Path(source), int(size), digest)
+
+
+def _backwards(path: Path, destination: Path) -> Iterator[tuple[int, Entry]]:
+    """Yield the entries of a manifest from the last to the first, each with its place in bytes.
+
+    All of it is read before the first is yielded, so that nothing is taken back by a damaged one.
+    """
+    starts = [
+        place for number, (place, _) in enumerate(_read(path, destination)) if not number % BLOCK
+    ]
+    end = path.stat().st_size
+    for start in reversed(starts):
+        entries = []
+        for place, entry in _read(path, destination, start):
+            if place >= end:
+                break
+            entries.append((place, entry))
+        yield from reversed(entries)
+        end = start
 
 
 def _take_back(entry: Entry, dry_run: bool) -> str | None:
@@ -226,9 +261,13 @@ def _rename(path: Path, target: Path) -> None:
     shutil.move(path, target)
 
 
-def _tidy(destination: Path, path: Path, entries: list[Entry], left: list[Entry]) -> None:
-    """Keep in the manifest what was left alone; remove folders of classes that became empty."""
-    for folder in {entry.target.parent for entry in entries}:
+def _tidy(destination: Path, path: Path, folders: set[Path], left: array[int]) -> None:
+    """Keep in the manifest what was left alone; remove folders of classes that became empty.
+
+    Args:
+        left: the places of these entries, from the last to the first.
+    """
+    for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
     if not left:
@@ -236,12 +275,23 @@ def _tidy(destination: Path, path: Path, entries: list[Entry], left: list[Entry]
         return
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(HEADER)
-        for entry in left:
-            target = entry.target.relative_to(destination).as_posix()
-            writer.writerow([entry.action, target, entry.source, entry.size, entry.digest])
+        _write_row(file, HEADER)
+        for place, entry in _read(path, destination):
+            if left and place == left[-1]:
+                left.pop()
+                _write_row(file, _row(entry, destination))
     temporary.replace(path)
+
+
+def _write_row(file: IO[str], row: Sequence[object]) -> None:
+    # The csv module reads a carriage return only in quotation marks, and does not write them.
+    quoting = csv.QUOTE_ALL if any("\r" in str(cell) for cell in row) else csv.QUOTE_MINIMAL
+    csv.writer(file, lineterminator="\n", quoting=quoting).writerow(row)
+
+
+def _row(entry: Entry, destination: Path) -> tuple[object, ...]:
+    target = entry.target.relative_to(destination).as_posix()
+    return entry.action, target, entry.source, entry.size, entry.digest
 
 
 def file_digest(path: Path) -> str:

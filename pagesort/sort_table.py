@@ -240,6 +240,7 @@ def find_pages(rows: Iterable[Row], folder: Path, out: Path) -> dict[Key, list[P
         wanted.setdefault((_without_ending(row.file), row.page), (row.file, row.page))
     found: dict[Key, list[Path]] = {}
     root = out.resolve()
+    resolved: dict[Path, Path] = {}  # folders, as each step of a path asks the file system
     endings = [suffix.lstrip(".") for suffix in IMAGE_SUFFIXES]
     for path in list_pages(folder, endings, inner=True):
         inside = path.parent.relative_to(folder).as_posix()
@@ -248,7 +249,12 @@ def find_pages(rows: Iterable[Row], folder: Path, out: Path) -> dict[Key, list[P
         # A result table tells pages of one FILE and PAGE apart by their folder.
         keys = [(f"{inside}/{file}", page) for file, page in keys] + keys
         key = next((wanted[key] for key in keys if key in wanted), None)
-        if key is not None and root not in path.resolve().parents:
+        if key is None:
+            continue
+        if path.parent not in resolved:
+            resolved[path.parent] = path.parent.resolve()
+        real = path.resolve() if path.is_symlink() else resolved[path.parent] / path.name
+        if root not in real.parents:
             found.setdefault(key, []).append(path)
     for paths in found.values():
         paths.sort(key=_rank)

@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from types import TracebackType
 
 from pagesort.errors import PageSortError, PageUnreadableError
 from pagesort.images import PageRef
+from pagesort.ledger import Ledger
 from pagesort.manifests import READ_BYTES, Entry, Manifest, file_digest, placed
 from pagesort.upkeep import counted, exclusive, unwritable
 
@@ -48,14 +48,22 @@ class SortedPage:
 class SortReport:
     """What a sorting did; `manifest` is None if nothing was put anywhere.
 
-    `folders` counts pages by folder, those of earlier runs included.
+    `folders` counts pages by folder, those of earlier runs included; `problems` are the first of
+    the `left_out` pages that could not be sorted, with the reason.
     """
 
     manifest: Path | None = None
     placed: int = 0
     present: int = 0
     folders: Counter[str] = field(default_factory=Counter)
+    left_out: int = 0
     problems: list[tuple[PageRef, str]] = field(default_factory=list)
+
+    def leave_out(self, ref: PageRef, reason: str) -> None:
+        """Count a page that could not be sorted; there can be a million, so some are kept."""
+        self.left_out += 1
+        if len(self.problems) < MOST_TOLD:
+            self.problems.append((ref, reason))
 
 
 def folder_name_problem(label: str) -> str | None:
@@ -116,46 +124,32 @@ def sort_pages(
     except OSError as error:
         raise unwritable(error, destination) from error
     with exclusive(destination), Placer(destination, link, report) as placer:
-        before = _sorted_before(destination)
+        placer.read_earlier()
         for page in pages:
             folder = page.label if page.score >= min_score else REVIEW
-            earlier = before.get(_page_key(page.ref.path, page.ref.page), folder)
-            if earlier != folder:
+            earlier = placer.earlier_folder(page.ref)
+            if earlier not in (None, folder):
                 reason = f"sorted before, as {earlier}; take that back with --undo"
-                report.problems.append((page.ref, reason))
+                report.leave_out(page.ref, reason)
                 continue
             try:
                 placer.place(page.ref, folder, draw)
             except PageUnreadableError as error:
-                report.problems.append((page.ref, error.what))
+                report.leave_out(page.ref, error.what)
     tell(report, destination)
     return report
 
 
-def _sorted_before(destination: Path) -> dict[int, str]:
-    """Map pages that lie in the destination already to their folders, by `_page_key`."""
-    before: dict[int, str] = {}
-    for entry in placed(destination):
-        part = None
-        if entry.action == "render":
-            number = entry.target.stem.rpartition("-")[2]
-            part = int(number) if number.isdecimal() else None
-        elif entry.action == "move":
-            continue  # its source is another page by now
-        before[_page_key(entry.source, part)] = sys.intern(entry.target.parent.name)
-    return before
-
-
-def _page_key(path: Path, part: int | None) -> int:
-    return hash((os.path.abspath(path), part))  # noqa: PTH100 - a link stays a link
+def _page_key(path: Path, part: int | None) -> tuple[str, int | None]:
+    return os.path.abspath(path), part  # noqa: PTH100 - a link stays a link
 
 
 def tell(report: SortReport, destination: Path) -> None:
     """Say what a sorting did."""
-    for ref, reason in report.problems[:MOST_TOLD]:
+    for ref, reason in report.problems:
         logger.warning("not sorted: %s (%s)", ref.path, reason)
-    if len(report.problems) > MOST_TOLD:
-        logger.warning("and %d more", len(report.problems) - MOST_TOLD)
+    if report.left_out > len(report.problems):
+        logger.warning("and %d more", report.left_out - len(report.problems))
     pages = counted(report.placed)
     logger.info("%s put into %s, %d were there already", pages, destination, report.present)
     if report.manifest is not None:
@@ -174,8 +168,9 @@ class Placer:
         self.report = report
         self.manifest = Manifest(self.destination)
         self._temporary = self.destination / TEMPORARY
-        # What this run has put or found, as hashes: two pages of one content are still two.
-        self._claimed: set[int] = set()
+        self._folders: set[str] = set()  # that are there, so that each is made once
+        # Of what this run has put or found: two pages of one content are still two.
+        self._ledger = Ledger()
 
     def __enter__(self) -> Placer:
         """Clear the destination of what a killed run left."""
@@ -193,9 +188,30 @@ class Placer:
     ) -> None:
         """Close the manifest."""
         self.manifest.close()
+        self._ledger.close()
         self.report.manifest = self.manifest.path
         with contextlib.suppress(OSError):
             self._temporary.unlink(missing_ok=True)
+
+    def read_earlier(self) -> None:
+        """Read where earlier sortings put which pages, for `earlier_folder`."""
+        for entry in placed(self.destination):
+            part = None
+            if entry.action == "render":
+                number = entry.target.stem.rpartition("-")[2]
+                part = int(number) if number.isdecimal() else None
+            elif entry.action == "move":
+                continue  # its source is another page by now
+            target = entry.target
+            self._ledger.note(_page_key(entry.source, part), target.parent.name, target.name)
+
+    def earlier_folder(self, ref: PageRef) -> str | None:
+        """The folder in which an earlier sorting put a page, if it is still there."""
+        for folder, name in self._ledger.earlier(_page_key(ref.path, ref.page)):
+            is_there = os.path.lexists(self.destination / folder / name)
+            if is_there and self._ledger.claimed(folder, name) != "new":  # then another page's
+                return folder
+        return None
 
     def place(
         self, ref: PageRef, folder: str, draw: Callable[[PageRef, Path], object] | None = None
@@ -210,7 +226,9 @@ class Placer:
         try:
             if not source.is_file():
                 raise PageUnreadableError("the file is no longer there", where=source)
-            (self.destination / folder).mkdir(exist_ok=True)
+            if folder not in self._folders:
+                (self.destination / folder).mkdir(exist_ok=True)
+                self._folders.add(folder)
             if ref.page is not None:
                 action, name = "render", f"{source.stem}-{ref.page}.png"
                 assert draw is not None
@@ -232,26 +250,29 @@ class Placer:
         except OSError as error:
             raise self._error(error) from error
         finally:
-            with contextlib.suppress(OSError):
-                self._temporary.unlink(missing_ok=True)
+            if ref.page is not None or self.link in ("copy", "move"):
+                with contextlib.suppress(OSError):
+                    self._temporary.unlink(missing_ok=True)
 
     def _free_name(self, action: str, source: Path, folder: str, name: str) -> tuple[Path, bool]:
         """Find where a page goes, and whether it is there already."""
         path = Path(name)
         parts = NUMBERED.fullmatch(path.stem)
         assert parts is not None
-        number = 1
+        wanted, number, are_claimed = name, self._ledger.next_number(folder, name), True
         while True:
+            if number > 1:
+                name = f"{parts['name']}~{number}{parts['page'] or ''}{path.suffix}"
             target = self.destination / folder / name
-            claim = hash((folder, name))
-            if not os.path.lexists(target):
-                self._claimed.add(claim)
-                return target, False
-            if claim not in self._claimed and self._is_there(action, source, target):
-                self._claimed.add(claim)
-                return target, True
+            if self._ledger.claimed(folder, name) is None:
+                is_taken = os.path.lexists(target)
+                if not is_taken or self._is_there(action, source, target):
+                    self._ledger.claim(folder, name, is_new=not is_taken)
+                    if number > 1 and are_claimed:  # all the names before this one
+                        self._ledger.go_on_after(folder, wanted, number)
+                    return target, is_taken
+                are_claimed = False
             number += 1
-            name = f"{parts['name']}~{number}{parts['page'] or ''}{path.suffix}"
 
     def _is_there(self, action: str, source: Path, target: Path) -> bool:
         if action == "sym":

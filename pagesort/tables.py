@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,19 +20,25 @@ import numpy as np
 from pagesort.errors import PageSortError
 from pagesort.finished import FinishedTables, TableNames, write_tables
 from pagesort.images import WHOLE, Failure, PageRef
+from pagesort.journal_files import (
+    JOURNAL_SUFFIX,
+    VERSION,
+    connect,
+    newest_first,
+    open_existing,
+    remove,
+    reserve,
+    told,
+    write_ahead,
+)
 from utils import page_name
 
-__all__ = ["Counts", "FinishedTables", "RunJournal"]
+__all__ = ["JOURNAL_SUFFIX", "Counts", "FinishedTables", "RunJournal"]
 
 logger = logging.getLogger(__name__)
 
-JOURNAL_SUFFIX = ".partial.sqlite"
-VERSION = 2  # of the journal's layout
 NEW_LOCK_WAIT_S = 5.0  # others may look into a new journal, for milliseconds each
-OLD_LOCK_WAIT_S = 0.2  # a journal that stays locked is in use
-LARGEST_ATTEMPT = 10_000
-# Journals of version 1 knew no documents of several pages.
-UPGRADE = "ALTER TABLE pages ADD COLUMN part INTEGER"
+SYNC_INTERVAL_S = 5.0  # what a power cut may cost at most; a killed process loses nothing
 KEPT = "What is scored is kept; free some space or reconnect the disk, and go on with --resume"
 NO_SCORE = "the model gave no number for this page"
 
@@ -82,10 +89,18 @@ class RunJournal:
         self.settings: dict[str, Any] = dict(run["settings"])
         self._names = TableNames(path.parent, run["date_time"], run["base"])
         self._connection = connection
+        # Pages are numbered from 0 without gaps, so that a million of them need not be counted.
         self._total, self._scored, self._failed = (
-            int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-            for table in ("pages", "scores", "failures")
+            int(connection.execute(f"SELECT {number} FROM {table}").fetchone()[0])
+            for number, table in (
+                ("coalesce(max(idx) + 1, 0)", "pages"),
+                ("count(*)", "scores"),
+                ("count(*)", "failures"),
+            )
         )
+        with told(path, "The scores cannot be written"):
+            self._is_ahead = write_ahead(connection)
+        self._synced = -SYNC_INTERVAL_S  # the first batch is brought to the disk
 
     @classmethod
     def create(
@@ -115,9 +130,9 @@ class RunJournal:
         tables_dir, folder = Path(tables_dir), Path(folder).resolve()
         date_time = (now or datetime.now()).strftime("%Y%m%d-%H%M")
         base = re.sub(r"[^\w.+@-]+", "-", base).strip("-.") or "model"
-        with _told(tables_dir, "The result tables cannot be written"):
+        with told(tables_dir, "The result tables cannot be written"):
             tables_dir.mkdir(parents=True, exist_ok=True)
-            path, date_time = _reserve(tables_dir, date_time, base)
+            path, date_time = reserve(tables_dir, date_time, base)
         run = {
             "version": VERSION,
             "folder": str(folder),
@@ -127,15 +142,15 @@ class RunJournal:
         }
         connection = None
         try:
-            with _told(path, "The result tables cannot be written"):
-                connection = _connect(path, NEW_LOCK_WAIT_S)
+            with told(path, "The result tables cannot be written"):
+                connection = connect(path, NEW_LOCK_WAIT_S)
                 _write_start(connection, run, folder, listing)
             return cls(path, connection, run)
         except BaseException:
             # Nothing is scored yet: a half-written listing is worth nothing, and holds a name.
             if connection is not None:
                 connection.close()
-            _remove(path)
+            remove(path)
             raise
 
     @classmethod
@@ -151,11 +166,11 @@ class RunJournal:
         folder = Path(folder).resolve()
         wanted = json.loads(json.dumps(dict(settings)))
         refusal: PageSortError | None = None
-        with _told(Path(tables_dir), "The result tables cannot be read"):
-            paths = _newest_first(Path(tables_dir))
+        with told(Path(tables_dir), "The result tables cannot be read"):
+            paths = newest_first(Path(tables_dir))
         for path in paths:
-            with _told(path, "The interrupted run cannot be taken up"):
-                connection, run, problem = _open_existing(path)
+            with told(path, "The interrupted run cannot be taken up"):
+                connection, run, problem = open_existing(path)
             if connection is None or run is None:
                 refusal = refusal or problem
                 continue
@@ -197,24 +212,33 @@ class RunJournal:
         Batch k holds rows k*size to (k+1)*size-1 of the listing, less those that are scored, so
         that a page meets the same neighbours whether or not the run was interrupted.
         """
-        query = (
-            "SELECT p.idx, p.path, p.part FROM pages p LEFT JOIN scores s ON s.idx = p.idx "
+        waiting = (
+            "FROM pages p LEFT JOIN scores s ON s.idx = p.idx "
             "WHERE p.idx >= ? AND p.idx < ? AND s.idx IS NULL ORDER BY p.idx"
         )
-        for start in range(0, self._total, batch_size):
-            rows = self._connection.execute(query, (start, start + batch_size)).fetchall()
-            if rows:
-                yield [
-                    PageRef(index, self.folder / os.fsdecode(path), part)
-                    for index, path, part in rows
-                ]
+        find = f"SELECT p.idx {waiting} LIMIT 1"
+        start = 0
+        # Fetched to their ends, as an open query would let the journal grow with every commit.
+        while first := self._connection.execute(find, (start, self._total)).fetchall():
+            start = first[0][0] // batch_size * batch_size
+            rows = self._connection.execute(
+                f"SELECT p.idx, p.path, p.part {waiting}", (start, start + batch_size)
+            )
+            yield [
+                PageRef(index, self.folder / os.fsdecode(path), part)
+                for index, path, part in rows.fetchall()
+            ]
+            start += batch_size
 
     def record(
         self,
         scored: Iterable[tuple[int, Sequence[float] | np.ndarray]],
         failures: Iterable[Failure] = (),
     ) -> None:
-        """Write one batch to the disk, all of it or nothing.
+        """Write one batch, all of it or nothing.
+
+        From then on it outlives this process; the disk is waited for every five seconds only, which
+        is what a power cut may cost.
 
         Args:
             scored: (listing index, probabilities in label order); rows that hold no number count as
@@ -232,8 +256,8 @@ class RunJournal:
             else:
                 failed.append((int(index), NO_SCORE))
         with (
-            _told(self.path, "The scores cannot be written", KEPT),
-            self._connection as connection,
+            told(self.path, "The scores cannot be written", KEPT),
+            self._commit() as connection,
         ):
             retried = connection.executemany(
                 "DELETE FROM failures WHERE idx = ?", [(index,) for index, _ in rows + failed]
@@ -243,6 +267,17 @@ class RunJournal:
         self._scored += len(rows)
         self._failed += len(failed) - max(retried, 0)
 
+    @contextlib.contextmanager
+    def _commit(self) -> Iterator[sqlite3.Connection]:
+        """A transaction, and now and then a wait for the disk with it and all those before."""
+        now = time.monotonic()
+        is_due = not self._is_ahead or now - self._synced >= SYNC_INTERVAL_S
+        self._connection.execute(f"PRAGMA synchronous = {'FULL' if is_due else 'NORMAL'}")
+        with self._connection as connection:
+            yield connection
+        if is_due:
+            self._synced = now
+
     def failures(self) -> Iterator[tuple[str, str]]:
         """Yield (path relative to the folder, reason) of each failed page, in listing order."""
         query = "SELECT path, reason FROM failures JOIN pages USING (idx) ORDER BY idx"
@@ -251,20 +286,11 @@ class RunJournal:
 
     def count_new(self, listing: Iterable[Listed]) -> int:
         """How many pages of a fresh listing this run does not know; it goes on without them."""
-        connection = self._connection
-        connection.execute("DROP TABLE IF EXISTS temp.fresh")
-        connection.execute(
-            "CREATE TEMP TABLE fresh (path BLOB, part INTEGER, PRIMARY KEY (path, part)) "
-            "WITHOUT ROWID"
-        )
-        rows = ((os.fsencode(path), _stored(part)) for path, part in map(_split, listing))
-        connection.executemany("INSERT OR IGNORE INTO fresh VALUES (?, ?)", rows)
-        connection.commit()
-        query = (
-            f"SELECT count(*) FROM fresh WHERE (path, part) NOT IN "
-            f"(SELECT path, coalesce(part, {_stored(None)}) FROM pages)"
-        )
-        return int(connection.execute(query).fetchone()[0])
+        # Eight bytes a page. Two of a million pages share a hash once in twenty million runs.
+        pages = self._connection.execute("SELECT path, part FROM pages")
+        known = np.fromiter(map(hash, pages), np.int64)
+        listed = ((os.fsencode(path), part) for path, part in map(_split, listing))
+        return len(np.setdiff1d(np.fromiter(map(hash, listed), np.int64), known))
 
     def scored(self) -> Iterator[tuple[PageRef, np.ndarray]]:
         """Yield each scored page with its probabilities, float32 (labels,), in listing order."""
@@ -290,45 +316,15 @@ class RunJournal:
             PageSortError: the tables cannot be written; the journal is kept, and `--resume` writes
                 them.
         """
-        with _told(self.path, "The finished tables cannot be written", KEPT):
+        with told(self.path, "The finished tables cannot be written", KEPT):
             finished = write_tables(self._connection, self._names, labels, top_n, max_categ, raw)
         if then is not None:
             then()
-        with _told(self.path, "The finished tables cannot be written", KEPT):
+        with told(self.path, "The finished tables cannot be written", KEPT):
             self.close()
             if not self._failed:
-                _remove(self.path)
+                remove(self.path)
         return finished
-
-
-def _reserve(tables_dir: Path, date_time: str, base: str) -> tuple[Path, str]:
-    """Make an empty journal of a name that is free for all tables too; with its date-time."""
-    for attempt in range(1, LARGEST_ATTEMPT):
-        numbered = date_time if attempt == 1 else f"{date_time}-{attempt}"
-        path = tables_dir / f"{numbered}_{base}{JOURNAL_SUFFIX}"
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        except FileExistsError:
-            continue
-        # Only now: another run removes its journal once its tables stand, so none appears unseen.
-        if not TableNames(tables_dir, numbered, base).taken():
-            return path, numbered
-        path.unlink()
-    raise PageSortError("There is no free table name for this minute", where=tables_dir)
-
-
-def _connect(path: Path, wait_s: float) -> sqlite3.Connection:
-    """Open a journal and lock it until the connection is closed or its process ends."""
-    connection = sqlite3.connect(path, timeout=wait_s)
-    try:
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("BEGIN EXCLUSIVE")
-        connection.commit()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _write_start(
@@ -357,11 +353,6 @@ def _split(listed: Listed) -> tuple[str, int | None]:
     return (listed, None) if isinstance(listed, str) else listed
 
 
-def _stored(part: int | None) -> int:
-    """A page's number in its document for a comparison, in which NULL equals nothing."""
-    return -1 if part is None else part
-
-
 def _named(path: str, part: int | None) -> tuple[str, str]:
     """FILE and PAGE: by its own name, or in a document that document's name and its number."""
     if part is None:
@@ -369,61 +360,6 @@ def _named(path: str, part: int | None) -> tuple[str, str]:
         return file, str(page)
     file = Path(path).stem.encode("utf-8", "backslashreplace").decode("utf-8")
     return file, "" if part == WHOLE else str(part)
-
-
-def _newest_first(tables_dir: Path) -> list[Path]:
-    if not tables_dir.is_dir():
-        return []
-    ages: list[tuple[int, str]] = []
-    for path in tables_dir.iterdir():
-        if path.name.endswith(JOURNAL_SUFFIX):
-            with contextlib.suppress(FileNotFoundError):  # another run has just finished
-                ages.append((path.stat().st_mtime_ns, path.name))
-    return [tables_dir / name for _, name in sorted(ages, reverse=True)]
-
-
-def _open_existing(
-    path: Path,
-) -> tuple[sqlite3.Connection | None, dict[str, Any] | None, PageSortError | None]:
-    """Lock and read a journal: (connection, run, None), or (None, None, why not)."""
-    if not path.exists():  # its run has just finished; connecting would make a new file
-        return None, None, None
-    try:
-        connection = _connect(path, OLD_LOCK_WAIT_S)
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
-        return None, None, _refusal("Another process is working on this run", path)
-    except sqlite3.DatabaseError as error:
-        return None, None, _refusal(f"The journal of an interrupted run is damaged ({error})", path)
-    problem = None
-    try:
-        rows = connection.execute("SELECT key, value FROM run").fetchall()
-        run = {key: json.loads(value) for key, value in rows}
-        if run["version"] == 1:
-            _upgrade(connection, run)
-        if run["version"] == VERSION:
-            return connection, run, None
-        problem = _refusal("The interrupted run is of another version of this program", path)
-    except sqlite3.OperationalError as error:
-        logger.debug("%s holds no run: %s", path, error)  # killed before its listing was complete
-    except (sqlite3.DatabaseError, ValueError, KeyError) as error:
-        problem = _refusal(f"The journal of an interrupted run is damaged ({error})", path)
-    connection.close()
-    return None, None, problem
-
-
-def _upgrade(connection: sqlite3.Connection, run: dict[str, Any]) -> None:
-    """Bring a journal of an earlier version up to date."""
-    connection.execute("BEGIN")
-    connection.execute(UPGRADE)
-    connection.execute("UPDATE run SET value = ? WHERE key = 'version'", (json.dumps(VERSION),))
-    connection.commit()
-    run["version"] = VERSION
-
-
-def _refusal(what: str, path: Path) -> PageSortError:
-    return PageSortError(what, where=path, remedy="Leave out --resume to start a new run")
 
 
 def _differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
@@ -442,33 +378,3 @@ def _short(value: object) -> str:
 
 def _printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _remove(path: Path) -> None:
-    """Remove a journal with whatever SQLite keeps beside it."""
-    for name in (path.name, f"{path.name}-journal"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(name).unlink()
-
-
-@contextlib.contextmanager
-def _told(where: Path, what: str, remedy: str | None = None) -> Iterator[None]:
-    """Turn what the disk or SQLite reports into one line for a person."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise PageSortError(
-            f"{what} ({error})", where=where, remedy=remedy or _remedy(error)
-        ) from error
-    except OSError as error:
-        where = Path(error.filename) if isinstance(error.filename, str) else where
-        reason = (error.strerror or str(error)).lower()
-        raise PageSortError(
-            f"{what} ({reason})", where=where, remedy=remedy or _remedy(error)
-        ) from error
-
-
-def _remedy(error: sqlite3.Error | OSError) -> str:
-    if "full" in str(error) or "space" in str(error):
-        return "Free some space, or let [OUTPUT] FOLDER_RESULTS name a folder on another disk"
-    return "Let [OUTPUT] FOLDER_RESULTS name a folder that you may write to"

@@ -1,0 +1,308 @@
+"""What a run costs beside the model: time per page and peak memory of each step, by pages.
+
+    python3 benchmarks/scale.py [--pages 1000 10000 100000] [--million] [--stages NAME ...]
+
+Prints one line a step and number of pages, each measured in a process of its own, on links to
+pages of 1 x 1 pixels in volumes of 100. Where all is well, neither column grows with the pages.
+--million adds the steps that need no page files, at a million pages. The peak includes Python and
+numpy, and pandas in the steps that write tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+VOLUME = 100  # pages a folder
+LINKS = 20_000  # of one file; file systems take some 65,000, and sorting makes more
+BATCH = 64
+LABELS = [f"LABEL_{number}" for number in range(11)]
+LOADED = ("pandas", "pagesort.manifests", "pagesort.prediction")
+MILLION = 1_000_000
+NOW = datetime(2026, 1, 1)
+
+
+def names(pages: int) -> Iterator[str]:
+    """The paths of all pages: of one FILE and PAGE in each volume, as archives have them."""
+    for number in range(pages):
+        yield f"volume-{number // VOLUME + 1:05d}/page-{number % VOLUME + 1:04d}.png"
+
+
+def scores(first: int, pages: int) -> Any:
+    """Scores that are the pages' own: float32 (pages, labels)."""
+    import numpy as np
+
+    drawn = np.random.default_rng(first).random((pages, len(LABELS)), dtype=np.float32) ** 8
+    return drawn / drawn.sum(axis=1, keepdims=True)
+
+
+class Stub:
+    """A model that costs nothing."""
+
+    labels = tuple(LABELS)
+    name = "stub"
+    fingerprint = "0" * 64
+    device = "cpu"
+
+    @property
+    def preprocessing(self) -> Any:
+        """Pages of 8 x 8 pixels."""
+        from pagesort.preprocessing import Preprocessing
+
+        return Preprocessing(resize=(8, 8))
+
+    def probabilities(self, pixels: Any) -> Any:
+        """Score pages without looking at them."""
+        return scores(0, len(pixels))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where one number of pages is measured, and what every step does there."""
+
+    place: Path
+    pages: int
+
+    @property
+    def files(self) -> Path:
+        """The folder of page files."""
+        return self.place / "files"
+
+    def make_files(self) -> None:
+        """Link all page files."""
+        from PIL import Image
+
+        for number, name in enumerate(names(self.pages)):
+            source = self.place / f"source-{number // LINKS}.png"
+            if number % LINKS == 0:
+                Image.new("L", (1, 1), number // LINKS % 256).save(source)
+            if number % VOLUME == 0:
+                (self.files / name).parent.mkdir(parents=True)
+            os.link(source, self.files / name)
+
+    def request(self, **more: Any) -> Any:
+        """A run over the page files."""
+        from pagesort.prediction import Request
+
+        options = {
+            "folder": self.files, "formats": ("png",), "inner": True, "tables": self.place / "run",
+            "top_n": 3, "raw": False, "max_categ": 10, "batch_size": BATCH, "max_megapixels": 10.0,
+            "resume": False,
+        }  # fmt: skip
+        return Request(**(options | more))
+
+    def journal(self) -> Any:
+        """Begin a run of all pages, without looking for their files."""
+        from pagesort.tables import RunJournal
+
+        options = {"folder": self.files, "base": "stub", "settings": {}, "now": NOW}
+        return RunJournal.create(self.place / "tables", listing=names(self.pages), **options)
+
+    def resumed(self) -> Any:
+        """Go on with that run."""
+        from pagesort.tables import RunJournal
+
+        return RunJournal.open_for_resume(self.place / "tables", folder=self.files, settings={})
+
+    def record(self, leave: int = 0, failed: bool = False) -> None:
+        """Write the scores of all pages but the last ones into the journal, or their failures."""
+        from pagesort.images import Failure
+
+        with self.resumed() as journal:
+            for batch in journal.batches(BATCH):
+                if batch[-1].index >= self.pages - leave:
+                    break
+                if failed:
+                    journal.record([], [Failure(ref, "the file is empty") for ref in batch])
+                    continue
+                rows = scores(batch[0].index, len(batch))
+                journal.record([(ref.index, row) for ref, row in zip(batch, rows, strict=True)])
+
+    def write(self, raw: bool) -> None:
+        """Write the finished tables."""
+        with self.resumed() as journal:
+            journal.finalise(LABELS, 3, 10, raw=raw)
+
+    def list_pages(self) -> None:
+        """List the files as a run does."""
+        from utils import list_pages
+
+        count = sum(1 for _ in list_pages(self.files, ("png",), inner=True))
+        assert count == self.pages
+
+    def run(self, **more: Any) -> None:
+        """The whole command with a model that costs nothing."""
+        from pagesort.prediction import check_request, predict_folder
+
+        request = self.request(**more)
+        check_request(request)
+        predict_folder(Stub(), request)
+
+    def begin_and_stop(self) -> None:
+        """Score all pages but the last batches, as a run that is killed."""
+        from pagesort.prediction import predict_folder
+
+        seen = 0
+
+        class Stops(Stub):
+            def probabilities(self, pixels: Any) -> Any:
+                nonlocal seen
+                seen += len(pixels)
+                if seen > stop:
+                    raise KeyboardInterrupt
+                return super().probabilities(pixels)
+
+        stop = self.pages - 5 * BATCH
+        try:
+            predict_folder(Stops(), self.request())
+        except KeyboardInterrupt:
+            return
+
+    def first_batch_of_the_rest(self) -> None:
+        """From --resume to the first scores, for which the program then stops."""
+        from pagesort.prediction import check_request, predict_folder
+
+        class Stops(Stub):
+            def probabilities(self, pixels: Any) -> Any:
+                raise KeyboardInterrupt
+
+        request = self.request(resume=True)
+        check_request(request)
+        try:
+            predict_folder(Stops(), request)
+        except KeyboardInterrupt:
+            return
+        raise AssertionError("nothing was left to score")
+
+    def sort(self) -> None:
+        """Put all pages into folders as hard links, by class."""
+        from pagesort.images import PageRef
+        from pagesort.sorting import SortedPage, sort_pages
+
+        pages = (
+            SortedPage(PageRef(number, self.files / name), LABELS[number % 11])
+            for number, name in enumerate(names(self.pages))
+        )
+        sort_pages(pages, self.place / "sorted", link="hard")
+
+    def undo(self) -> None:
+        """Take that back."""
+        from pagesort.manifests import undo
+
+        assert undo(self.place / "sorted").taken_back == self.pages
+
+
+# Each step with what is to be there before it: that is made in a process that is not measured.
+STEPS: dict[str, tuple[Callable[[Bench], None], Callable[[Bench], object]]] = {
+    "list": (Bench.make_files, Bench.list_pages),
+    "journal": (lambda _: None, lambda bench: bench.journal().close()),
+    "record": (lambda bench: bench.journal().close(), Bench.record),
+    "tables": (
+        lambda bench: (bench.journal().close(), bench.record()),
+        lambda bench: bench.write(False),
+    ),
+    "raw": (
+        lambda bench: (bench.journal().close(), bench.record()),
+        lambda bench: bench.write(True),
+    ),
+    "failures": (
+        lambda bench: (bench.journal().close(), bench.record(failed=True)),
+        lambda bench: bench.write(False),
+    ),
+    "run": (Bench.make_files, Bench.run),
+    "resume": (
+        lambda bench: (bench.make_files(), bench.begin_and_stop()),
+        Bench.first_batch_of_the_rest,
+    ),
+    "sort": (Bench.make_files, Bench.sort),
+    "sort again": (lambda bench: (bench.make_files(), bench.sort()), Bench.sort),
+    "undo": (lambda bench: (bench.make_files(), bench.sort()), Bench.undo),
+}
+WITHOUT_FILES = ("journal", "record", "tables", "raw", "failures")
+
+
+def measured(step: Callable[[Bench], object], bench: Bench) -> dict[str, float]:
+    """Do one step; wall-clock and processor seconds, and the process's peak memory in MiB."""
+    for module in LOADED:  # starting up is no matter of pages
+        importlib.import_module(module)
+    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    if reset.exists():
+        reset.write_text("5", encoding="ascii")
+    started, used = time.perf_counter(), time.process_time()
+    step(bench)
+    seconds, processor = time.perf_counter() - started, time.process_time() - used
+    peak = 0.0
+    if status.exists():
+        lines = status.read_text(encoding="ascii").splitlines()
+        peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    return {"seconds": seconds, "processor": processor, "peak": peak}
+
+
+def in_process(what: str, name: str, bench: Bench) -> str:
+    """Prepare or do a step in a process of its own; its answer."""
+    words = [what, "--stages", name, "--pages", str(bench.pages), "--place", str(bench.place)]
+    command = [sys.executable, str(Path(__file__).resolve()), *words]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{name} of {bench.pages} pages failed")
+    return done.stdout
+
+
+def report(name: str, pages: int, scratch: Path | None) -> None:
+    """Measure one step and print its line."""
+    place = Path(tempfile.mkdtemp(prefix="pagesort-scale-", dir=scratch))
+    bench = Bench(place, pages)
+    try:
+        in_process("--prepare", name, bench)
+        found = json.loads(in_process("--measure", name, bench))
+    finally:
+        shutil.rmtree(place)
+    print(
+        f"{name:11s} {pages:9,d} {1e6 * found['seconds'] / pages:10.1f} "
+        f"{1e6 * found['processor'] / pages:10.1f} {found['seconds']:9.2f} {found['peak']:9.0f}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Measure and print; or in a child, do one step."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--pages", type=int, nargs="*", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--stages", nargs="*", choices=STEPS, default=list(STEPS))
+    parser.add_argument("--million", action="store_true", help="also a million rows")
+    parser.add_argument("--scratch", type=Path, help="a folder for what is measured on")
+    for hidden in ("--prepare", "--measure"):
+        parser.add_argument(hidden, action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    logging.getLogger().addHandler(logging.NullHandler())
+    if arguments.place is not None:
+        bench = Bench(arguments.place, arguments.pages[0])
+        prepare, step = STEPS[arguments.stages[0]]
+        print(json.dumps(measured(prepare if arguments.prepare else step, bench)))
+        return
+    print(f"{'step':11s} {'pages':>9s} {'µs/page':>10s} {'µs CPU':>10s} {'s':>9s} {'peak MiB':>9s}")
+    for name in arguments.stages:
+        million = [MILLION] if arguments.million and name in WITHOUT_FILES else []
+        for pages in [*arguments.pages, *million]:
+            report(name, pages, arguments.scratch)
+
+
+if __name__ == "__main__":
+    main()
