@@ -34,16 +34,21 @@ class OutOfFold:
 
     @property
     def temperature(self) -> float:
-        """The temperature fitted on all of them."""
-        return fit_temperature(self.logits, self.real.shard.labels)
+        """The temperature fitted on all of them, every folder of pages counting alike."""
+        return self._fitted(np.arange(len(self.real)))
+
+    def _fitted(self, rows: np.ndarray) -> float:
+        sources = self.real.sources[rows]
+        weights = 1.0 / np.bincount(sources)[sources]
+        return fit_temperature(self.logits[rows], self.real.shard.labels[rows], weights=weights)
 
     def probabilities(self) -> np.ndarray:
         """Calibrated scores (N, labels), each page's temperature fitted on the other folds."""
         scores = np.zeros(self.logits.shape)
         for fold in np.unique(self.folds):
-            others = self.folds != fold
-            temperature = fit_temperature(self.logits[others], self.real.shard.labels[others])
-            scores[~others] = _softmax(self.logits[~others] / temperature)
+            left_out = self.folds == fold
+            temperature = self._fitted(np.flatnonzero(~left_out))
+            scores[left_out] = _softmax(self.logits[left_out] / temperature)
         return scores
 
     def table(self, rows: np.ndarray) -> pd.DataFrame:
@@ -130,6 +135,7 @@ def write_out_of_fold(
         write_table(out_of_fold.table(rows), folder / f"{name}.csv")
         guesses, true = scores[rows].argmax(axis=1), out_of_fold.real.shard.labels[rows]
         matrix = f"{name}_confusion.png"
+        (folder / "plots" / matrix).unlink(missing_ok=True)  # of an earlier measurement
         confusion_plot(guesses, true, out_of_fold.labels, title, 1, folder, file_name=matrix)
         reliability_diagram(report, title, folder / "plots" / f"{name}_reliability.png")
     return reports

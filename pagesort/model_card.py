@@ -22,6 +22,7 @@ _PLOT_KINDS = ("conf_mat", "reliability", "samples")
 # Facts about the training that have a place of their own, or mean nothing to a reader.
 _TOLD_ELSEWHERE = {
     "texts", "epochs", "history", "pages", "recipe", "validation", "versions", "page_names",
+    "stages", "recipes", "cross_validation",
 }  # fmt: skip
 _LONGEST = 300
 
@@ -116,6 +117,7 @@ def _is_of(report: object, weights: str) -> bool:
     if not isinstance(model, dict) or model.get("zero_shot"):
         return False
     decisive = [weights, model.get("texts"), model.get("average"), model.get("temperature")]
+    decisive.append(model.get("precision", "fp32"))
     return model.get("fingerprint") == hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
 

@@ -148,18 +148,18 @@ def page_logits(
     tokenizer: Any,
     recipe: Recipe,
 ) -> torch.Tensor:
-    """Score every page of a shard at the size of the last phase: float32 (N, C)."""
+    """Score every page of a shard: float32 (N, C)."""
     texts = label_embeddings(model, prompts, tokenizer)
     return model.logit_scale.exp() * page_embeddings(model, shard, recipe) @ texts.T
 
 
 @torch.inference_mode()
 def page_embeddings(model: PreTrainedModel, shard: Shard, recipe: Recipe) -> torch.Tensor:
-    """Normalised embeddings of the pages at the size of the last phase: float32 (N, D)."""
+    """Normalised embeddings of the pages at the recipe's `scored_size`: float32 (N, D)."""
     from PIL import Image
 
     model.eval()
-    height, width = recipe.phases[-1].size
+    height, width = recipe.scored_size
     rows = []
     for start in range(0, len(shard.labels), recipe.batch):
         pages = [

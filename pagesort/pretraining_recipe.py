@@ -29,6 +29,8 @@ class Recipe:
         frozen_blocks: so many first blocks of the image tower, and its stem, stay as they are;
             half of a step's time goes into them, and they know strokes and edges already.
         enough_real_pages: a label of fewer real pages is shown real ones in proportion less often.
+        scored_size: at what size pages are scored: views are parts of pages, and so show everything
+            larger than a whole page of their size does (arXiv 1906.06423).
         ema_decay: share of the moving average of the weights that a step keeps.
     """
 
@@ -41,6 +43,7 @@ class Recipe:
     region_weight: float = 1.0
     frozen_blocks: int = 0
     enough_real_pages: int = 30
+    scored_size: tuple[int, int] = (416, 296)
     ema_decay: float = 0.995
     seed: int = 420
     image_mean: tuple[float, float, float] = (0.5, 0.5, 0.5)

@@ -3,7 +3,7 @@
     python3 -m pagesort.small_model --real FOLDER FOLDER --out models/pagesort-small
 
 An EfficientNet-Lite0 image tower (timm's, started from Google's ImageNet weights) sees the whole
-page, 384 × 272 pixels; a three-layer text tower, from nothing, reads the descriptions with the
+page, 416 × 296 pixels; a three-layer text tower, from nothing, reads the descriptions with the
 first 4,098 tokens of CLIP's vocabulary. The first stage sees artificial pages alone, the second
 real ones among them. The second is done once for every fold of the real pages, which it leaves out,
 so as to measure and to calibrate on pages that were not seen, and once more with all of them.
@@ -239,7 +239,7 @@ def _write(out: Path, maker: Maker, temperature: float, facts: dict[str, Any]) -
     from pagesort.preprocessing import GAP_KEY, REDUCING_GAP
 
     recipe = real_recipe()
-    height, width = recipe.phases[-1].size
+    height, width = recipe.scored_size
     preprocessor = {
         "image_processor_type": "CLIPImageProcessor",
         "do_convert_rgb": True,

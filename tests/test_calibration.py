@@ -51,3 +51,16 @@ def test_the_loss_is_that_of_torch() -> None:
     logits, labels = drawn(50)
     theirs = torch.nn.functional.cross_entropy(torch.tensor(logits) / 1.7, torch.tensor(labels))
     assert mean_loss(logits, labels, 1.7) == pytest.approx(float(theirs))
+
+
+def test_weighed_pages_count_as_if_repeated() -> None:
+    rng = np.random.default_rng(8)
+    logits = rng.normal(size=(40, 3)) * 4
+    labels = (logits + rng.normal(size=(40, 3)) * 3).argmax(axis=1)
+    counts = rng.integers(1, 4, 40)
+    repeated = np.repeat(np.arange(40), counts)
+    weighed = fit_temperature(logits, labels, 0.0, weights=counts.astype(float))
+    assert weighed == pytest.approx(
+        fit_temperature(logits[repeated], labels[repeated], 0.0), abs=1e-3
+    )
+    assert weighed != fit_temperature(logits, labels, 0.0)

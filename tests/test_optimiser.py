@@ -30,14 +30,14 @@ def test_layers_of_a_clip_get_falling_rates(clip) -> None:
     assert scales["visual_projection.weight"] == scales["logit_scale"] == 1.0
 
 
-def test_blocks_of_a_regnet_are_layers() -> None:
+def test_stages_of_an_efficientnet_are_layers() -> None:
     scales = learning_rate_scales(load_towers(SMALL)[0], 0.9)
     at = "vision_model.timm_model."
-    # 22 blocks in four stages, and nothing with weights behind them.
-    assert scales[f"{at}stem.conv.weight"] == pytest.approx(0.9**22)
-    assert scales[f"{at}s1.b1.conv1.conv.weight"] == pytest.approx(0.9**21)
-    assert scales[f"{at}s4.b11.conv3.bn.bias"] == pytest.approx(0.9)
-    assert scales[f"{at}s4.b12.conv1.conv.weight"] == 1.0
+    # Seven stages of blocks between the stem and one more convolution.
+    assert scales[f"{at}conv_stem.weight"] == pytest.approx(0.9**8)
+    assert scales[f"{at}blocks.0.0.conv_dw.weight"] == pytest.approx(0.9**7)
+    assert scales[f"{at}blocks.6.0.bn3.bias"] == pytest.approx(0.9)
+    assert scales[f"{at}conv_head.weight"] == 1.0
 
 
 @pytest.mark.parametrize(

@@ -353,7 +353,7 @@ def test_a_convolutional_tower_trains(batch_norm, split, tmp_path) -> None:
     statistics = [name for name in made if name.endswith(("running_mean", "running_var"))]
     assert statistics
     assert all(torch.equal(made[n], start[n]) for n in statistics) == (batch_norm == "frozen")
-    changed = "vision_model.timm_model.s4.b12.conv3.conv.weight"
+    changed = "vision_model.timm_model.conv_head.weight"
     assert not torch.equal(made[changed], start[changed])
 
 
