@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,17 @@ from pagesort import catalogue, checkpoints, descriptions
 from pagesort.descriptions import check_prompts
 from pagesort.errors import PageSortError
 from pagesort.images import Preprocessing
-from pagesort.loading import check_input_size, load_towers
+from pagesort.loading import check_input_size, load_to_predict, load_towers
+from pagesort.page_tower import PageTower, exact_float32
+from pagesort.precision import INT8, choose_precision, convert_tower, precision_of
 from pagesort.splits import split_data_80_10_10
 from pagesort.tokenizer import clean_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from pagesort.lean import LeanTokenizer
+    from pagesort.towers import DualEncoder
 
 __all__ = ["CLIP", "choose_device", "custom_collate", "split_data_80_10_10"]
 
@@ -37,29 +42,32 @@ class CLIP:
     """A model ready to sort pages: both towers, its labels, and one embedding a label.
 
     Args:
-        model: a `transformers` model with image and text features, in float32 on `device`.
+        model: a `transformers` model with image and text features, or a `towers.DualEncoder`, in
+            float32 on `device`; its image tower may be in fewer bits.
         tokenizer: the tokenizer of its text tower.
         preprocessing: how it wants its pages.
         metadata: labels, descriptions of every label, prompt, averaging, temperature.
-        model_fingerprint: hash of the weights and settings.
+        model_fingerprint: hash of the weights and settings, or a function that computes it when it
+            is asked for, which takes a while for large models.
     """
 
     def __init__(
         self,
-        model: PreTrainedModel,
-        tokenizer: PreTrainedTokenizerBase,
+        model: PreTrainedModel | DualEncoder,
+        tokenizer: PreTrainedTokenizerBase | LeanTokenizer,
         preprocessing: Preprocessing,
         metadata: checkpoints.ModelMetadata,
         *,
-        model_fingerprint: str = "",
+        model_fingerprint: str | Callable[[], str] = "",
     ) -> None:
         """Store the parts; nothing is computed yet."""
         self.model = model
         self.tokenizer = tokenizer
         self.preprocessing = preprocessing
         self.metadata = metadata
-        self.model_fingerprint = model_fingerprint
+        self._model_fingerprint = model_fingerprint
         self._label_embeddings: torch.Tensor | None = None
+        self._tower = PageTower(model, preprocessing)
 
     @classmethod
     def open(
@@ -73,6 +81,9 @@ class CLIP:
         prompt: str | Sequence[str] | None = None,
         labels: Sequence[str] | None = None,
         where: str | Path = "the description table",
+        lean: bool = False,
+        precision: str = "fp32",
+        storage: Path | None = None,
     ) -> CLIP:
         """Open a model folder as `checkpoints.open_model_folder` returns it.
 
@@ -87,12 +98,19 @@ class CLIP:
                 own.
             labels: categories that replace the model's own, whose temperature then counts no more.
             where: where `descriptions` or `fallback_descriptions` come from, for messages.
+            lean: whether towers will do that only predict and are no `transformers` models, with
+                the same answers: they are loaded in a third of the time.
+            precision: numbers that the image tower computes with, as `choose_precision` takes them;
+                in fewer bits than fp32 it is for prediction only. Texts are always in float32.
+            storage: the folder that keeps converted models, for int8; None: the program's own.
 
         Raises:
             PageSortError: the folder is incomplete, labels differ, or the device is not there.
+            UsageError: int8 is wanted on a GPU, or without the packages that it takes.
         """
         folder = Path(folder)
         chosen = choose_device(device)
+        settled = choose_precision(precision, chosen)
         metadata = checkpoints.read_metadata(folder) or checkpoints.ModelMetadata(base=folder.name)
         if labels is not None:
             metadata = _with_labels(metadata, labels)
@@ -102,14 +120,23 @@ class CLIP:
         if prompt is not None:
             metadata = dataclasses.replace(metadata, prompt=check_prompts(prompt))
         preprocessing = Preprocessing.from_folder(folder)
-        model, tokenizer = load_towers(folder)
+        model, tokenizer = load_to_predict(folder) if lean else load_towers(folder)
         check_input_size(model, preprocessing, folder)
+        model = model.to(chosen)
+        known = functools.cache(lambda: checkpoints.fingerprint(folder))
+        if settled == INT8:
+            from pagesort.int8_tower import open_int8
+
+            tower = open_int8(model.vision_model, preprocessing, folder.name, known(), storage)
+            model.vision_model = tower
+        else:
+            convert_tower(model.vision_model, settled)
         return cls(
-            model.to(chosen),
+            model,
             tokenizer,
             preprocessing,
             metadata,
-            model_fingerprint=checkpoints.fingerprint(folder),
+            model_fingerprint=known,
         )
 
     def variant(
@@ -150,7 +177,7 @@ class CLIP:
             self.tokenizer,
             self.preprocessing,
             dataclasses.replace(metadata, **changed),
-            model_fingerprint=self.model_fingerprint,
+            model_fingerprint=self._model_fingerprint,
         )
 
     @property
@@ -169,6 +196,11 @@ class CLIP:
         return self.model.device
 
     @property
+    def precision(self) -> str:
+        """The numbers that the image tower computes with, as `precision_of` names them."""
+        return precision_of(self.model.vision_model)
+
+    @property
     def prompts(self) -> dict[str, list[str]]:
         """Label -> the texts that stand for it, every description that counts in every prompt."""
         counted = {
@@ -178,10 +210,16 @@ class CLIP:
         return descriptions.prompt_texts(counted, self.metadata.prompt)
 
     @property
+    def model_fingerprint(self) -> str:
+        """Hash of the weights and settings; empty where it is not known."""
+        told = self._model_fingerprint
+        return told if isinstance(told, str) else told()
+
+    @property
     def fingerprint(self) -> str:
-        """Hash of all that decides a score: weights, settings, prompts, averaging, temperature."""
+        """Hash of all that decides a score: weights, settings, texts, temperature, precision."""
         told = [self.model_fingerprint, self.prompts, self.metadata.average]
-        told.append(self.metadata.temperature)
+        told += [self.metadata.temperature, self.precision]
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     @property
@@ -194,10 +232,11 @@ class CLIP:
     @torch.inference_mode()
     def embed_images(self, pixels: np.ndarray) -> torch.Tensor:
         """Embed prepared pages, uint8 (N, H, W, 3): float32 (N, D), each of length 1."""
-        values = torch.from_numpy(self.preprocessing.normalise(pixels)).to(self.device)
-        with _exact_float32():
-            pooled = self.model.vision_model(pixel_values=values).pooler_output
-        return _project(pooled, self.model.visual_projection)
+        return _project(self._tower.see(pixels), self.model.visual_projection)
+
+    def stop(self) -> None:
+        """Drop the pages that wait for the image tower, because nobody waits for them any more."""
+        self._tower.stop()
 
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
@@ -208,7 +247,7 @@ class CLIP:
         parts = []
         for start in range(0, len(texts), _TEXTS_AT_ONCE):
             tokens = self._tokenise(texts[start : start + _TEXTS_AT_ONCE])
-            with _exact_float32():
+            with exact_float32():
                 pooled = self.model.text_model(**tokens).pooler_output
             parts.append(_project(pooled, self.model.text_projection))
         return torch.cat(parts)
@@ -366,10 +405,3 @@ def _project(pooled: torch.Tensor, projection: torch.nn.Linear) -> torch.Tensor:
 
 def _unit(embeddings: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.normalize(embeddings, dim=-1)
-
-
-@contextmanager
-def _exact_float32() -> Iterator[None]:
-    """Keep a GPU from rounding float32 convolutions to TF32, which it does unless told."""
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        yield

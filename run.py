@@ -30,7 +30,6 @@ from pagesort.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     import numpy as np
-    from PIL import Image
 
     from classifier import CLIP
     from pagesort.images import PageRef
@@ -45,7 +44,7 @@ USED_BY = {
     **dict.fromkeys(("inner", "file_format"), FOLDERS),
     "raw": (*FOLDERS, *EVALUATIONS),
     "batch_size": ("train", *FOLDERS, *EVALUATIONS),
-    "topn": (*PREDICTIONS, *EVALUATIONS),
+    **dict.fromkeys(("topn", "precision"), (*PREDICTIONS, *EVALUATIONS)),
     **dict.fromkeys(("epochs", "lr", "safe"), ("train",)),
     "train_folder": ("train", "eval"),
     **dict.fromkeys(("eval_folder", "max_categ_eval"), EVALUATIONS),
@@ -259,7 +258,7 @@ def redraw_plots(settings: Settings) -> int:
 def classify_page(settings: Settings, path: Path, model: Path | None = None) -> int:
     """Print the most likely categories of one page, a line each: label, tab, percentage."""
     from pagesort import documents
-    from pagesort.images import load_page
+    from pagesort.images import check_page, load_pixels
 
     if path.is_dir():
         raise UsageError("-f takes one page, and this is a folder", where=path, remedy="Use -d")
@@ -268,11 +267,12 @@ def classify_page(settings: Settings, path: Path, model: Path | None = None) -> 
     refs = documents.pages_of(path)
     if refs[0].page is not None:
         return _classify_document(settings, refs, model)
-    image = load_page(path, settings.max_megapixels)
+    check_page(path, settings.max_megapixels)
     if settings.best:
-        return _vote_on_page(settings, path, image)
+        return _vote_on_page(settings, path)
     classifier = _open_to_predict(settings, model)
-    scores = classifier.probabilities(classifier.preprocessing.apply(image)[None])[0]
+    pixels = load_pixels(path, classifier.preprocessing, settings.max_megapixels)
+    scores = classifier.probabilities(pixels[None])[0]
     emit(str(path))
     for guess in _shown_guesses(classifier, scores, settings.topn):
         emit("\t".join(guess))
@@ -319,11 +319,11 @@ def _shown_guesses(classifier: CLIP, scores: np.ndarray, top_n: int) -> list[tup
     return [(classifier.labels[index], f"{round_scores(score):.1%}") for index, score in guesses]
 
 
-def _vote_on_page(settings: Settings, path: Path, image: Image.Image) -> int:
+def _vote_on_page(settings: Settings, path: Path) -> int:
     """Print what the best models make of one page: the vote, then the guess of each."""
     from pagesort import voting
 
-    outcome = voting.vote_page(_opener(settings), _voters(settings), image)
+    outcome = voting.vote_page(_opener(settings), _voters(settings), path, settings.max_megapixels)
     emit(str(path))
     emit(f"{outcome.label}\t{outcome.agreement:.0%} of {len(outcome.guesses)} models")
     for name, label, score in outcome.guesses:

@@ -1,10 +1,16 @@
-"""Time and memory of the command as its users run it, each in a process of its own.
+"""How fast the program is beside others that do the same, in one table a model.
 
-    python3 benchmarks/speed.py FOLDER [--pages 100 5000] [--vit-b16]
+    python3 benchmarks/speed.py [--parts start folder training memory] [--models bundled ViT-B/16]
 
-Prints one line a measurement: `--help`, `-f`, and `-d` over FOLDER with the bundled model and, with
---vit-b16, with random weights of ViT-B/16. `--pages N` repeats the pages of FOLDER to N files and
-tells the peak memory at each N.
+Parts: `start`: --help, and one page, against bare `transformers`; `folder`: pages a second of a
+folder, against `transformers`' pipeline, `open_clip`, the published design, and what model and
+decoding take alone; `training`: pages a second, against the published recipe; `memory`: peak of a
+folder of --counts pages. Models but the bundled one have random weights. All that sort the same
+pages must give the same answers, or the benchmark ends.
+
+Prints the tables and writes them to --out, in place of those measured before. A folder of one's own
+pages is named with --pages_folder; one that is missing is filled with drawn pages of 1,700 x 2,300
+pixels, and kept, as are the random models in --models_folder, for the next run.
 """
 
 from __future__ import annotations
@@ -12,120 +18,129 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+import speed_folder  # noqa: E402
+import speed_report  # noqa: E402
+import speed_start  # noqa: E402
+import speed_training  # noqa: E402
+from speed_models import BUNDLED, SHAPES, get_model, get_pages  # noqa: E402
+from speed_report import spread, table  # noqa: E402
+
+PARTS = ("start", "folder", "training", "memory")
+START_MODELS = (BUNDLED, "ViT-B/16", "tiny")
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """Wall-clock seconds and peak resident memory (MiB; 0 where the system does not tell)."""
-
-    seconds: float
-    peak_mib: float
+def tell(line: str) -> None:
+    """Say how far the benchmark is."""
+    print(line, file=sys.stderr, flush=True)
 
 
-def measure(words: list[str]) -> Measurement:
-    """Run `run.py` with these words; an exit status other than 0 and 3 ends the benchmark."""
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "run.py"), *words],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    errors = process.stderr.read()
-    if hasattr(os, "wait4"):
-        _, status, usage = os.wait4(process.pid, 0)
-        code, peak = os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024
-    else:
-        code, peak = process.wait(), 0.0
-    if code not in (0, 3):
-        sys.exit(f"run.py {' '.join(words)} ended with {code}: {errors.decode(errors='replace')}")
-    return Measurement(time.perf_counter() - started, peak)
+def start_section(arguments: argparse.Namespace, pages: Sequence[Path]) -> dict[str, str]:
+    """Measure how long the command takes to begin; the section of the report."""
+    models = {
+        name: get_model(name, arguments.models_folder).folder if name != BUNDLED else None
+        for name in arguments.models
+        if name in START_MODELS
+    }
+    commands = speed_start.start_commands(pages[0], models)
+    found = speed_start.in_turn(commands, arguments.rounds)
+    rows = []
+    for name, several in found.items():
+        model = name.rpartition(", ")[2]
+        bare = found.get(f"{speed_start.BARE}, {model}", [])
+        shares = [one.seconds / other.seconds for one, other in zip(several, bare, strict=False)]
+        is_ours = name.startswith(speed_start.ONE_PAGE)
+        rows.append(
+            (
+                name,
+                spread([each.seconds for each in several]),
+                spread([each.processor for each in several]),
+                f"{several[0].peak_mib:.0f}" if several[0].peak_mib else "",
+                spread(shares) if is_ours and shares else "",
+            )
+        )
+    header = ("started", "seconds", "processor seconds", "peak MiB", "times bare CLIPModel")
+    return {"Start": table(header, rows)}
 
 
-def repeated(pages: list[Path], count: int, folder: Path) -> Path:
-    """Fill `folder` with `count` files, links to `pages` where the file system has them."""
-    folder.mkdir()
-    for number in range(count):
-        source = pages[number % len(pages)]
-        target = folder / f"page-{number + 1}{source.suffix.lower()}"
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copyfile(source, target)
-    return folder
+def memory_section(arguments: argparse.Namespace, pages: Sequence[Path]) -> dict[str, str]:
+    """Measure the peak memory of folders of several sizes; the section of the report."""
+    from contenders import link_pages
 
-
-def random_vit_b16(folder: Path) -> Path:
-    """Write a CLIP of ViT-B/16's shape with random weights and the default labels."""
-    import torch
-    from transformers import CLIPConfig, CLIPModel
-
-    from pagesort.checkpoints import ModelMetadata, save_folder
-    from pagesort.descriptions import read_descriptions
-    from pagesort.foreign import clip_preprocessor
-    from pagesort.tokenizer import clip_tokenizer
-
-    torch.manual_seed(0)
-    config = CLIPConfig(vision_config={"patch_size": 16})
-    descriptions = read_descriptions(ROOT / "category_description_total.tsv")
-    metadata = ModelMetadata(labels=tuple(descriptions), descriptions=descriptions, base="ViT-B/16")
-    save_folder(
-        folder, CLIPModel(config), clip_tokenizer(49408, 77), clip_preprocessor(224), metadata
-    )
-    return folder
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        scratch = Path(place)
+        words = ["--config", str(speed_start.write_config(scratch))]
+        for name in arguments.models:
+            folder = (
+                [] if name == BUNDLED else [str(get_model(name, arguments.models_folder).folder)]
+            )
+            chosen = [*words, *(["--model_path", *folder] if folder else [])]
+            for count in arguments.counts:
+                several = [pages[number % len(pages)] for number in range(count)]
+                link_pages(several, scratch / "pages")
+                endings = ",".join({path.suffix.lower().lstrip(".") for path in several})
+                run = speed_start.command(*chosen, "-d", str(scratch / "pages"), "-ff", endings)
+                found = speed_start.measure(run)
+                shutil.rmtree(scratch / "pages")
+                rate = count / found.seconds
+                rows.append((name, f"{count}", f"{found.seconds:.1f}", f"{rate:.1f}",
+                             f"{found.peak_mib:.0f}"))  # fmt: skip
+                tell(f"memory: {', '.join(rows[-1])}")
+    header = ("model", "pages", "seconds", "pages/s, start included", "peak MiB")
+    return {"Memory": table(header, rows)}
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure, print, write."""
+    arguments = parse()
+    with tempfile.TemporaryDirectory() as place:
+        arguments.models_folder = arguments.models_folder or Path(place) / "models"
+        folder = arguments.pages_folder or Path(place) / "pages"
+        wanted = arguments.pages or max(
+            max(SHAPES[name].pages, SHAPES[name].views) for name in arguments.models
+        )
+        pages = get_pages(folder, wanted, os.cpu_count() or 1)
+        measures = {
+            "start": start_section,
+            "folder": speed_folder.sections,
+            "training": speed_training.sections,
+            "memory": memory_section,
+        }
+        for part in arguments.parts:
+            sections = measures[part](arguments, pages)
+            told = {title: f"{speed_report.facts()}\n\n{body}" for title, body in sections.items()}
+            for title, body in told.items():
+                print(f"## {title}\n\n{body}\n", flush=True)
+            speed_report.write_sections(arguments.out, told)
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path, help="pages to sort, subfolders included")
-    parser.add_argument("--pages", type=int, nargs="*", default=[], help="also at these counts")
-    parser.add_argument("--vit-b16", action="store_true", help="also with random ViT-B/16 weights")
-    parser.add_argument("--formats", default="png,jpg", help="file name extensions of pages")
-    arguments = parser.parse_args()
-    endings = tuple(f".{ending}" for ending in arguments.formats.split(","))
-    pages = sorted(p for p in arguments.folder.rglob("*") if p.suffix.lower() in endings)
-    if not pages:
-        sys.exit(f"no pages ({arguments.formats}) under {arguments.folder}")
-
-    report("--help", measure(["--help"]))
-    report("-f, one page, cold", measure(["-f", str(pages[0])]))
-    with tempfile.TemporaryDirectory() as scratch:
-        models = {"bundled": []}
-        if arguments.vit_b16:
-            models["ViT-B/16"] = ["--model_path", str(random_vit_b16(Path(scratch) / "vit-b16"))]
-        for name, words in models.items():
-            start = measure([*words, "-f", str(pages[0])]).seconds
-            for count in [len(pages), *arguments.pages]:
-                folder = repeated(pages, count, Path(scratch) / f"{name.replace('/', '')}-{count}")
-                config = _results_in(Path(scratch), f"{name.replace('/', '')}-{count}-result")
-                found = measure(
-                    [*words, "--config", config, "-d", str(folder), "-ff", arguments.formats]
-                )
-                report(
-                    f"-d, {count} pages, {name}", found, count / max(found.seconds - start, 1e-3)
-                )
-                shutil.rmtree(folder)
-
-
-def _results_in(scratch: Path, name: str) -> str:
-    config = scratch / f"{name}.txt"
-    config.write_text(f"[OUTPUT]\nFOLDER_RESULTS = {scratch / name}\n", encoding="utf-8")
-    return str(config)
-
-
-def report(what: str, found: Measurement, pages_per_second: float | None = None) -> None:
-    """Print one line; the rate leaves out what one page takes, start-up included."""
-    rate = "" if pages_per_second is None else f"  {pages_per_second:7.1f} pages/s after start"
-    print(f"{what:32s} {found.seconds:8.2f} s  {found.peak_mib:7.0f} MiB peak{rate}", flush=True)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS[:3]))
+    parser.add_argument(
+        "--models", nargs="+", choices=SHAPES, default=[name for name in SHAPES if name != "tiny"]
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pages", type=int, help="in a round; by default as the model suggests")
+    parser.add_argument("--pages_folder", type=Path)
+    parser.add_argument("--models_folder", type=Path)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--precision", default="auto", help="of our program, and of its limits")
+    parser.add_argument("--batch_size", type=int, default=16, help="of our program")
+    parser.add_argument("--batches", type=int, nargs="+", help="tried with the others")
+    parser.add_argument("--only", nargs="+", help="programs that are measured beside ours")
+    parser.add_argument("--counts", type=int, nargs="+", default=[100, 5000], help="for memory")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "results" / "speed.md")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

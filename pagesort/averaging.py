@@ -30,9 +30,7 @@ class MovingAverage(TrainerCallback):
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self.model = model
-        self.weights: Weights = {
-            name: value.detach().clone() for name, value in _changing(model)
-        }
+        self.weights: Weights = {name: value.detach().clone() for name, value in _changing(model)}
 
     @torch.no_grad()
     def on_step_end(self, args, state, control, **kwargs) -> None:

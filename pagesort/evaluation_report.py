@@ -137,6 +137,7 @@ def json_report(
             "base": metadata.base,
             "revision": metadata.revision,
             "fingerprint": classifier.fingerprint,
+            "precision": classifier.precision,
             "zero_shot": request.zero_shot,
             "labels": list(classifier.labels),
             "descriptions": request.descriptions,

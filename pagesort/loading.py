@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pagesort.images import Preprocessing
+    from pagesort.lean import LeanTokenizer
+    from pagesort.towers import DualEncoder
 
 # What the library raises on files that are damaged or were made for something else.
 _UNLOADABLE = (
@@ -27,6 +29,19 @@ _UNLOADABLE = (
 # What CLIPModel and VisionTextDualEncoderModel have in common.
 _PARTS = ("vision_model", "visual_projection", "text_model", "text_projection", "logit_scale")
 _REFETCH = "Fetch or convert the model again"
+
+
+def load_to_predict(
+    folder: Path,
+) -> tuple[PreTrainedModel | DualEncoder, PreTrainedTokenizerBase | LeanTokenizer]:
+    """Load what answers as `load_towers` does, without the libraries that it needs if possible.
+
+    Raises:
+        PageSortError: as `load_towers`.
+    """
+    from pagesort.lean import load_lean
+
+    return load_lean(folder) or load_towers(folder)
 
 
 def load_towers(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -101,13 +116,15 @@ def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: Any, folder: Pa
     raise PageSortError(problem, where=folder, remedy=_REFETCH)
 
 
-def check_input_size(model: PreTrainedModel, preprocessing: Preprocessing, folder: Path) -> None:
+def check_input_size(
+    model: PreTrainedModel | DualEncoder, preprocessing: Preprocessing, folder: Path
+) -> None:
     """Refuse pages of another size than a ViT takes; convolutional towers take any.
 
     Raises:
         PageSortError: `preprocessor_config.json` makes such pages.
     """
-    if type(model).__name__ != "CLIPModel":
+    if model.config.model_type != "clip":
         return
     size = model.config.vision_config.image_size
     if preprocessing.input_size != (size, size):

@@ -65,6 +65,9 @@ def open_classifier(
     classifier = opener.open(
         folder,
         device=settings.device,
+        precision=settings.precision,
+        storage=_storage(settings),
+        lean=True,
         descriptions=descriptions if named else None,
         fallback_descriptions=descriptions if fallback else None,
         where=where or folder,
@@ -72,7 +75,7 @@ def open_classifier(
         average=settings.avg if settings.avg or settings.is_named("avg") else None,
         prompt=settings.prompt or None,
     )
-    logger.info("model %s on %s", folder, classifier.device)
+    logger.info("model %s on %s in %s", folder, classifier.device, classifier.precision)
     texts = where.name if where is not None else OWN_DESCRIPTIONS
     return Opened(classifier, folder, _name_of(source), with_prompts(settings, texts))
 
@@ -104,13 +107,16 @@ def open_zero_shot(
     classifier = opener.open(
         folder,
         device=settings.device,
+        precision=settings.precision,
+        storage=_storage(settings),
+        lean=True,
         labels=texts.labels,
         descriptions=texts.descriptions,
         average=settings.avg if settings.is_named("avg") else None,
         where=texts.where,
         prompt=settings.prompt or None,
     )
-    logger.info("model %s on %s", folder, classifier.device)
+    logger.info("model %s on %s in %s", folder, classifier.device, classifier.precision)
     name = OWN_DESCRIPTIONS if texts.descriptions is None else Path(texts.where).name
     return Opened(classifier, folder, _name_of(source), with_prompts(settings, name))
 
@@ -206,11 +212,16 @@ def _model_folder(settings: Settings, source: Path | None) -> tuple[Path, ModelM
     """Return the `transformers` folder of a model, converting a foreign one, and its metadata."""
     from pagesort import checkpoints
 
-    storage = settings.model_storage or settings.model_dir / "converted"
-    folder = checkpoints.open_model_folder(source or checkpoints.bundled_model(), storage)
+    source = source or checkpoints.bundled_model()
+    folder = checkpoints.open_model_folder(source, _storage(settings))
     metadata = checkpoints.read_metadata(folder)
     _check_base(settings, metadata)
     return folder, metadata
+
+
+def _storage(settings: Settings) -> Path:
+    """Return the folder that keeps converted models."""
+    return settings.model_storage or settings.model_dir / "converted"
 
 
 def _base_source(settings: Settings, purpose: str) -> Path | None:

@@ -201,6 +201,12 @@ OPTIONS: tuple[Option, ...] = (
         flags=("--device",),
     ),
     Option(
+        "precision", choice("auto", "fp32", "bf16", "fp16", "int8"), "auto",
+        "numbers that the model sees pages with; auto: bf16 where the device has it, else fp32; "
+        "int8: CPU only, with requirements-int8.txt",
+        "SETUP", "precision", ("--precision",),
+    ),
+    Option(
         "max_megapixels", real(0), 300.0, "refuse larger pages, in million pixels",
         flags=("--max_megapixels",),
     ),

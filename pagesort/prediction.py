@@ -7,8 +7,9 @@ import dataclasses
 import logging
 import os
 import tempfile
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,17 +19,20 @@ import numpy as np
 from pagesort.documents import expand, write_page_png
 from pagesort.errors import PageSortError
 from pagesort.images import Failure, Page, PageRef, Preprocessing, decode_batches
+from pagesort.machine import decoding_threads
 from pagesort.pdf import PdfRenderers
 from pagesort.progress import Progress, duration
 from pagesort.sorting import SortedPage, SortReport, check_labels, sort_pages
 from pagesort.tables import JOURNAL_SUFFIX, FinishedTables, RunJournal
 from pagesort.upkeep import counted
-from utils import IMAGE_SUFFIXES, list_pages, round_scores, top_guesses
+from utils import IMAGE_SUFFIXES, has_pages, list_pages, round_scores, top_guesses
 
 logger = logging.getLogger(__name__)
 
-MOST_WORKERS = 8
 MOST_TOLD_FAILURES = 20
+_SCORED_AHEAD = 1  # batches; 2 were no quicker
+
+Batch = Sequence[Page | Failure]
 
 
 class Model(Protocol):
@@ -47,6 +51,10 @@ class Model(Protocol):
         """A hash of all that decides a score."""
 
     @property
+    def precision(self) -> str:
+        """The numbers that it sees pages with: fp32, bf16 or fp16."""
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """How the model wants its pages."""
 
@@ -59,7 +67,10 @@ class Classifier(Model, Protocol):
         """Where the model computes; its text begins with the kind of device."""
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Score uint8 (N, H, W, 3): float32 (N, labels)."""
+        """Score uint8 (N, H, W, 3): float32 (N, labels); in several threads at once."""
+
+    def stop(self) -> None:
+        """Let what is being scored fail soon: nobody waits for it any more."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +125,7 @@ def check_request(request: Request) -> None:
                 where=request.tables,
                 remedy="Leave out --resume to start one",
             )
-    elif next(list_pages(request.folder, request.formats, request.inner), None) is None:
+    elif not has_pages(request.folder, request.formats, request.inner):
         raise _no_pages(request)
     _check_writable(request.tables)
 
@@ -129,6 +140,11 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
     if request.sort_to is not None:
         check_labels(classifier.labels, request.sort_to)
     sortings: list[SortReport] = []
+
+    def after_tables() -> None:
+        sortings.extend(_sort_pages(classifier, journal, request))
+        _tell_new(journal, request)
+
     with _journal(classifier, request) as journal:
         before = journal.counts()
         try:
@@ -140,7 +156,7 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
                 request.top_n,
                 raw=request.raw,
                 max_categ=request.max_categ,
-                then=lambda: sortings.extend(_sort_pages(classifier, journal, request)),
+                then=after_tables,
             )
         except KeyboardInterrupt:
             counts = journal.counts()
@@ -162,10 +178,11 @@ def score_pages(
     For one file: `score_pages(classifier, documents.pages_of(path), …)`.
     """
     groups = (pages[start : start + batch_size] for start in range(0, len(pages), batch_size))
-    batches = decode_batches(groups, classifier.preprocessing, _workers(), max_megapixels)
-    with contextlib.closing(batches):
-        for batch in batches:
-            scores = dict(_score_batch(classifier, batch, batch_size, len(pages)))
+    batches = decode_batches(groups, classifier.preprocessing, decoding_threads(), max_megapixels)
+    results = _score_batches(classifier, batches, batch_size, len(pages))
+    with contextlib.closing(batches), contextlib.closing(results):
+        for batch, scored in results:
+            scores = dict(scored)
             for item in batch:
                 failed = isinstance(item, Failure)
                 yield item.ref, item.reason if failed else scores[item.ref.index]
@@ -212,6 +229,7 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
         "batch_size": request.batch_size,
         "max_megapixels": request.max_megapixels,
         "device": str(classifier.device).split(":")[0],
+        "precision": classifier.precision,
         "model or descriptions": classifier.fingerprint,
     }
     if request.resume:
@@ -220,9 +238,6 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
         )
         counts = journal.counts()
         logger.info("going on: %d of %d pages are scored already", counts.scored, counts.total)
-        new = journal.count_new(_listing(request))
-        if new:
-            logger.warning("%d pages are new since the run began and are not in its tables", new)
         return journal
     _tell_resumable(request, settings)
     return RunJournal.create(
@@ -238,6 +253,19 @@ def _listing(request: Request) -> Iterator[tuple[str, int | None]]:
     """Yield the pages' paths relative to the folder, with `/`, and their numbers in documents."""
     for path, part in expand(list_pages(request.folder, request.formats, request.inner)):
         yield path.relative_to(request.folder).as_posix(), part
+
+
+def _tell_new(journal: RunJournal, request: Request) -> None:
+    """Tell of pages that came since a resumed run began.
+
+    Last, as listing a million pages again takes minutes on a network drive.
+    """
+    if not request.resume:
+        return
+    with contextlib.suppress(OSError):  # the tables are there, whatever became of the folder
+        new = journal.count_new(_listing(request))
+        if new:
+            logger.warning("%d pages are new since the run began and are not in its tables", new)
 
 
 def _tell_resumable(request: Request, settings: dict[str, Any]) -> None:
@@ -261,25 +289,49 @@ def _tell_resumable(request: Request, settings: dict[str, Any]) -> None:
 
 
 def _score_pages(classifier: Classifier, journal: RunJournal, request: Request) -> Progress:
-    """Score every page the journal lacks, each batch on disk before the next is begun."""
+    """Score every page the journal lacks; batches reach the disk in order, each as a whole."""
     counts = journal.counts()
     batches = decode_batches(
         journal.batches(request.batch_size),
         classifier.preprocessing,
-        workers=_workers(),
+        workers=decoding_threads(),
         max_megapixels=request.max_megapixels,
     )
     progress = Progress(counts.total, counts.scored)
     told = 0
-    with contextlib.closing(batches), progress:
-        for batch in batches:
-            scored = _score_batch(classifier, batch, request.batch_size, counts.total)
+    results = _score_batches(classifier, batches, request.batch_size, counts.total)
+    with contextlib.closing(batches), contextlib.closing(results), progress:
+        for batch, scored in results:
             failures = [item for item in batch if isinstance(item, Failure)]
             journal.record(scored, failures)
             _tell_failures(failures, told)
             told += len(failures)
             progress.advance(len(batch), _relative_name(journal, batch[-1]))
     return progress
+
+
+def _score_batches(
+    classifier: Classifier, batches: Iterable[Batch], batch_size: int, total: int
+) -> Iterator[tuple[Batch, list[tuple[int, np.ndarray]]]]:
+    """Yield each batch with its scores, in order, while the next ones are scored already.
+
+    So the model waits neither for the disk nor, at the end of a batch, for its own last page.
+    """
+    pool = ThreadPoolExecutor(_SCORED_AHEAD, "scores")
+    waiting: deque[tuple[Batch, Future[list[tuple[int, np.ndarray]]]]] = deque()
+    try:
+        for batch in batches:
+            scores = pool.submit(_score_batch, classifier, batch, batch_size, total)
+            waiting.append((batch, scores))
+            if len(waiting) > _SCORED_AHEAD:
+                batch, scores = waiting.popleft()
+                yield batch, scores.result()
+        for batch, scores in waiting:
+            yield batch, scores.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        classifier.stop()
+        pool.shutdown()
 
 
 def _tell_failures(failures: Sequence[Failure], told: int) -> None:
@@ -302,7 +354,7 @@ def _shown(ref: PageRef) -> str:
 
 
 def _score_batch(
-    classifier: Classifier, batch: Sequence[Page | Failure], batch_size: int, total: int
+    classifier: Classifier, batch: Batch, batch_size: int, total: int
 ) -> list[tuple[int, np.ndarray]]:
     """Return listing index and probabilities of every page of one batch.
 
@@ -360,7 +412,8 @@ def _tell_summary(
 def _check_readable(folder: Path) -> None:
     """Refuse a folder that is missing or closed to us."""
     try:
-        next(folder.iterdir(), None)
+        with os.scandir(folder):
+            pass
     except FileNotFoundError:
         raise PageSortError(
             "the folder does not exist", where=folder, remedy="Check -d or [INPUT] FOLDER_INPUT"
@@ -425,10 +478,3 @@ def _check_writable(tables: Path) -> None:
             where=tables,
             remedy="Set [OUTPUT] FOLDER_RESULTS to a folder that can be written",
         ) from error
-
-
-def _workers() -> int:
-    """Return how many threads decode pages: one a processor that we may use, some at most."""
-    if hasattr(os, "sched_getaffinity"):
-        return min(MOST_WORKERS, len(os.sched_getaffinity(0)))
-    return min(MOST_WORKERS, os.cpu_count() or 1)

@@ -54,6 +54,7 @@ class Settings:
     best: bool
     config: Path | None
     device: str
+    precision: str
     max_megapixels: float
     debug: bool
     train: bool

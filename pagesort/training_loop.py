@@ -17,6 +17,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from pagesort.averaging import MovingAverage
 from pagesort.errors import PageSortError
+from pagesort.precision import has_bf16
 from pagesort.recipe import Recipe
 from pagesort.run_folder import RunFolder, told_as_damaged, told_as_unwritable
 
@@ -252,12 +253,12 @@ def chosen_precision(wanted: str, device: torch.device) -> str:
         PageSortError: the device has not got what was asked for by name.
     """
     is_gpu = device.type == "cuda"
-    has_bf16 = _has_bf16(device)
+    native = has_bf16(device)
     if wanted == "auto":
-        if has_bf16:
+        if native:
             return "bf16"
         return "fp16" if is_gpu else "no"
-    if (wanted == "bf16" and is_gpu and not has_bf16) or (wanted == "fp16" and not is_gpu):
+    if (wanted == "bf16" and is_gpu and not native) or (wanted == "fp16" and not is_gpu):
         raise PageSortError(
             f"{device.type} cannot train in {wanted}",
             where="[TRAIN] mixed_precision",
@@ -278,19 +279,6 @@ def wait_for_all() -> None:
     from accelerate import PartialState
 
     PartialState().wait_for_everyone()
-
-
-def _has_bf16(device: torch.device) -> bool:
-    """Whether the device computes with bfloat16 itself, and faster than with float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type != "cpu":
-        return False
-    # The first is public, in newer versions only.
-    capabilities = getattr(torch.cpu, "get_capabilities", None)
-    if capabilities is not None:
-        return bool(capabilities().get("avx512_bf16") or capabilities().get("amx_bf16"))
-    return torch.cpu._is_avx512_bf16_supported()
 
 
 def _has_tensorboard() -> bool:

@@ -16,7 +16,11 @@ class ByBrightness:
     name = "by brightness"
     fingerprint = "0" * 64
     device = "cpu"
+    precision = "fp32"
     preprocessing = SQUASH
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Score uint8 (N, H, W, 3)."""

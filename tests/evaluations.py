@@ -46,6 +46,7 @@ class ColourModel:
     preprocessing: Preprocessing = field(default_factory=lambda: Preprocessing(resize=(4, 4)))
     name: str = "colours"
     fingerprint: str = "0" * 64
+    precision: str = "fp32"
     seen: list[int] = field(default_factory=list)
 
     @property

@@ -30,6 +30,7 @@ class StandIn:
     name = "stand-in"
     fingerprint = "0" * 64
     device = "cpu"
+    precision = "fp32"
     preprocessing: Preprocessing
 
     @classmethod
@@ -38,6 +39,9 @@ class StandIn:
         model = cls()
         model.preprocessing = Preprocessing.from_folder(folder)
         return model
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Score uint8 (N, H, W, 3), slowly."""

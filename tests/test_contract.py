@@ -21,7 +21,8 @@ MODULES = sorted(ROOT.glob("pagesort/**/*.py"))
 HEAVY = {"torch", "torchvision", "transformers", "pandas", "sklearn", "matplotlib", "safetensors"}
 # What consists of torch code may import it at the top, and a subclass of the trainer needs that.
 MAY_LOAD = dict.fromkeys(("classifier", "checkpoints", "foreign", "openai_clip"), {"torch"})
-MAY_LOAD |= dict.fromkeys(("learner", "optimiser"), {"torch"})
+MAY_LOAD |= dict.fromkeys(("int8_tower", "lean", "page_tower", "precision", "towers"), {"torch"})
+MAY_LOAD |= dict.fromkeys(("depthwise", "learner", "optimiser", "pretraining_views"), {"torch"})
 MAY_LOAD |= dict.fromkeys(
     ("averaging", "pretraining", "small_model", "training", "training_loop", "training_progress"),
     {"torch", "transformers"},

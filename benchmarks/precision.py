@@ -1,0 +1,116 @@
+"""How far bf16, fp16 and int8 move the answers of a model, and how many pages a second they save.
+
+    python3 benchmarks/precision.py FOLDER... --precisions bf16 int8 [--model models/pagesort-small]
+
+FOLDERs hold pages in any depth, real ones (shared/pages) and drawn ones
+(`python3 -m pagesort.synth --out FOLDER --per-label 150`). Every page is prepared once and then
+scored in every precision, the precisions taking turns batch by batch. Prints a row a precision:
+share of pages with the first guess of fp32, mean and largest difference of the first guess's score
+and of all scores, and pages a second and processor milliseconds a page of the model alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+BATCH = 32
+
+
+@dataclass
+class Timed:
+    """Scores (N, labels), and for each batch wall and processor seconds a page."""
+
+    scores: list[np.ndarray] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+
+
+def find_pages(folders: list[Path], count: int) -> list[Path]:
+    """Return `count` pages at most, the same share of every folder of pages."""
+    pages = sorted(
+        path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in ENDINGS
+    )
+    if not pages:
+        sys.exit(f"no pages under {', '.join(map(str, folders))}")
+    kept = min(count, len(pages))
+    return [pages[place * len(pages) // kept] for place in range(kept)]
+
+
+def score(models: dict[str, Any], pages: list[Path]) -> dict[str, Timed]:
+    """Score all pages with every model, which take turns."""
+    from pagesort.images import Page, PageRef, decode_batches
+    from pagesort.machine import decoding_threads
+
+    first = next(iter(models.values()))
+    refs = [PageRef(index, path) for index, path in enumerate(pages)]
+    groups = [refs[start : start + BATCH] for start in range(0, len(refs), BATCH)]
+    found = {name: Timed() for name in models}
+    for batch in decode_batches(groups, first.preprocessing, decoding_threads()):
+        pixels = np.stack([each.pixels for each in batch if isinstance(each, Page)])
+        for name, model in models.items():
+            if not found[name].scores:
+                model.probabilities(pixels)  # what happens once is not timed
+            wall, processor = time.perf_counter(), time.process_time()
+            found[name].scores.append(model.probabilities(pixels))
+            found[name].wall.append((time.perf_counter() - wall) / len(pixels))
+            found[name].processor.append((time.process_time() - processor) / len(pixels))
+    return found
+
+
+def row(name: str, timed: Timed, exact: Timed) -> str:
+    """Compare one precision with fp32; speeds are medians over batches."""
+    scores, right = np.concatenate(timed.scores), np.concatenate(exact.scores)
+    first = right.argmax(axis=1)
+    same = (scores.argmax(axis=1) == first).mean()
+    everywhere = np.abs(scores - right)
+    moved = everywhere[np.arange(len(first)), first]
+    wall, processor = statistics.median(timed.wall), statistics.median(timed.processor)
+    return (
+        f"{name:5s} {len(first):6d} {same:9.2%} {moved.mean():9.5f} {moved.max():9.5f} "
+        f"{everywhere.mean():9.5f} {1 / wall:9.1f} {1000 * processor:9.1f}"
+    )
+
+
+def main() -> None:
+    """Score and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    parser.add_argument("--model", type=Path, default=ROOT / "models" / "pagesort-small")
+    parser.add_argument("--pages", type=int, default=2000, help="at most so many")
+    parser.add_argument("--precisions", nargs="+", default=["bf16"], help="beside fp32")
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+
+    from classifier import CLIP
+    from pagesort.descriptions import read_descriptions
+
+    table = read_descriptions(ROOT / "category_description_total.tsv")
+    models = {
+        name: CLIP.open(
+            arguments.model,
+            device=arguments.device,
+            precision=name,
+            lean=True,
+            fallback_descriptions=table,
+        )
+        for name in ("fp32", *arguments.precisions)
+    }
+    found = score(models, find_pages(arguments.folders, arguments.pages))
+    print("       pages  same 1st  mean diff  max diff  mean all   pages/s  cpu ms/page")
+    for name, timed in found.items():
+        print(row(name, timed, found["fp32"]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
