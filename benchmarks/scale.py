@@ -58,6 +58,7 @@ class Stub:
     labels = tuple(LABELS)
     name = "stub"
     fingerprint = "0" * 64
+    precision = "fp32"
     device = "cpu"
 
     @property
@@ -70,6 +71,9 @@ class Stub:
     def probabilities(self, pixels: Any) -> Any:
         """Score pages without looking at them."""
         return scores(0, len(pixels))
+
+    def stop(self) -> None:
+        """Nothing of it goes on in the background."""
 
 
 @dataclass(frozen=True)
