@@ -3,7 +3,7 @@
     python3 benchmarks/precision.py FOLDER... --precisions bf16 int8 [--model models/pagesort-small]
 
 FOLDERs hold pages in any depth, real ones (shared/pages) and drawn ones
-(`python3 -m pagesort.synth --out FOLDER --per-label 150`). Every page is prepared once and then
+(`python3 -m pagesort.synth --out FOLDER --pages 142`). Every page is prepared once and then
 scored in every precision, the precisions taking turns batch by batch. Prints a row a precision:
 share of pages with the first guess of fp32, mean and largest difference of the first guess's score
 and of all scores, and pages a second and processor milliseconds a page of the model alone.

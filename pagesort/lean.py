@@ -1,7 +1,7 @@
 """Opening a model folder to predict, without `transformers` and timm, where its kind is known.
 
 Whatever is not known for certain, damaged or incomplete is left to the general way, whose answers
-these are to the last bit and whose messages tell what is wrong.
+these are and whose messages tell what is wrong.
 """
 
 from __future__ import annotations
@@ -139,7 +139,8 @@ class LeanTokenizer:
 def load_lean(folder: Path) -> tuple[DualEncoder, LeanTokenizer] | None:
     """Load towers and tokenizer to predict with; None stands for a folder to open the general way.
 
-    The weights are float32 and stay in the file until they are used.
+    The weights are float32 and stay in the file until they are used, but for those of an
+    `EfficientNet`, whose norms are folded.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -160,6 +161,8 @@ def load_lean(folder: Path) -> tuple[DualEncoder, LeanTokenizer] | None:
         return None
     tensors = {name: t.to(expected[name].dtype) for name, t in tensors.items()}
     model.load_state_dict(tensors, assign=True)
+    if isinstance(model.vision_model, LiteTower):
+        model.vision_model.fold_norms()
     return model.eval(), tokenizer
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from pagesort.machine import processors
-from pagesort.precision import INT8, TYPES, precision_of
+from pagesort.precision import INT8, precision_of
 from pagesort.preprocessing import Preprocessing
 
 MOST_PARTS = 8
@@ -97,7 +97,9 @@ class PageTower:
 
     def _pooled(self, values: torch.Tensor) -> torch.Tensor:
         tower = self.model.vision_model
-        values = values.to(TYPES.get(precision_of(tower), torch.float32))
+        first = next(tower.parameters(), None)
+        if first is not None:
+            values = values.to(first.dtype)
         return tower(pixel_values=values).pooler_output.float()
 
 

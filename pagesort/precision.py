@@ -52,23 +52,28 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def precision_of(tower: nn.Module) -> str:
-    """Tell what a tower computes with: a key of `TYPES`, or `int8` where torch has no weights."""
-    weights = next(tower.parameters(), None)
-    if weights is None:
+    """Tell what a tower computes with: a key of `TYPES`, or `int8` where torch has no weights.
+
+    Some of its parts may have been left in float32.
+    """
+    found = {each.dtype for each in tower.parameters()}
+    if not found:
         return INT8
-    return next(name for name, kind in TYPES.items() if kind == weights.dtype)
+    return next((name for name in ("bf16", "fp16") if TYPES[name] in found), "fp32")
 
 
 def convert_tower(tower: nn.Module, precision: str) -> None:
     """Turn a tower's weights into numbers of a precision, in place, for inference only.
 
     Batch normalisation stays in float32, which it takes beside any input: its variances reach over
-    more powers of two than float16 has, and it is no slower so.
+    more powers of two than float16 has, and it is no slower so. So does what the tower itself calls
+    `sensitive`.
     """
     if precision == "fp32":
         return
+    kept = {part for whole in getattr(tower, "sensitive", ()) for part in whole.modules()}
     for module in tower.modules():
-        if isinstance(module, _BatchNorm):
+        if isinstance(module, _BatchNorm) or module in kept:
             continue
         tensors = (*module.parameters(recurse=False), *module.buffers(recurse=False))
         for tensor in filter(torch.is_floating_point, tensors):

@@ -1,8 +1,8 @@
 """CLIP's transformers and the EfficientNet-Lite tower in plain torch, for prediction alone.
 
-They answer what the models of `transformers` and timm answer, to the last bit, and their weights
-have the same names. What they spare is the import of those libraries, which takes longer than all
-the rest of sorting one page.
+They answer what the models of `transformers` and timm answer, the transformers to the last bit, and
+their weights have the same names. What they spare is the import of those libraries, which takes
+longer than all the rest of sorting one page.
 
 Sources: Radford et al., arXiv 2103.00020 (CLIP); Tan and Le, arXiv 1905.11946 (EfficientNet), whose
 Lite variants have neither squeeze-and-excitation nor a swish.
@@ -280,6 +280,15 @@ class _Norm(nn.BatchNorm2d):
         pages = super().forward(pages)
         return functional.relu6(pages, inplace=True) if self.bounded else pages
 
+    def fold_into(self, before: _SameConv) -> nn.Module:
+        """Let the convolution before it do its work; return what is left to be done here."""
+        kept = [before.weight, self.running_mean, self.running_var, self.weight, self.bias]
+        weight, mean, variance, scale, shift = (each.detach().double() for each in kept)
+        scale = scale * (variance + self.eps).rsqrt()
+        before.weight = nn.Parameter((weight * scale[:, None, None, None]).float())
+        before.bias = nn.Parameter((shift - mean * scale).float())
+        return nn.ReLU6(inplace=True) if self.bounded else nn.Identity()
+
 
 class _Separable(nn.Module):
     """A depthwise and a pointwise convolution; input and output are added where they match."""
@@ -352,7 +361,8 @@ class _LiteNet(nn.Module):
         self.bn2 = _Norm(_HEAD)
 
     def forward(self, pages: torch.Tensor) -> torch.Tensor:
-        pages = self.blocks(self.bn1(self.conv_stem(pages)))
+        pages = self.blocks[0](self.bn1(self.conv_stem(pages)))
+        pages = self.blocks[1:](pages.to(self.conv_head.weight.dtype))
         return self.bn2(self.conv_head(pages))
 
 
@@ -368,6 +378,28 @@ class LiteTower(nn.Module):
         super().__init__()
         self.timm_model = _LiteNet(variant)
         self.features = _HEAD
+
+    @property
+    def sensitive(self) -> tuple[nn.Module, ...]:
+        """The parts to leave in float32 when the others go on in fewer bits.
+
+        Of 2,004 pages the bundled model in bfloat16 takes 99.65 % for what it does in float32, and
+        without these 99.30 %; they take a tenth of its time.
+        """
+        net = self.timm_model
+        return net.conv_stem, net.bn1, net.blocks[0]
+
+    def fold_norms(self) -> None:
+        """Turn every convolution and the normalisation after it into one convolution, in place.
+
+        That is the same function, rounded once less: a quarter less time, and in bfloat16 nearer
+        to float32. Only for prediction, with all weights in float32.
+        """
+        for part in list(self.modules()):
+            convolutions = [name for name, each in part.named_children() if name[:4] == "conv"]
+            norms = [name for name, each in part.named_children() if isinstance(each, _Norm)]
+            for before, norm in zip(convolutions, norms, strict=True):
+                setattr(part, norm, getattr(part, norm).fold_into(getattr(part, before)))
 
     def forward(self, pixel_values: torch.Tensor) -> Pooled:
         """See normalised pages, (N, 3, H, W)."""
