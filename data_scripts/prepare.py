@@ -165,9 +165,9 @@ def _number(least: float, most: float):  # noqa: ANN202 - what argparse calls a 
 
 
 def _processors() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return min(16, len(os.sched_getaffinity(0)))
-    return min(16, os.cpu_count() or 1)
+    from pagesort.machine import processors
+
+    return min(16, processors())
 
 
 def pdf2png(arguments: argparse.Namespace) -> int:

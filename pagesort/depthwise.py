@@ -7,6 +7,8 @@ hundred times as long as its float32 ones; its bfloat16 forward pass is the quic
 from __future__ import annotations
 
 import types
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -65,8 +67,8 @@ def _forward(self: nn.Conv2d, images: torch.Tensor) -> torch.Tensor:
     return _Depthwise.apply(images, weight, self.stride, padding)
 
 
-def quicken_depthwise(model: nn.Module) -> int:
-    """Give the depthwise convolutions of `model` the quick gradients; returns how many it has.
+def quicken_depthwise(model: nn.Module) -> list[nn.Module]:
+    """Give the depthwise convolutions of `model` the quick gradients; returns those it has.
 
     Only for training on a CPU: the weights, their names and the results stay as they are.
     """
@@ -81,4 +83,15 @@ def quicken_depthwise(model: nn.Module) -> int:
     ]
     for module in found:
         module.forward = types.MethodType(_forward, module)
-    return len(found)
+    return found
+
+
+@contextmanager
+def quick_depthwise(model: nn.Module) -> Iterator[None]:
+    """Give them to a model for a while."""
+    quick = quicken_depthwise(model)
+    try:
+        yield
+    finally:
+        for module in quick:
+            del module.forward  # the instance's, which hid its class's

@@ -123,7 +123,8 @@ class _Session:
         self._open_run()
         learner = self._learner()
         validation = self._validation()
-        history, rate = self._fit(learner, validation, arguments)
+        with self._quick_gradients():
+            history, rate = self._fit(learner, validation, arguments)
         best = self.run.best()
         if best is None:
             raise PageSortError(
@@ -151,6 +152,14 @@ class _Session:
             _tell_outcome(outcome, of_start.get("accuracy"))
         wait_for_all()  # a process that ended early would have the others stopped
         return outcome
+
+    def _quick_gradients(self) -> contextlib.AbstractContextManager[None]:
+        """Spare a CPU the slow gradients of depthwise convolutions in bfloat16."""
+        if self.classifier.device.type != "cpu" or self.plan.precision != "bf16":
+            return contextlib.nullcontext()
+        from pagesort.depthwise import quick_depthwise
+
+        return quick_depthwise(self.classifier.model)
 
     def _arguments(self, workers: int) -> Any:
         return training_arguments(

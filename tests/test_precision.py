@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from classifier import CLIP
-from pagesort import prediction
+from pagesort import page_tower, prediction
 from pagesort.checkpoints import bundled_model
 from pagesort.images import load_pixels
 from pagesort.page_tower import levels_of
@@ -224,3 +224,43 @@ def test_a_run_is_not_continued_in_another_precision(
     with pytest.raises(prediction.PageSortError, match="precision: then bf16, now fp32"):
         prediction.predict_folder(open_in(tiny_model_folder, "fp32"), again)
     prediction.predict_folder(open_in(tiny_model_folder, "bf16"), again)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("kind", ["tiny", "bundled"])
+def test_tables_do_not_depend_on_how_many_threads_decode_and_score(
+    kind: str,
+    precision: str,
+    tiny_model_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    place = tmp_path / "in"
+    place.mkdir()
+    for number, sample in enumerate(sorted(SAMPLES.rglob("*.png"))[::3]):
+        with Image.open(sample) as page:
+            mode, ending = (("L", "png"), ("RGB", "jpg"), ("1", "tif"))[number % 3]
+            page.convert(mode).save(place / f"page-{number}.{ending}")
+    tables = []
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 5):
+            monkeypatch.setattr(prediction, "decoding_threads", lambda threads=threads: threads)
+            monkeypatch.setattr(page_tower, "processors", lambda threads=threads: threads)
+            torch.set_num_threads(threads)
+            clip = open_in(BUNDLED if kind == "bundled" else tiny_model_folder, precision)
+            assert clip._tower._workers == threads
+            asked = request(
+                tmp_path,
+                folder=place,
+                formats=("png", "jpg", "tif"),
+                tables=tmp_path / f"tables {threads}",
+                raw=True,
+                batch_size=4,
+            )
+            written = prediction.predict_folder(clip, asked).tables
+            tables.append([path.read_bytes() for path in written])
+    finally:
+        torch.set_num_threads(before)
+    assert len(tables[0]) == 2
+    assert tables[0] == tables[1]

@@ -357,6 +357,26 @@ def test_a_convolutional_tower_trains(batch_norm, split, tmp_path) -> None:
     assert not torch.equal(made[changed], start[changed])
 
 
+@pytest.mark.parametrize(("precision", "quick"), [("bf16", 16), ("no", 0)])
+def test_bfloat16_on_a_cpu_takes_the_quick_depthwise_gradients_for_a_while(
+    precision, quick, split, tmp_path, monkeypatch
+) -> None:
+    classifier = open_model(SMALL)
+    classifier.preprocessing = replace(classifier.preprocessing, resize=(64, 48))
+    modules = list(classifier.model.modules())
+    met = []
+    fit = training._Session._fit
+
+    def told(*arguments):
+        met.append(sum("forward" in vars(module) for module in modules))
+        return fit(*arguments)
+
+    monkeypatch.setattr(training._Session, "_fit", told)
+    train(classifier, request(tmp_path, split, epochs=1, mixed_precision=precision, wise_ft=1.0))
+    assert met == [quick]
+    assert not any("forward" in vars(module) for module in modules)
+
+
 # Errors, each one line
 
 
