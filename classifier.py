@@ -99,7 +99,8 @@ class CLIP:
             labels: categories that replace the model's own, whose temperature then counts no more.
             where: where `descriptions` or `fallback_descriptions` come from, for messages.
             lean: whether towers will do that only predict and are no `transformers` models, with
-                the same answers: they are loaded in a third of the time.
+                the same answers in fp32: they are loaded in a third of the time, and the bundled
+                kind loses less in fewer bits (`towers.LiteTower.sensitive`).
             precision: numbers that the image tower computes with, as `choose_precision` takes them;
                 in fewer bits than fp32 it is for prediction only. Texts are always in float32.
             storage: the folder that keeps converted models, for int8; None: the program's own.
@@ -125,10 +126,7 @@ class CLIP:
         model = model.to(chosen)
         known = functools.cache(lambda: checkpoints.fingerprint(folder))
         if settled == INT8:
-            from pagesort.int8_tower import open_int8
-
-            tower = open_int8(model.vision_model, preprocessing, folder.name, known(), storage)
-            model.vision_model = tower
+            model.vision_model = _int8_tower(model, preprocessing, folder, known(), storage)
         else:
             convert_tower(model.vision_model, settled)
         return cls(
@@ -296,6 +294,15 @@ class CLIP:
             for key in ("input_ids", "attention_mask")
             if key in tokens
         }
+
+
+def _int8_tower(
+    model: Any, preprocessing: Preprocessing, folder: Path, fingerprint: str, storage: Path | None
+) -> torch.nn.Module:
+    # Only here, as it takes packages that are not always installed.
+    from pagesort.int8_tower import open_int8
+
+    return open_int8(model.vision_model, preprocessing, folder.name, fingerprint, storage)
 
 
 def choose_device(name: str) -> torch.device:

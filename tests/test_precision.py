@@ -241,7 +241,8 @@ def test_tables_do_not_depend_on_how_many_threads_decode_and_score(
         with Image.open(sample) as page:
             mode, ending = (("L", "png"), ("RGB", "jpg"), ("1", "tif"))[number % 3]
             page.convert(mode).save(place / f"page-{number}.{ending}")
-    tables = []
+    refs = [prediction.PageRef(n, path) for n, path in enumerate(sorted(place.iterdir()))]
+    tables, bits = [], []
     before = torch.get_num_threads()
     try:
         for threads in (1, 5):
@@ -260,7 +261,10 @@ def test_tables_do_not_depend_on_how_many_threads_decode_and_score(
             )
             written = prediction.predict_folder(clip, asked).tables
             tables.append([path.read_bytes() for path in written])
+            scored = prediction.score_pages(clip, refs, 4, 9.0)
+            bits.append(np.stack([scores for _, scores in scored]))
     finally:
         torch.set_num_threads(before)
     assert len(tables[0]) == 2
     assert tables[0] == tables[1]
+    assert np.array_equal(bits[0], bits[1])
