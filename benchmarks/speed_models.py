@@ -58,7 +58,7 @@ class Shape:
 BUNDLED = "bundled"
 SHAPES = {
     BUNDLED: Shape(pages=88, views=330, batches=(1, 8, 16)),
-    "ViT-B/32": Shape(pages=48, views=220, batches=(1, 8, 16), patch=32),
+    "ViT-B/32": Shape(pages=48, views=330, batches=(1, 8, 16), patch=32),
     "ViT-B/16": Shape(pages=32, views=44, batches=(1, 8, 16), patch=16),
     "ViT-L/14@336": Shape(
         pages=6, views=0, batches=(1, 3), patch=14, image=336, width=1024, layers=24, text_width=768

@@ -15,6 +15,7 @@ from transformers import TrainerState
 from pagesort.averaging import MovingAverage, best_share, interpolated
 from pagesort.checkpoints import quiet_transformers, save_folder
 from pagesort.console import is_first_process
+from pagesort.cpu_training import quick_on_processors
 from pagesort.errors import PageSortError
 from pagesort.learner import Collator, LabelLearner, LabelTexts, save_memory
 from pagesort.loading import load_towers
@@ -123,7 +124,7 @@ class _Session:
         self._open_run()
         learner = self._learner()
         validation = self._validation()
-        with self._quick_gradients():
+        with self._spared():
             history, rate = self._fit(learner, validation, arguments)
         best = self.run.best()
         if best is None:
@@ -153,13 +154,11 @@ class _Session:
         wait_for_all()  # a process that ended early would have the others stopped
         return outcome
 
-    def _quick_gradients(self) -> contextlib.AbstractContextManager[None]:
-        """Spare a CPU the slow gradients of depthwise convolutions in bfloat16."""
-        if self.classifier.device.type != "cpu" or self.plan.precision != "bf16":
+    def _spared(self) -> contextlib.AbstractContextManager[None]:
+        """What makes a training on a CPU quicker."""
+        if self.classifier.device.type != "cpu":
             return contextlib.nullcontext()
-        from pagesort.depthwise import quick_depthwise
-
-        return quick_depthwise(self.classifier.model)
+        return quick_on_processors(self.classifier.model, self.plan.precision)
 
     def _arguments(self, workers: int) -> Any:
         return training_arguments(

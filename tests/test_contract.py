@@ -22,7 +22,9 @@ HEAVY = {"torch", "torchvision", "transformers", "pandas", "sklearn", "matplotli
 # What consists of torch code may import it at the top, and a subclass of the trainer needs that.
 MAY_LOAD = dict.fromkeys(("classifier", "checkpoints", "foreign", "openai_clip"), {"torch"})
 MAY_LOAD |= dict.fromkeys(("int8_tower", "lean", "page_tower", "precision", "towers"), {"torch"})
-MAY_LOAD |= dict.fromkeys(("depthwise", "learner", "optimiser", "pretraining_views"), {"torch"})
+MAY_LOAD |= dict.fromkeys(
+    ("cpu_training", "depthwise", "learner", "optimiser", "pretraining_views"), {"torch"}
+)
 MAY_LOAD |= dict.fromkeys(
     ("averaging", "pretraining", "small_model", "training", "training_loop", "training_progress"),
     {"torch", "transformers"},

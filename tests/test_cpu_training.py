@@ -1,0 +1,94 @@
+"""What makes training on a CPU quicker changes no result, and lasts only for the training."""
+
+from __future__ import annotations
+
+import copy
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import CLIPVisionConfig, CLIPVisionModel
+
+from classifier import CLIP
+from pagesort.cpu_training import plain_attention, quick_on_processors
+from pagesort.machine import freed_memory_kept
+
+BLOCK = 48 << 20
+"""Bytes: more than the library ever keeps in its heap by itself."""
+
+
+def attention_of(model: torch.nn.Module) -> list[str]:
+    towers = (model.vision_model, model.text_model)
+    return [tower.config._attn_implementation for tower in towers]
+
+
+def gradients(model: torch.nn.Module, autocast: bool) -> torch.Tensor:
+    torch.manual_seed(3)
+    pages, tokens = torch.randn(3, 3, 32, 32), torch.randint(0, 990, (3, 9))
+    mask = torch.ones_like(tokens)
+    mask[0, 5:] = 0
+    tokens[:, -1] = 999
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        found = model(pixel_values=pages, input_ids=tokens, attention_mask=mask)
+    (found.logits_per_image.float().square().mean()).backward()
+    return torch.cat([each.grad.flatten() for each in model.parameters() if each.grad is not None])
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_plain_attention_has_the_gradients_of_the_fused(autocast, tiny_model_folder) -> None:
+    fused = CLIP.open(tiny_model_folder).model.train()
+    plain = copy.deepcopy(fused)
+    with plain_attention(plain):
+        assert attention_of(plain) == ["eager", "eager"]
+        found = gradients(plain, autocast)
+    alike = torch.cosine_similarity(gradients(fused, autocast), found, dim=0)
+    assert alike > (0.99 if autocast else 0.999999)
+
+
+@pytest.mark.parametrize(("precision", "within"), [("bf16", "eager"), ("no", "sdpa")])
+def test_attention_is_plain_in_bfloat16_for_a_while(precision, within, tiny_model_folder) -> None:
+    model = CLIP.open(tiny_model_folder).model
+    with pytest.raises(ZeroDivisionError), quick_on_processors(model, precision):
+        assert attention_of(model) == [within, within]
+        1 / 0  # noqa: B018
+    assert attention_of(model) == ["sdpa", "sdpa"]
+
+
+def test_attention_over_many_tokens_stays_fused() -> None:
+    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+    config = CLIPVisionConfig(
+        **sizes, num_attention_heads=1, image_size=336, patch_size=14, attn_implementation="sdpa"
+    )
+    holder = torch.nn.Module()
+    holder.vision_model = CLIPVisionModel(config)
+    with plain_attention(holder):
+        assert holder.vision_model.config._attn_implementation == "sdpa"
+
+
+def faults_of_new_blocks() -> int:
+    """Pages of memory that the system had to fetch for five blocks, one after the other."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5):
+        torch.empty(BLOCK, dtype=torch.uint8).fill_(1)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux")
+def test_memory_that_is_freed_is_used_again() -> None:
+    with freed_memory_kept():
+        faults_of_new_blocks()
+        assert faults_of_new_blocks() < BLOCK // 4096
+        held = _resident()
+    left = _resident()
+    assert left < held - BLOCK // 2, "memory is not given back after the training"
+    torch.empty(8 * BLOCK, dtype=torch.uint8).fill_(1)
+    assert _resident() < left + BLOCK, "freed memory is kept after the training, too"
+
+
+def _resident() -> int:
+    facts = Path("/proc/self/statm").read_text(encoding="ascii")
+    return int(facts.split()[1]) * os.sysconf("SC_PAGE_SIZE")
