@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from pagesort.descriptions import check_prompts
 from pagesort.errors import PageSortError
 from pagesort.images import Preprocessing
 from pagesort.loading import check_input_size, load_to_predict, load_towers
-from pagesort.page_tower import PageTower, exact_float32
+from pagesort.page_tower import PageTower
 from pagesort.precision import INT8, choose_precision, convert_tower, precision_of
 from pagesort.splits import split_data_80_10_10
 from pagesort.tokenizer import clean_text
@@ -35,6 +36,7 @@ __all__ = ["CLIP", "choose_device", "custom_collate", "split_data_80_10_10"]
 logger = logging.getLogger(__name__)
 
 _TEXTS_AT_ONCE = 64
+_TEXTS_A_PART = 8  # on one processor
 _MANY_TEXTS = 2000  # so many take a while that a person wants explained
 
 
@@ -67,6 +69,7 @@ class CLIP:
         self.metadata = metadata
         self._model_fingerprint = model_fingerprint
         self._label_embeddings: torch.Tensor | None = None
+        self._lock = threading.Lock()
         self._tower = PageTower(model, preprocessing)
 
     @classmethod
@@ -223,14 +226,19 @@ class CLIP:
     @property
     def label_embeddings(self) -> torch.Tensor:
         """One embedding a label, (labels, D), float32 of length 1; computed once."""
-        if self._label_embeddings is None:
-            self._label_embeddings = self._embed_labels()
-        return self._label_embeddings
+        with self._lock:
+            if self._label_embeddings is None:
+                self._label_embeddings = self._embed_labels()
+            return self._label_embeddings
 
     @torch.inference_mode()
     def embed_images(self, pixels: np.ndarray) -> torch.Tensor:
         """Embed prepared pages, uint8 (N, H, W, 3): float32 (N, D), each of length 1."""
         return _project(self._tower.see(pixels), self.model.visual_projection)
+
+    def batches_at_once(self, batch_size: int) -> int:
+        """How many batches of this size are scored side by side to keep the machine busy."""
+        return self._tower.batches_at_once(batch_size)
 
     def stop(self) -> None:
         """Drop the pages that wait for the image tower, because nobody waits for them any more."""
@@ -242,13 +250,12 @@ class CLIP:
 
         Texts longer than the model reads are cut, their end mark kept.
         """
-        parts = []
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            tokens = self._tokenise(texts[start : start + _TEXTS_AT_ONCE])
-            with exact_float32():
-                pooled = self.model.text_model(**tokens).pooler_output
-            parts.append(_project(pooled, self.model.text_projection))
-        return torch.cat(parts)
+        size = _TEXTS_A_PART if self.device.type == "cpu" else _TEXTS_AT_ONCE
+        parts = [
+            self._tokenise(texts[start : start + size]) for start in range(0, len(texts), size)
+        ]
+        pooled = torch.cat(self._tower.side_by_side(self._see_texts, parts))
+        return _project(pooled, self.model.text_projection)
 
     @torch.inference_mode()
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
@@ -280,6 +287,10 @@ class CLIP:
                 sums = rows.new_zeros(len(prompts), rows.shape[1])
             sums.index_add_(0, owners[start : start + len(rows)], rows)
         return _unit(sums).float()
+
+    @torch.inference_mode()
+    def _see_texts(self, tokens: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        return self.model.text_model(**tokens).pooler_output
 
     def _tokenise(self, texts: Sequence[str]) -> dict[str, torch.Tensor]:
         tokens = self.tokenizer(

@@ -322,7 +322,9 @@ class ModelAlone:
             return
         weights = next(self._classifier.model.vision_model.parameters())
         values = torch.from_numpy(preprocessing.normalise(decoded)).to(weights)
-        self._batches = [part.contiguous() for part in values.split(batch)]
+        self._batches = [
+            part.contiguous(memory_format=torch.channels_last) for part in values.split(batch)
+        ]
 
     def run(self) -> None:
         """See all pages."""

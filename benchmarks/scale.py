@@ -72,6 +72,10 @@ class Stub:
         """Score pages without looking at them."""
         return scores(0, len(pixels))
 
+    def batches_at_once(self, batch_size: int) -> int:
+        """One."""
+        return 1
+
     def stop(self) -> None:
         """Nothing of it goes on in the background."""
 

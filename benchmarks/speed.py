@@ -34,6 +34,7 @@ from speed_models import BUNDLED, SHAPES, get_model, get_pages  # noqa: E402
 from speed_report import spread, table  # noqa: E402
 
 PARTS = ("start", "folder", "training", "memory")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 START_MODELS = (BUNDLED, "ViT-B/16", "tiny")
 
 
@@ -114,9 +115,10 @@ def main() -> None:
             "training": speed_training.sections,
             "memory": memory_section,
         }
+        facts = speed_report.facts()
         for part in arguments.parts:
             sections = measures[part](arguments, pages)
-            told = {title: f"{speed_report.facts()}\n\n{body}" for title, body in sections.items()}
+            told = {title: f"{facts}\n\n{body}" for title, body in sections.items()}
             for title, body in told.items():
                 print(f"## {title}\n\n{body}\n", flush=True)
             speed_report.write_sections(arguments.out, told)
@@ -134,7 +136,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--pages_folder", type=Path)
     parser.add_argument("--models_folder", type=Path)
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--precision", default="auto", help="of our program, and of its limits")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="of our program, and of its limits"
+    )
     parser.add_argument("--batch_size", type=int, default=16, help="of our program")
     parser.add_argument("--batches", type=int, nargs="+", help="tried with the others")
     parser.add_argument("--only", nargs="+", help="programs that are measured beside ours")

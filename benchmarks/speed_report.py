@@ -31,7 +31,8 @@ def facts() -> str:
 
     from pagesort.machine import processors
 
-    features = [name for name in FEATURES if torch.cpu.get_capabilities().get(name)]
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # in newer versions only
+    features = [name for name in FEATURES if capabilities.get(name)]
     told = [
         f"{datetime.date.today():%Y-%m-%d}",
         f"commit {_commit()}",

@@ -29,7 +29,6 @@ from torch import nn
 
 from pagesort.errors import PageSortError, UsageError
 from pagesort.machine import processors
-from pagesort.page_tower import MOST_PARTS
 from pagesort.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
@@ -128,7 +127,7 @@ def open_int8(
         "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": threads,
         # As many pages side by side as `PageTower` hands out.
-        "NUM_STREAMS": min(threads, MOST_PARTS),
+        "NUM_STREAMS": threads,
         # Decoding and other processes share the processors.
         "ENABLE_CPU_PINNING": False,
     }
@@ -234,8 +233,9 @@ def _give_name(partial: Path, target: Path) -> None:
 def _remove_stale(target: Path) -> None:
     """Remove what a killed run left behind, but nothing another run may still be writing."""
     for left in target.parent.glob(f".{target.name}.*.partial"):
-        if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # its run has just given it its name
+            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _calibration_pages(preprocessing: Preprocessing) -> list[np.ndarray]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -14,19 +16,18 @@ from pagesort.machine import processors
 from pagesort.precision import INT8, precision_of
 from pagesort.preprocessing import Preprocessing
 
-MOST_PARTS = 8
-"""Parts of a batch that a CPU works on side by side; further processors share a part."""
-ROWS = {"fp32": 800, "bf16": 200, "fp16": 200, INT8: 1}
-"""Rows of a vision transformer's matrices from which on more make no page quicker."""
+ROWS = {"fp32": 400, "bf16": 200, "fp16": 200, INT8: 1}
+"""Rows of a vision transformer's matrices from which on more make no page much quicker."""
 
 
 class PageTower:
     """Lets the image tower of a dual encoder see prepared pages.
 
     A CPU takes as few pages at a time as keep it busy, so that what lies between two layers stays
-    in its caches, and a thread for each such part, as threads that share one part wait for each
-    other at every layer. A page's part is of one size whatever batch it came in, the last of a
-    batch excepted. A GPU takes the whole batch.
+    in its caches, and one thread for each such part, as threads that share one part wait for each
+    other at every layer, and may add up in another order. A page's part is of one size whatever
+    batch it came in, the last of a batch excepted. So the answers have the same bits whatever the
+    number of processors. A GPU takes the whole batch.
 
     Args:
         model: with `vision_model`, `config` and `device`; its weights may change later.
@@ -37,10 +38,9 @@ class PageTower:
         """Store the parts; threads are started when they are needed."""
         self.model = model
         self.preprocessing = preprocessing
-        threads = min(torch.get_num_threads(), processors())
-        self._workers = min(threads, MOST_PARTS)
-        self._threads = threads // self._workers
+        self._workers = min(torch.get_num_threads(), processors())
         self._pool: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
 
     def see(self, pixels: np.ndarray) -> torch.Tensor:
         """Return what the tower makes of pages, uint8 (N, H, W, 3): float32 (N, F) on the CPU."""
@@ -48,17 +48,27 @@ class PageTower:
             return self._see_on_gpu(pixels)
         size = self.pages_at_once
         parts = [pixels[start : start + size] for start in range(0, len(pixels), size)]
-        waiting = [self._threads_of_pages().submit(self._see, part) for part in parts]
+        return torch.cat(self.side_by_side(self._see, parts))
+
+    def side_by_side(
+        self, compute: Callable[[Any], torch.Tensor], parts: Sequence[Any]
+    ) -> list[torch.Tensor]:
+        """Compute something of each part, in order: on a CPU each on one processor."""
+        if self.model.device.type != "cpu":
+            with exact_float32():
+                return [compute(part) for part in parts]
+        waiting = [self._threads_of_parts().submit(compute, part) for part in parts]
         try:
-            return torch.cat([part.result() for part in waiting])
+            return [part.result() for part in waiting]
         finally:
             for part in waiting:
                 part.cancel()
 
     def stop(self) -> None:
         """Drop the parts that wait; whoever waits for them gets a CancelledError."""
-        if self._pool is not None:
+        with self._lock:
             pool, self._pool = self._pool, None
+        if pool is not None:
             pool.shutdown(wait=False, cancel_futures=True)
 
     @property
@@ -71,12 +81,17 @@ class PageTower:
         rows = ROWS[precision_of(self.model.vision_model)]
         return max(1, rows // (height // patch * (width // patch) + 1))
 
-    def _threads_of_pages(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(
-                self._workers, "tower", torch.set_num_threads, (self._threads,)
-            )
-        return self._pool
+    def batches_at_once(self, batch_size: int) -> int:
+        """How many batches of this size give every processor a part."""
+        if self.model.device.type != "cpu":
+            return 1
+        return math.ceil(self._workers / math.ceil(batch_size / self.pages_at_once))
+
+    def _threads_of_parts(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._workers, "tower", torch.set_num_threads, (1,))
+            return self._pool
 
     @torch.inference_mode()
     def _see(self, pixels: np.ndarray) -> torch.Tensor:

@@ -30,7 +30,6 @@ from utils import IMAGE_SUFFIXES, has_pages, list_pages, round_scores, top_guess
 logger = logging.getLogger(__name__)
 
 MOST_TOLD_FAILURES = 20
-_SCORED_AHEAD = 1  # batches; 2 were no quicker
 
 Batch = Sequence[Page | Failure]
 
@@ -68,6 +67,9 @@ class Classifier(Model, Protocol):
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Score uint8 (N, H, W, 3): float32 (N, labels); in several threads at once."""
+
+    def batches_at_once(self, batch_size: int) -> int:
+        """How many batches of this size are scored side by side to keep the machine busy."""
 
     def stop(self) -> None:
         """Let what is being scored fail soon: nobody waits for it any more."""
@@ -317,13 +319,14 @@ def _score_batches(
 
     So the model waits neither for the disk nor, at the end of a batch, for its own last page.
     """
-    pool = ThreadPoolExecutor(_SCORED_AHEAD, "scores")
+    ahead = classifier.batches_at_once(batch_size)
+    pool = ThreadPoolExecutor(ahead, "scores")
     waiting: deque[tuple[Batch, Future[list[tuple[int, np.ndarray]]]]] = deque()
     try:
         for batch in batches:
             scores = pool.submit(_score_batch, classifier, batch, batch_size, total)
             waiting.append((batch, scores))
-            if len(waiting) > _SCORED_AHEAD:
+            if len(waiting) > ahead:
                 batch, scores = waiting.popleft()
                 yield batch, scores.result()
         for batch, scores in waiting:

@@ -158,7 +158,8 @@ class _Session:
         """What makes a training on a CPU quicker."""
         if self.classifier.device.type != "cpu":
             return contextlib.nullcontext()
-        return quick_on_processors(self.classifier.model, self.plan.precision)
+        most = max(self.plan.recipe.batch_size, len(self.request.split.labels))
+        return quick_on_processors(self.classifier.model, self.plan.precision, most)
 
     def _arguments(self, workers: int) -> Any:
         return training_arguments(

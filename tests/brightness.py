@@ -19,6 +19,10 @@ class ByBrightness:
     precision = "fp32"
     preprocessing = SQUASH
 
+    def batches_at_once(self, batch_size: int) -> int:
+        """One."""
+        return 1
+
     def stop(self) -> None:
         """There is nothing to stop."""
 

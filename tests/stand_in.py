@@ -40,6 +40,10 @@ class StandIn:
         model.preprocessing = Preprocessing.from_folder(folder)
         return model
 
+    def batches_at_once(self, batch_size: int) -> int:
+        """One."""
+        return 1
+
     def stop(self) -> None:
         """There is nothing to stop."""
 

@@ -40,7 +40,7 @@ def gradients(model: torch.nn.Module, autocast: bool) -> torch.Tensor:
 def test_plain_attention_has_the_gradients_of_the_fused(autocast, tiny_model_folder) -> None:
     fused = CLIP.open(tiny_model_folder).model.train()
     plain = copy.deepcopy(fused)
-    with plain_attention(plain):
+    with plain_attention(plain, 3):
         assert attention_of(plain) == ["eager", "eager"]
         found = gradients(plain, autocast)
     alike = torch.cosine_similarity(gradients(fused, autocast), found, dim=0)
@@ -50,21 +50,32 @@ def test_plain_attention_has_the_gradients_of_the_fused(autocast, tiny_model_fol
 @pytest.mark.parametrize(("precision", "within"), [("bf16", "eager"), ("no", "sdpa")])
 def test_attention_is_plain_in_bfloat16_for_a_while(precision, within, tiny_model_folder) -> None:
     model = CLIP.open(tiny_model_folder).model
-    with pytest.raises(ZeroDivisionError), quick_on_processors(model, precision):
+    with pytest.raises(ZeroDivisionError), quick_on_processors(model, precision, 3):
         assert attention_of(model) == [within, within]
         1 / 0  # noqa: B018
     assert attention_of(model) == ["sdpa", "sdpa"]
 
 
-def test_attention_over_many_tokens_stays_fused() -> None:
-    sizes = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+@pytest.mark.parametrize(
+    ("batch_size", "image_size", "patch_size", "within"),
+    [
+        (16, 224, 16, "eager"),  # ViT-B/16: 720 MB
+        (64, 224, 16, "sdpa"),
+        (16, 224, 32, "eager"),
+        (16, 336, 14, "sdpa"),
+    ],
+)
+def test_attention_that_would_keep_much_memory_stays_fused(
+    batch_size, image_size, patch_size, within
+) -> None:
     config = CLIPVisionConfig(
-        **sizes, num_attention_heads=1, image_size=336, patch_size=14, attn_implementation="sdpa"
-    )
+        hidden_size=12, intermediate_size=8, num_hidden_layers=12, num_attention_heads=12,
+        image_size=image_size, patch_size=patch_size, attn_implementation="sdpa",
+    )  # fmt: skip
     holder = torch.nn.Module()
     holder.vision_model = CLIPVisionModel(config)
-    with plain_attention(holder):
-        assert holder.vision_model.config._attn_implementation == "sdpa"
+    with plain_attention(holder, batch_size):
+        assert holder.vision_model.config._attn_implementation == within
 
 
 def faults_of_new_blocks() -> int:

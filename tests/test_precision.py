@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,7 +145,7 @@ def test_parts_on_several_threads_give_the_bits_of_one_after_the_other(
 ) -> None:
     clip = open_in(tiny_model_folder, precision)
     tower, size = clip._tower, clip._tower.pages_at_once
-    assert size == {"fp32": 800, "bf16": 200}[precision] // 17  # a row a patch and one a page
+    assert size == {"fp32": 400, "bf16": 200}[precision] // 17  # a row a patch and one a page
     parts = [tower.see(pixels[start : start + size]) for start in range(0, 45, size)]
     tower._workers = 4
     tower.stop()
@@ -157,16 +158,55 @@ def test_a_convolutional_tower_sees_one_page_at_a_time(tiny_model_folder: Path) 
     assert clip._tower.pages_at_once == 1
 
 
-def test_threads_of_pages_leave_the_others_their_number(tiny_model_folder: Path) -> None:
+def test_threads_of_parts_leave_the_others_their_number(tiny_model_folder: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     try:
         clip = CLIP.open(tiny_model_folder, device="cpu")
-        seen = clip._tower._threads_of_pages().submit(torch.get_num_threads).result()
-        assert seen == clip._tower._threads
+        seen = clip._tower._threads_of_parts().submit(torch.get_num_threads).result()
+        assert seen == 1
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_texts_are_embedded_by_all_processors(
+    tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = CLIP.open(tiny_model_folder, device="cpu")
+    clip._tower._workers = 2
+    together = threading.Barrier(2, timeout=60)
+    see = clip._see_texts
+
+    def told(tokens):
+        together.wait()  # for the other one, which one thread alone would never reach
+        return see(tokens)
+
+    monkeypatch.setattr(clip, "_see_texts", told)
+    texts = [f"a page of {number}" for number in range(16)]
+    assert clip.embed_texts(texts).shape == (16, 24)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+@pytest.mark.parametrize("patch", [32, 16, 14, None])
+def test_every_processor_gets_a_part(
+    precision: str, patch: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vision = SimpleNamespace(patch_size=patch)
+    model = SimpleNamespace(
+        config=SimpleNamespace(vision_config=vision), device=CPU, vision_model=None
+    )
+    monkeypatch.setattr(page_tower, "precision_of", lambda _: precision)
+    for count in (1, 2, 4, 8, 12, 64):
+        monkeypatch.setattr(page_tower, "processors", lambda count=count: count)
+        monkeypatch.setattr(torch, "get_num_threads", lambda count=count: count)
+        tower = page_tower.PageTower(model, Preprocessing(resize=(224, 224)))
+        for batch_size in (1, 3, 16, 64):
+            parts = -(-batch_size // tower.pages_at_once)
+            assert tower.batches_at_once(batch_size) * parts >= count
+            assert (tower.batches_at_once(batch_size) - 1) * parts < count
+    model.device = CUDA
+    assert tower.batches_at_once(1) == 1
 
 
 def test_a_gpu_turns_pages_into_the_same_numbers(pixels: np.ndarray) -> None:
@@ -193,6 +233,10 @@ class Slow:
             assert self.stopped.wait(60)
             raise RuntimeError("stopped")
         return np.full((len(pixels), 2), 0.5, np.float32)
+
+    def batches_at_once(self, batch_size: int) -> int:
+        """One."""
+        return 1
 
     def stop(self) -> None:
         self.stopped.set()
@@ -245,7 +289,7 @@ def test_tables_do_not_depend_on_how_many_threads_decode_and_score(
     tables, bits = [], []
     before = torch.get_num_threads()
     try:
-        for threads in (1, 5):
+        for threads in (1, 5, 12, 16):
             monkeypatch.setattr(prediction, "decoding_threads", lambda threads=threads: threads)
             monkeypatch.setattr(page_tower, "processors", lambda threads=threads: threads)
             torch.set_num_threads(threads)
@@ -266,5 +310,5 @@ def test_tables_do_not_depend_on_how_many_threads_decode_and_score(
     finally:
         torch.set_num_threads(before)
     assert len(tables[0]) == 2
-    assert tables[0] == tables[1]
-    assert np.array_equal(bits[0], bits[1])
+    assert all(table == tables[0] for table in tables)
+    assert all(np.array_equal(scores, bits[0]) for scores in bits)
