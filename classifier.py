@@ -218,9 +218,9 @@ class CLIP:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all that decides a score: weights, settings, texts, temperature, precision."""
+        """Hash of what decides a score beside the precision: weights, texts, temperature."""
         told = [self.model_fingerprint, self.prompts, self.metadata.average]
-        told += [self.metadata.temperature, self.precision]
+        told.append(self.metadata.temperature)
         return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     @property

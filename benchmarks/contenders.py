@@ -330,7 +330,9 @@ class ModelAlone:
         """See all pages."""
         import torch
 
-        with torch.inference_mode():
+        from pagesort.machine import freed_memory_kept
+
+        with freed_memory_kept(), torch.inference_mode():
             for batch in self._batches:
                 if self._batch == OWN_PARTS:
                     self._classifier.embed_images(batch)

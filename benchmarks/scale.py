@@ -3,9 +3,9 @@
     python3 benchmarks/scale.py [--pages 1000 10000 100000] [--million] [--stages NAME ...]
 
 Prints one line a step and number of pages, each measured in a process of its own, on links to
-pages of 1 x 1 pixels in volumes of 100. Where all is well, neither column grows with the pages.
---million adds the steps that need no page files, at a million pages. The peak includes Python and
-numpy, and pandas in the steps that write tables.
+pages of 1 x 1 pixels in volumes of 100 (`list flat`: in one folder). Where all
+is well, neither column grows with the pages. --million adds the steps that need no page files, at a
+million pages. The peak includes Python and numpy, and pandas in the steps that write tables.
 """
 
 from __future__ import annotations
@@ -103,6 +103,12 @@ class Bench:
             if number % VOLUME == 0:
                 (self.files / name).parent.mkdir(parents=True)
             os.link(source, self.files / name)
+
+    def make_one_folder(self) -> None:
+        """Put all pages into one folder: empty files, as no step opens them."""
+        self.files.mkdir(parents=True)
+        for number in range(self.pages):
+            (self.files / f"page-{number + 1}.png").touch()
 
     def request(self, **more: Any) -> Any:
         """A run over the page files."""
@@ -219,6 +225,7 @@ class Bench:
 # Each step with what is to be there before it: that is made in a process that is not measured.
 STEPS: dict[str, tuple[Callable[[Bench], None], Callable[[Bench], object]]] = {
     "list": (Bench.make_files, Bench.list_pages),
+    "list flat": (Bench.make_one_folder, Bench.list_pages),
     "journal": (lambda _: None, lambda bench: bench.journal().close()),
     "record": (lambda bench: bench.journal().close(), Bench.record),
     "tables": (

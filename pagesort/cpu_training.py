@@ -28,7 +28,7 @@ def quick_on_processors(model: nn.Module, precision: str, batch_size: int) -> It
         batch_size: pages or texts, whichever are more.
     """
     with contextlib.ExitStack() as spared:
-        spared.enter_context(freed_memory_kept())
+        spared.enter_context(freed_memory_kept(all_of_it=True))
         if precision == "bf16":
             from pagesort.depthwise import quick_depthwise
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import sys
+import tempfile
 from pathlib import Path
 
 from pagesort.journal_files import told
 
 CACHE_KIB = 8192  # above this, the rest is in a file that has no name
 # Where SQLite keeps such files.
-PLACE = Path(os.environ.get("SQLITE_TMPDIR") or os.environ.get("TMPDIR") or "/var/tmp")
+PLACE = Path(
+    tempfile.gettempdir()
+    if sys.platform == "win32"
+    else os.environ.get("SQLITE_TMPDIR") or os.environ.get("TMPDIR") or "/var/tmp"
+)
 FAULT = "what was sorted cannot be remembered"
 REMEDY = "Free some space on the disk of temporary files, and give the same command again"
 SCHEMA = (

@@ -117,7 +117,6 @@ def _is_of(report: object, weights: str) -> bool:
     if not isinstance(model, dict) or model.get("zero_shot"):
         return False
     decisive = [weights, model.get("texts"), model.get("average"), model.get("temperature")]
-    decisive.append(model.get("precision", "fp32"))
     return model.get("fingerprint") == hashlib.sha256(json.dumps(decisive).encode()).hexdigest()
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from pagesort.documents import expand, write_page_png
 from pagesort.errors import PageSortError
 from pagesort.images import Failure, Page, PageRef, Preprocessing, decode_batches
-from pagesort.machine import decoding_threads
+from pagesort.machine import decoding_threads, freed_memory_kept
 from pagesort.pdf import PdfRenderers
 from pagesort.progress import Progress, duration
 from pagesort.sorting import SortedPage, SortReport, check_labels, sort_pages
@@ -47,7 +47,7 @@ class Model(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that decides a score."""
+        """A hash of all that decides a score beside the precision."""
 
     @property
     def precision(self) -> str:
@@ -322,19 +322,20 @@ def _score_batches(
     ahead = classifier.batches_at_once(batch_size)
     pool = ThreadPoolExecutor(ahead, "scores")
     waiting: deque[tuple[Batch, Future[list[tuple[int, np.ndarray]]]]] = deque()
-    try:
-        for batch in batches:
-            scores = pool.submit(_score_batch, classifier, batch, batch_size, total)
-            waiting.append((batch, scores))
-            if len(waiting) > ahead:
-                batch, scores = waiting.popleft()
+    with freed_memory_kept():
+        try:
+            for batch in batches:
+                scores = pool.submit(_score_batch, classifier, batch, batch_size, total)
+                waiting.append((batch, scores))
+                if len(waiting) > ahead:
+                    batch, scores = waiting.popleft()
+                    yield batch, scores.result()
+            for batch, scores in waiting:
                 yield batch, scores.result()
-        for batch, scores in waiting:
-            yield batch, scores.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        classifier.stop()
-        pool.shutdown()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            classifier.stop()
+            pool.shutdown()
 
 
 def _tell_failures(failures: Sequence[Failure], told: int) -> None:

@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 NEW_LOCK_WAIT_S = 5.0  # others may look into a new journal, for milliseconds each
 SYNC_INTERVAL_S = 5.0  # what a power cut may cost at most; a killed process loses nothing
 KEPT = "What is scored is kept; free some space or reconnect the disk, and go on with --resume"
+UNUSABLE = "The interrupted run cannot be taken up"
+ANEW = "Leave out --resume to start a new run"
 NO_SCORE = "the model gave no number for this page"
 
 # A page's path, or of a document's page the path and its number (WHOLE: it cannot be opened).
@@ -89,15 +91,16 @@ class RunJournal:
         self.settings: dict[str, Any] = dict(run["settings"])
         self._names = TableNames(path.parent, run["date_time"], run["base"])
         self._connection = connection
-        # Pages are numbered from 0 without gaps, so that a million of them need not be counted.
-        self._total, self._scored, self._failed = (
-            int(connection.execute(f"SELECT {number} FROM {table}").fetchone()[0])
-            for number, table in (
-                ("coalesce(max(idx) + 1, 0)", "pages"),
-                ("count(*)", "scores"),
-                ("count(*)", "failures"),
+        with told(path, UNUSABLE, ANEW):
+            # Pages are numbered from 0 without gaps, so that a million of them need not be counted.
+            self._total, self._scored, self._failed = (
+                int(connection.execute(f"SELECT {number} FROM {table}").fetchone()[0])
+                for number, table in (
+                    ("coalesce(max(idx) + 1, 0)", "pages"),
+                    ("count(*)", "scores"),
+                    ("count(*)", "failures"),
+                )
             )
-        )
         with told(path, "The scores cannot be written"):
             self._is_ahead = write_ahead(connection)
         self._synced = -SYNC_INTERVAL_S  # the first batch is brought to the disk
@@ -169,7 +172,7 @@ class RunJournal:
         with told(Path(tables_dir), "The result tables cannot be read"):
             paths = newest_first(Path(tables_dir))
         for path in paths:
-            with told(path, "The interrupted run cannot be taken up"):
+            with told(path, UNUSABLE):
                 connection, run, problem = open_existing(path)
             if connection is None or run is None:
                 refusal = refusal or problem
@@ -177,7 +180,7 @@ class RunJournal:
             if Path(run["folder"]) == folder:
                 differing = _differences(run["settings"], wanted)
                 if not differing:
-                    return cls(path, connection, run)
+                    return cls._taken_up(path, connection, run)
                 refusal = PageSortError(
                     f"The interrupted run had other settings ({differing})",
                     where=path,
@@ -189,6 +192,16 @@ class RunJournal:
             where=tables_dir,
             remedy="Leave out --resume to start one",
         )
+
+    @classmethod
+    def _taken_up(
+        cls, path: Path, connection: sqlite3.Connection, run: Mapping[str, Any]
+    ) -> RunJournal:
+        try:
+            return cls(path, connection, run)
+        except BaseException:
+            connection.close()
+            raise
 
     def __enter__(self) -> RunJournal:
         """Hold the journal for a `with` block."""
@@ -219,16 +232,19 @@ class RunJournal:
         find = f"SELECT p.idx {waiting} LIMIT 1"
         start = 0
         # Fetched to their ends, as an open query would let the journal grow with every commit.
-        while first := self._connection.execute(find, (start, self._total)).fetchall():
+        while first := self._rows(find, (start, self._total)):
             start = first[0][0] // batch_size * batch_size
-            rows = self._connection.execute(
+            rows = self._rows(
                 f"SELECT p.idx, p.path, p.part {waiting}", (start, start + batch_size)
             )
             yield [
-                PageRef(index, self.folder / os.fsdecode(path), part)
-                for index, path, part in rows.fetchall()
+                PageRef(index, self.folder / os.fsdecode(path), part) for index, path, part in rows
             ]
             start += batch_size
+
+    def _rows(self, query: str, values: tuple[int, int]) -> list[tuple[Any, ...]]:
+        with told(self.path, UNUSABLE, ANEW):
+            return self._connection.execute(query, values).fetchall()
 
     def record(
         self,

@@ -30,11 +30,15 @@ _START_ANEW = "Leave out --resume to start a new vote"
 
 @dataclass(frozen=True)
 class Voter:
-    """A model that takes part: where it is, how tables call it, and the hash of what it answers."""
+    """A model that takes part: where it is, how tables call it, and the hash of what it answers.
+
+    `precision` is that in which it sees pages; empty where an earlier version began the vote.
+    """
 
     model: str
     name: str
     fingerprint: str
+    precision: str = ""
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ class _Opened:
     folder: Path
     labels: tuple[str, ...]
     fingerprint: str
+    precision: str
     ballot: Ballot = None
 
 
@@ -227,7 +228,10 @@ def predict_vote(
         _tell_resumable(request, settings)
         opened = _voters(list(_open_each(open_classifier, folders)))
         _check_topn(request.top_n, opened)
-        voters = [Voter(str(each.folder.resolve()), "", each.fingerprint) for each in opened]
+        voters = [
+            Voter(str(each.folder.resolve()), "", each.fingerprint, each.precision)
+            for each in opened
+        ]
         voters = vote_run.renamed(voters)
         run = vote_run.start_run(request.tables, request.folder, settings, voters)
     _run_voters(open_classifier, run, request)
@@ -259,9 +263,9 @@ def _open_each(
             continue
         labels = tuple(classifier.labels)
         ballot = guess(classifier)
-        fingerprint = classifier.fingerprint
+        fingerprint, precision = classifier.fingerprint, classifier.precision
         del classifier
-        yield _Opened(folder, labels, fingerprint, ballot)
+        yield _Opened(folder, labels, fingerprint, precision, ballot)
 
 
 def _voters(opened: list[_Opened]) -> list[_Opened]:
@@ -319,6 +323,23 @@ def _check_topn(top_n: int, models: Sequence[_Opened]) -> None:
         )
 
 
+def _check_same(classifier: prediction.Classifier, voter: Voter) -> None:
+    """Raise PageSortError if a model would not answer as it did when the vote began."""
+    if classifier.fingerprint != voter.fingerprint:
+        raise PageSortError(
+            "the model or its descriptions are not those that the vote began with",
+            where=voter.model,
+            remedy="Leave out --resume to start a new vote",
+        )
+    if voter.precision not in ("", classifier.precision):
+        raise PageSortError(
+            f"the vote began with this model in {voter.precision}, and now it is in "
+            f"{classifier.precision}",
+            where=voter.model,
+            remedy=f"Add --precision {voter.precision}, or leave out --resume",
+        )
+
+
 def _run_voters(open_classifier: OpenClassifier, run: VoteRun, request: prediction.Request) -> None:
     """Run every model that is not finished yet, going on where it was stopped."""
     for place, voter in enumerate(run.voters):
@@ -328,12 +349,7 @@ def _run_voters(open_classifier: OpenClassifier, run: VoteRun, request: predicti
         logger.info("model %d of %d: %s", place + 1, len(run.voters), voter.name)
         try:
             classifier = open_classifier(Path(voter.model))
-            if classifier.fingerprint != voter.fingerprint:
-                raise PageSortError(
-                    "the model or its descriptions are not those that the vote began with",
-                    where=voter.model,
-                    remedy="Leave out --resume to start a new vote",
-                )
+            _check_same(classifier, voter)
             own = dataclasses.replace(request, tables=run.folder_of(voter), resume=interrupted)
             prediction.predict_folder(classifier, own)
             del classifier

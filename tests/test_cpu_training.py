@@ -80,17 +80,21 @@ def test_attention_that_would_keep_much_memory_stays_fused(
 
 def faults_of_new_blocks() -> int:
     """Pages of memory that the system had to fetch for five blocks, one after the other."""
-    import resource
-
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    before = _faults()
     for _ in range(5):
         torch.empty(BLOCK, dtype=torch.uint8).fill_(1)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    return _faults() - before
+
+
+def _faults() -> int:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux")
 def test_memory_that_is_freed_is_used_again() -> None:
-    with freed_memory_kept():
+    with freed_memory_kept(all_of_it=True):
         faults_of_new_blocks()
         assert faults_of_new_blocks() < BLOCK // 4096
         held = _resident()
@@ -98,6 +102,22 @@ def test_memory_that_is_freed_is_used_again() -> None:
     assert left < held - BLOCK // 2, "memory is not given back after the training"
     torch.empty(8 * BLOCK, dtype=torch.uint8).fill_(1)
     assert _resident() < left + BLOCK, "freed memory is kept after the training, too"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux")
+def test_blocks_of_a_tower_are_used_again_while_pages_are_scored() -> None:
+    with freed_memory_kept():
+        for _ in range(2):
+            before = _faults()
+            for _ in range(20):
+                several = [torch.empty(24 << 20, dtype=torch.uint8).fill_(1) for _ in range(4)]
+                del several
+            found = _faults() - before
+        assert found < (24 << 20) // 4096
+    left = _resident()
+    with freed_memory_kept():
+        torch.empty(16 * BLOCK, dtype=torch.uint8).fill_(1)
+        assert _resident() < left + (160 << 20)
 
 
 def _resident() -> int:

@@ -99,7 +99,6 @@ def test_a_tower_is_quantised_once_and_then_taken_from_its_folder(
     again = open_in(tiny_model_folder, "int8", tmp_path)
     assert np.array_equal(again.probabilities(pixels), scores)
     assert again.fingerprint == first.fingerprint
-    assert again.fingerprint != open_in(tiny_model_folder, "fp32", tmp_path).fingerprint
     assert capfd.readouterr().out == ""  # results only
     assert sys.modules["openvino_telemetry"] is None
 

@@ -112,6 +112,7 @@ def test_tables_are_those_of_a_sort_in_memory(
         assert path.read_bytes() == expected.encode("utf-8")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a file that is locked cannot be copied")
 def test_what_is_recorded_outlives_a_killed_process(tmp_path: Path) -> None:
     with begun(tmp_path, [f"p-{number}.png" for number in range(50)]) as journal:
         for batch in list(journal.batches(10))[:3]:
@@ -292,6 +293,42 @@ def test_earlier_sortings_are_not_kept_in_memory(tmp_path: Path, job: str) -> No
         for entries in ("3000", "12000")
     )
     assert many - few < 2_000_000  # bytes; lists of them took four times that
+
+
+@pytest.mark.parametrize("most", [3, 20_000])
+def test_a_large_folder_is_listed_in_the_same_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(utils, "SORTED_AT_ONCE", most)
+    names = "b10 B9 a/2 a/10 a/c/1 ř-2 ř-10 é z-4 Z-5 z\U00010000".split()
+    undecodable = os.fsdecode(b"z\xff-3.png")
+    for name in (*(f"{name}.png" for name in names), undecodable, "x.txt", ".b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = [path.relative_to(tmp_path).as_posix() for path in list_pages(tmp_path, inner=True)]
+    assert found == [
+        "a/2.png", "a/10.png", "a/c/1.png", "B9.png", "b10.png", "z-4.png", "Z-5.png",
+        undecodable, "z\U00010000.png", "é.png", "ř-2.png", "ř-10.png",
+    ]  # fmt: skip
+
+
+def test_one_large_folder_is_not_kept_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(utils, "SORTED_AT_ONCE", 2_000)
+    for count in (4_000, 12_000):
+        (tmp_path / str(count)).mkdir()
+        for number in range(count):
+            (tmp_path / str(count) / f"page-{number}.png").touch()
+
+    def count_all(folder: Path) -> int:
+        return sum(1 for _ in list_pages(folder))
+
+    few, many = (
+        min(kept_in_memory(count_all, tmp_path / count) for _ in range(3))
+        for count in ("4000", "12000")
+    )
+    assert many - few < 500_000  # bytes; a list of them took 1,600,000
 
 
 def sorted_by_hard_links(place: Path, names: list[str], label: str = "A") -> Any:

@@ -205,6 +205,27 @@ def test_nothing_to_resume_is_told(tmp_path: Path) -> None:
         _resume(tmp_path)
 
 
+@pytest.mark.parametrize("table", ["pages", "scores"])
+def test_a_journal_whose_pages_are_damaged_is_told_and_keeps_no_new_run_from_starting(
+    tmp_path: Path, table: str
+) -> None:
+    names = [f"a-{number}.png" for number in range(3000)]
+    with _create(tmp_path, names) as journal:
+        path = journal.path
+        journal.record([(index, [0.5, 0.5]) for index in range(3000)])
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        find = "SELECT rootpage FROM sqlite_master WHERE name = ?"
+        (root,) = connection.execute(find, (table,)).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    with path.open("r+b") as file:
+        file.seek((root - 1) * size)
+        file.write(b"\xff" * size)
+    with pytest.raises(PageSortError, match="cannot be taken up .*Leave out --resume"):
+        _resume(tmp_path)
+    with _create(tmp_path, names) as other:
+        assert next(other.batches(10))[0].index == 0
+
+
 def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
     with _create(tmp_path, ["a-1.png"]) as journal:
         path = journal.path

@@ -255,6 +255,13 @@ def test_only_the_same_vote_goes_on(
     with pytest.raises(PageSortError, match="not those that the vote began with.*second"):
         predict_vote(_open, (), resumed)
     path.write_text(own, encoding="utf-8")
+    assert text.count('"precision": "fp32"') == 3
+    state.write_text(text.replace('"fp32"', '"bf16"'), encoding="utf-8")
+    with pytest.raises(PageSortError, match="in bf16, and now it is in fp32.*--precision bf16"):
+        predict_vote(_open, (), resumed)
+    state.write_text(text.replace('"fp32"', '""'), encoding="utf-8")  # of an earlier version
+    with pytest.raises(KeyboardInterrupt):
+        predict_vote(_Counting(0), (), resumed)
     for damaged in (text[:50], text.replace('"version": 1', '"version": 9'), "[]"):
         state.write_text(damaged, encoding="utf-8")
         with pytest.raises(PageSortError, match="file of an interrupted vote cannot be read"):
