@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import multiprocessing
 import os
 import random
@@ -21,6 +22,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
+TRIES = 3  # of a batch size
 WARM_UPS = 2
 """Pages that are sorted before anything is measured."""
 
@@ -143,16 +145,16 @@ def workers(names: Sequence[str], job: Any, make: Callable[[str, Any], Any]) -> 
 def settle(worker: Worker, count: int, batches: Sequence[int]) -> int:
     """Warm a contender up, make it ready for `count` pages, and return its best batch size.
 
-    Every size is tried on as many pages as the largest takes.
+    Every size is tried on as many pages as the largest takes, in turn, and its best try counts.
     """
     few = min(count, max(1, *batches))
     worker.ask("prepare", min(few, WARM_UPS), batches[0])
     worker.ask("run")
     seconds = {}
     if len(batches) > 1:
-        for batch in batches:
+        for batch in batches * TRIES:
             worker.ask("prepare", few, batch)
-            seconds[batch] = worker.ask("run")[0]
+            seconds[batch] = min(worker.ask("run")[0], seconds.get(batch, math.inf))
     best = min(batches, key=lambda batch: seconds.get(batch, 0.0))
     worker.ask("prepare", count, best)
     return best
