@@ -12,8 +12,8 @@ from torch import nn
 from pagesort.machine import freed_memory_kept
 
 _MOST_BYTES = 2 << 30
-"""What plain attention may keep until the backward pass. A bound of its own, and not what is free,
-as the bits of a training must not depend on that."""
+"""What plain attention may keep until the backward pass, each tower. A bound of its own, and not
+what is free, as the bits of a training must not depend on that."""
 _BYTES_A_PAIR = 8  # of tokens: weights in both types, what the softmax and the dropout keep
 _FUSED, _PLAIN = "sdpa", "eager"
 

@@ -60,8 +60,10 @@ def freed_memory_kept(all_of_it: bool = False) -> Iterator[None]:
     a fifth of an image tower's time, and a third of that of a training, which takes and frees all
     its gradients at every step. Other systems are left as they are. See `mallopt(3)`.
 
+    Only one such block at a time, as its end brings the usual ways back.
+
     Args:
-        all_of_it: however large; else of blocks up to 32 MiB, and 128 MiB of what is free.
+        all_of_it: however large; else of blocks up to 32 MiB, and 128 MiB a heap of the library.
     """
     library = _gnu_library()
     if library is None:

@@ -27,7 +27,7 @@ class PageTower:
     in its caches, and one thread for each such part, as threads that share one part wait for each
     other at every layer, and may add up in another order. A page's part is of one size whatever
     batch it came in, the last of a batch excepted. So the answers have the same bits whatever the
-    number of processors. A GPU takes the whole batch.
+    number of processors, and a single page is computed on one. A GPU takes the whole batch.
 
     Args:
         model: with `vision_model`, `config` and `device`; its weights may change later.

@@ -40,8 +40,6 @@ logger = logging.getLogger(__name__)
 NEW_LOCK_WAIT_S = 5.0  # others may look into a new journal, for milliseconds each
 SYNC_INTERVAL_S = 5.0  # what a power cut may cost at most; a killed process loses nothing
 KEPT = "What is scored is kept; free some space or reconnect the disk, and go on with --resume"
-UNUSABLE = "The interrupted run cannot be taken up"
-ANEW = "Leave out --resume to start a new run"
 NO_SCORE = "the model gave no number for this page"
 
 # A page's path, or of a document's page the path and its number (WHOLE: it cannot be opened).
@@ -91,7 +89,7 @@ class RunJournal:
         self.settings: dict[str, Any] = dict(run["settings"])
         self._names = TableNames(path.parent, run["date_time"], run["base"])
         self._connection = connection
-        with told(path, UNUSABLE, ANEW):
+        with _told_reading(path):
             # Pages are numbered from 0 without gaps, so that a million of them need not be counted.
             self._total, self._scored, self._failed = (
                 int(connection.execute(f"SELECT {number} FROM {table}").fetchone()[0])
@@ -172,7 +170,7 @@ class RunJournal:
         with told(Path(tables_dir), "The result tables cannot be read"):
             paths = newest_first(Path(tables_dir))
         for path in paths:
-            with told(path, UNUSABLE):
+            with told(path, "The interrupted run cannot be taken up"):
                 connection, run, problem = open_existing(path)
             if connection is None or run is None:
                 refusal = refusal or problem
@@ -180,7 +178,12 @@ class RunJournal:
             if Path(run["folder"]) == folder:
                 differing = _differences(run["settings"], wanted)
                 if not differing:
-                    return cls._taken_up(path, connection, run)
+                    try:
+                        return cls(path, connection, run)
+                    except PageSortError as error:
+                        refusal = refusal or error
+                        connection.close()
+                        continue
                 refusal = PageSortError(
                     f"The interrupted run had other settings ({differing})",
                     where=path,
@@ -192,16 +195,6 @@ class RunJournal:
             where=tables_dir,
             remedy="Leave out --resume to start one",
         )
-
-    @classmethod
-    def _taken_up(
-        cls, path: Path, connection: sqlite3.Connection, run: Mapping[str, Any]
-    ) -> RunJournal:
-        try:
-            return cls(path, connection, run)
-        except BaseException:
-            connection.close()
-            raise
 
     def __enter__(self) -> RunJournal:
         """Hold the journal for a `with` block."""
@@ -243,7 +236,7 @@ class RunJournal:
             start += batch_size
 
     def _rows(self, query: str, values: tuple[int, int]) -> list[tuple[Any, ...]]:
-        with told(self.path, UNUSABLE, ANEW):
+        with _told_reading(self.path):
             return self._connection.execute(query, values).fetchall()
 
     def record(
@@ -297,23 +290,26 @@ class RunJournal:
     def failures(self) -> Iterator[tuple[str, str]]:
         """Yield (path relative to the folder, reason) of each failed page, in listing order."""
         query = "SELECT path, reason FROM failures JOIN pages USING (idx) ORDER BY idx"
-        for path, reason in self._connection.execute(query):
-            yield os.fsdecode(path), reason
+        with _told_reading(self.path):
+            for path, reason in self._connection.execute(query):
+                yield os.fsdecode(path), reason
 
     def count_new(self, listing: Iterable[Listed]) -> int:
         """How many pages of a fresh listing this run does not know; it goes on without them."""
         # Eight bytes a page. Two of a million pages share a hash once in twenty million runs.
-        pages = self._connection.execute("SELECT path, part FROM pages")
-        known = np.fromiter(map(hash, pages), np.int64)
+        with _told_reading(self.path):
+            pages = self._connection.execute("SELECT path, part FROM pages")
+            known = np.fromiter(map(hash, pages), np.int64)
         listed = ((os.fsencode(path), part) for path, part in map(_split, listing))
         return len(np.setdiff1d(np.fromiter(map(hash, listed), np.int64), known))
 
     def scored(self) -> Iterator[tuple[PageRef, np.ndarray]]:
         """Yield each scored page with its probabilities, float32 (labels,), in listing order."""
         query = "SELECT idx, path, part, scores FROM scores JOIN pages USING (idx) ORDER BY idx"
-        for index, path, part, scores in self._connection.execute(query):
-            page = PageRef(index, self.folder / os.fsdecode(path), part)
-            yield page, np.frombuffer(scores, dtype="<f4")
+        with _told_reading(self.path):
+            for index, path, part, scores in self._connection.execute(query):
+                page = PageRef(index, self.folder / os.fsdecode(path), part)
+                yield page, np.frombuffer(scores, dtype="<f4")
 
     def finalise(
         self,
@@ -376,6 +372,22 @@ def _named(path: str, part: int | None) -> tuple[str, str]:
         return file, str(page)
     file = Path(path).stem.encode("utf-8", "backslashreplace").decode("utf-8")
     return file, "" if part == WHOLE else str(part)
+
+
+@contextlib.contextmanager
+def _told_reading(path: Path) -> Iterator[None]:
+    """Turn what SQLite reports of a journal that is read into one line for a person."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        what = f"The pages of this run cannot be read ({error})"
+        raise PageSortError(what, where=path, remedy=KEPT) from error
+    except sqlite3.DatabaseError as error:
+        raise PageSortError(
+            f"The journal of this run is damaged ({error})",
+            where=path,
+            remedy="Leave out --resume to start a new run",
+        ) from error
 
 
 def _differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

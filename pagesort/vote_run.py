@@ -32,13 +32,13 @@ _START_ANEW = "Leave out --resume to start a new vote"
 class Voter:
     """A model that takes part: where it is, how tables call it, and the hash of what it answers.
 
-    `precision` is that in which it sees pages; empty where an earlier version began the vote.
+    `precision` is that in which it sees pages; earlier versions, which did not name it, knew one.
     """
 
     model: str
     name: str
     fingerprint: str
-    precision: str = ""
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)

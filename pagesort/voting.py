@@ -331,7 +331,7 @@ def _check_same(classifier: prediction.Classifier, voter: Voter) -> None:
             where=voter.model,
             remedy="Leave out --resume to start a new vote",
         )
-    if voter.precision not in ("", classifier.precision):
+    if voter.precision != classifier.precision:
         raise PageSortError(
             f"the vote began with this model in {voter.precision}, and now it is in "
             f"{classifier.precision}",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from classifier import CLIP
 from pagesort.cpu_training import plain_attention, quick_on_processors
-from pagesort.machine import freed_memory_kept
+from pagesort.machine import _gnu_library, freed_memory_kept
 
 BLOCK = 48 << 20
 """Bytes: more than the library ever keeps in its heap by itself."""
@@ -92,7 +91,7 @@ def _faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux")
+@pytest.mark.skipif(_gnu_library() is None, reason="the GNU C library")
 def test_memory_that_is_freed_is_used_again() -> None:
     with freed_memory_kept(all_of_it=True):
         faults_of_new_blocks()
@@ -104,7 +103,7 @@ def test_memory_that_is_freed_is_used_again() -> None:
     assert _resident() < left + BLOCK, "freed memory is kept after the training, too"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux")
+@pytest.mark.skipif(_gnu_library() is None, reason="the GNU C library")
 def test_blocks_of_a_tower_are_used_again_while_pages_are_scored() -> None:
     with freed_memory_kept():
         for _ in range(2):

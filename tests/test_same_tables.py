@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,8 @@ def test_the_exact_path_writes_the_scores_of_the_plain_way(
 ) -> None:
     table = raw_table(tiny_model_folder, tmp_path / "in", tmp_path / "tables")
     expected = scores_the_plain_way(tiny_model_folder, pages)
+    apart = [np.abs(one - other).max() for one, other in itertools.combinations(expected, 2)]
+    assert min(apart) > 2 * HALF_A_PLACE, "a page in another's place would not be seen"
     for path, scores in zip(pages, expected, strict=True):
         file, page = page_name(path)
         assert np.abs(table[file, str(page)] - scores).max() <= HALF_A_PLACE, path

@@ -301,7 +301,7 @@ def test_a_large_folder_is_listed_in_the_same_order(
 ) -> None:
     monkeypatch.setattr(utils, "SORTED_AT_ONCE", most)
     names = ["b10", "B9", "a/2", "a/10", "a/c/1", "ř-2", "ř-10", "é", "z-4", "Z-5", "z\U00010000"]
-    undecodable = os.fsdecode(b"z\xff-3.png")
+    undecodable = os.fsdecode(b"z\xff-3.png") if sys.platform == "linux" else "z\ue000.png"
     for name in (*(f"{name}.png" for name in names), undecodable, "x.txt", ".b.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

@@ -220,7 +220,7 @@ def test_a_journal_whose_pages_are_damaged_is_told_and_keeps_no_new_run_from_sta
     with path.open("r+b") as file:
         file.seek((root - 1) * size)
         file.write(b"\xff" * size)
-    with pytest.raises(PageSortError, match="cannot be taken up .*Leave out --resume"):
+    with pytest.raises(PageSortError, match="journal of this run is damaged .*Leave out --resume"):
         _resume(tmp_path)
     with _create(tmp_path, names) as other:
         assert next(other.batches(10))[0].index == 0
