@@ -95,7 +95,7 @@ def main() -> None:
 
         training_loop.Schedule.on_step_end = stopped
     outcome = training.train(open_model(model), request(folder, draw_split(folder / "data")))
-    print(outcome.model_folder)
+    sys.stdout.write(f"{outcome.model_folder}\n")  # at once: two processes write here
 
 
 if __name__ == "__main__":
