@@ -94,19 +94,14 @@ def has_pages(
     """
     endings = _endings(formats)
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if _is_visible(entry, endings) and not _is_folder(entry):
-                return True
+        if any(not is_folder for _, is_folder in _visible(entries, endings)):
+            return True
     return inner and next(list_pages(folder, formats, inner), None) is not None
 
 
 def _endings(formats: str | Iterable[str]) -> tuple[str, ...]:
     names = formats.split(",") if isinstance(formats, str) else formats
     return tuple("." + name.strip().lstrip(".").lower() for name in names if name.strip())
-
-
-def _is_visible(entry: os.DirEntry[str], endings: tuple[str, ...]) -> bool:
-    return not entry.name.startswith(".") and entry.name.lower().endswith(endings)
 
 
 def _walk(
