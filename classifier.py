@@ -15,21 +15,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pagesort import catalogue, checkpoints, descriptions
-from pagesort.descriptions import check_prompts
-from pagesort.errors import PageSortError
-from pagesort.images import Preprocessing
-from pagesort.loading import check_input_size, load_to_predict, load_towers
-from pagesort.page_tower import PageTower
-from pagesort.precision import INT8, choose_precision, convert_tower, precision_of
-from pagesort.splits import split_data_80_10_10
-from pagesort.tokenizer import clean_text
+from pagesort.common.errors import PageSortError
+from pagesort.labelled.splits import split_data_80_10_10
+from pagesort.models import catalogue, descriptions, formats
+from pagesort.models.descriptions import check_prompts
+from pagesort.models.image_tower import PageTower
+from pagesort.models.precision import INT8, choose_precision, convert_tower, precision_of
+from pagesort.models.tokenizer import clean_text
+from pagesort.models.transformers_loader import check_input_size, load_to_predict, load_towers
+from pagesort.pages.loader import Preprocessing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from pagesort.lean import LeanTokenizer
-    from pagesort.towers import DualEncoder
+    from pagesort.models.fast.fast_loading import LeanTokenizer
+    from pagesort.models.fast.towers import DualEncoder
 
 __all__ = ["CLIP", "choose_device", "custom_collate", "split_data_80_10_10"]
 
@@ -58,7 +58,7 @@ class CLIP:
         model: PreTrainedModel | DualEncoder,
         tokenizer: PreTrainedTokenizerBase | LeanTokenizer,
         preprocessing: Preprocessing,
-        metadata: checkpoints.ModelMetadata,
+        metadata: formats.ModelMetadata,
         *,
         model_fingerprint: str | Callable[[], str] = "",
     ) -> None:
@@ -88,7 +88,7 @@ class CLIP:
         precision: str = "fp32",
         storage: Path | None = None,
     ) -> CLIP:
-        """Open a model folder as `checkpoints.open_model_folder` returns it.
+        """Open a model folder as `formats.open_model_folder` returns it.
 
         Args:
             folder: a `transformers` folder, with or without `pagesort.json`.
@@ -115,7 +115,7 @@ class CLIP:
         folder = Path(folder)
         chosen = choose_device(device)
         settled = choose_precision(precision, chosen)
-        metadata = checkpoints.read_metadata(folder) or checkpoints.ModelMetadata(base=folder.name)
+        metadata = formats.read_metadata(folder) or formats.ModelMetadata(base=folder.name)
         if labels is not None:
             metadata = _with_labels(metadata, labels)
         metadata = _settle_metadata(metadata, descriptions, fallback_descriptions, where)
@@ -127,7 +127,7 @@ class CLIP:
         model, tokenizer = load_to_predict(folder) if lean else load_towers(folder)
         check_input_size(model, preprocessing, folder)
         model = model.to(chosen)
-        known = functools.cache(lambda: checkpoints.fingerprint(folder))
+        known = functools.cache(lambda: formats.fingerprint(folder))
         if settled == INT8:
             model.vision_model = _int8_tower(model, preprocessing, folder, known(), storage)
         else:
@@ -311,7 +311,7 @@ def _int8_tower(
     model: Any, preprocessing: Preprocessing, folder: Path, fingerprint: str, storage: Path | None
 ) -> torch.nn.Module:
     # Only here, as it takes packages that are not always installed.
-    from pagesort.int8_tower import open_int8
+    from pagesort.models.fast.int8 import open_int8
 
     return open_int8(model.vision_model, preprocessing, folder.name, fingerprint, storage)
 
@@ -370,9 +370,7 @@ def custom_collate(
     return collated
 
 
-def _with_labels(
-    metadata: checkpoints.ModelMetadata, labels: Sequence[str]
-) -> checkpoints.ModelMetadata:
+def _with_labels(metadata: formats.ModelMetadata, labels: Sequence[str]) -> formats.ModelMetadata:
     """Put other labels in place of a model's own."""
     known = {label: metadata.descriptions.get(label) for label in labels}
     same = set(labels) == set(metadata.labels)
@@ -385,11 +383,11 @@ def _with_labels(
 
 
 def _settle_metadata(
-    metadata: checkpoints.ModelMetadata,
+    metadata: formats.ModelMetadata,
     replacing: Mapping[str, Sequence[str]] | None,
     fallback: Mapping[str, Sequence[str]] | None,
     where: str | Path,
-) -> checkpoints.ModelMetadata:
+) -> formats.ModelMetadata:
     """Give every label its descriptions: the caller's, else the model's own, else the fallback."""
     labels = metadata.labels or tuple(replacing or fallback or ())
     if not labels:
@@ -403,7 +401,7 @@ def _settle_metadata(
         average = True
     elif metadata.descriptions:
         texts = descriptions.match_labels(
-            metadata.descriptions, labels, checkpoints.METADATA_FILE, fill_missing=True
+            metadata.descriptions, labels, formats.METADATA_FILE, fill_missing=True
         )
     else:
         texts = descriptions.match_labels(fallback or {}, labels, where, fill_missing=True)

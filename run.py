@@ -11,9 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pagesort import opening, requests
-from pagesort.command_line import build_parser
-from pagesort.console import (
+from pagesort.cli import jobs, opening
+from pagesort.cli.console import (
     Stop,
     as_typed,
     close_quietly,
@@ -24,15 +23,16 @@ from pagesort.console import (
     is_first_process,
     stop_signals,
 )
-from pagesort.errors import PageSortError, UsageError
-from pagesort.options import BY_NAME
-from pagesort.settings import Settings, read_settings
+from pagesort.cli.options import BY_NAME
+from pagesort.cli.parser import build_parser
+from pagesort.cli.settings import Settings, read_settings
+from pagesort.common.errors import PageSortError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from classifier import CLIP
-    from pagesort.images import PageRef
+    from pagesort.pages.loader import PageRef
 
 PROGRAM_FOLDER = Path(__file__).resolve().parent
 UNREADABLE_PAGES_STATUS = 3
@@ -136,17 +136,17 @@ def fetch_model(settings: Settings) -> Path | None:
     """
     action, *file = settings.hf or ("",)
     if action == "import":
-        from pagesort import model_archive
+        from pagesort.models import archive
 
-        folder = model_archive.import_model(Path(file[0]), settings.model_dir).folder
+        folder = archive.import_model(Path(file[0]), settings.model_dir).folder
     elif action == "pull" or settings.fetches_first:
-        from pagesort import hub
+        from pagesort.hub import fetch
 
         others = [name for name in settings.actions if name != "hf"]
         revision = opening.wanted_revision(settings)
-        request = requests.pull_request(settings, revision, use_local=bool(others))
+        request = jobs.pull_request(settings, revision, use_local=bool(others))
         try:
-            folder = hub.pull(request).folder
+            folder = fetch.pull(request).folder
         except PageSortError as error:
             if action == "pull":
                 raise
@@ -163,16 +163,16 @@ def publish_model(settings: Settings, model: Path | None) -> None:
     """Publish a model on the hub or pack it into an archive, if that is asked for."""
     action, *file = settings.hf or ("",)
     if action == "push":
-        from pagesort import hub_push
+        from pagesort.hub import publish
 
         folder = opening.folder_to_share(settings, model)
-        request = requests.push_request(settings, folder)
-        emit(hub_push.push(request, confirmation(settings.yes)).url)
+        request = jobs.push_request(settings, folder)
+        emit(publish.push(request, confirmation(settings.yes)).url)
     elif action == "export":
-        from pagesort import model_archive
+        from pagesort.models import archive
 
         folder = opening.folder_to_share(settings, model)
-        emit(str(model_archive.export_model(folder, Path(file[0]))))
+        emit(str(archive.export_model(folder, Path(file[0]))))
 
 
 def train_model(settings: Settings) -> tuple[Path, int]:
@@ -181,12 +181,12 @@ def train_model(settings: Settings) -> tuple[Path, int]:
     Returns:
         The folder of the new model, and the exit status.
     """
-    from pagesort import training
+    from pagesort.training import train
 
-    split, left_out = requests.training_split(settings)
+    split, left_out = jobs.training_split(settings)
     classifier = opening.open_start(settings, _load_class, split.labels)
-    request = requests.training_request(settings, split)
-    outcome = training.train(classifier, request)
+    request = jobs.training_request(settings, split)
+    outcome = train.train(classifier, request)
     if is_first_process():
         for path in filter(None, (outcome.model_folder, outcome.curves)):
             emit(str(path))
@@ -196,9 +196,10 @@ def train_model(settings: Settings) -> tuple[Path, int]:
 
 def evaluate_model(settings: Settings, model: Path | None = None) -> int:
     """Score labelled pages; prints the report and the paths of all that was written."""
-    from pagesort import evaluation, labelled
+    from pagesort.evaluation import evaluate
+    from pagesort.labelled import folder as labelled
 
-    request = requests.evaluation_request(settings)
+    request = jobs.evaluation_request(settings)
     zero_shot = settings.zero_shot and model is None
     if zero_shot:
         opened = opening.open_zero_shot(settings, _load_class, request.labels)
@@ -212,7 +213,7 @@ def evaluate_model(settings: Settings, model: Path | None = None) -> int:
         trained=labelled.read_trained_pages(opened.folder),
         zero_shot=zero_shot,
     )
-    outcome = evaluation.evaluate(opened.classifier, request)
+    outcome = evaluate.evaluate(opened.classifier, request)
     for line in (*outcome.lines, *map(str, outcome.files)):
         emit(line)
     return UNREADABLE_PAGES_STATUS if outcome.failed else 0
@@ -220,10 +221,11 @@ def evaluate_model(settings: Settings, model: Path | None = None) -> int:
 
 def evaluate_models(settings: Settings) -> int:
     """Evaluate every model of the model folder; prints a comparison and the paths of all tables."""
-    from pagesort import comparison, voting
+    from pagesort.evaluation import comparison
+    from pagesort.voting import vote
 
-    request = replace(requests.evaluation_request(settings), zero_shot=settings.zero_shot)
-    folders = voting.model_folders(settings.model_dir)
+    request = replace(jobs.evaluation_request(settings), zero_shot=settings.zero_shot)
+    folders = vote.model_folders(settings.model_dir)
     if settings.zero_shot:
         folders += opening.base_models(settings)
 
@@ -248,7 +250,7 @@ def evaluate_models(settings: Settings) -> int:
 
 def redraw_plots(settings: Settings) -> int:
     """Draw the plots that compare models anew from their tables; prints their paths."""
-    from pagesort import comparison
+    from pagesort.evaluation import comparison
 
     for path in comparison.redraw(settings.results_folder / "stats"):
         emit(str(path))
@@ -257,8 +259,8 @@ def redraw_plots(settings: Settings) -> int:
 
 def classify_page(settings: Settings, path: Path, model: Path | None = None) -> int:
     """Print the most likely categories of one page, a line each: label, tab, percentage."""
-    from pagesort import documents
-    from pagesort.images import check_page, load_pixels
+    from pagesort.pages import documents
+    from pagesort.pages.loader import check_page, load_pixels
 
     if path.is_dir():
         raise UsageError("-f takes one page, and this is a folder", where=path, remedy="Use -d")
@@ -281,7 +283,7 @@ def classify_page(settings: Settings, path: Path, model: Path | None = None) -> 
 
 def _classify_document(settings: Settings, refs: Sequence[PageRef], model: Path | None) -> int:
     """Print the pages of a PDF or TIFF as a table, columns parted by tabs."""
-    from pagesort import prediction
+    from pagesort.prediction import folder_run
 
     path = refs[0].path
     if settings.best:
@@ -294,7 +296,7 @@ def _classify_document(settings: Settings, refs: Sequence[PageRef], model: Path 
     columns = [f"{cell}-{n + 1}" for cell in ("CLASS", "SCORE") for n in range(settings.topn)]
     rows: list[list[str]] = [["FILE", "PAGE", *columns]]
     unread: list[tuple[int | None, str]] = []
-    pages = prediction.score_pages(classifier, refs, settings.batch_size, settings.max_megapixels)
+    pages = folder_run.score_pages(classifier, refs, settings.batch_size, settings.max_megapixels)
     for ref, scores in pages:
         if isinstance(scores, str):
             unread.append((ref.page, scores))
@@ -321,9 +323,9 @@ def _shown_guesses(classifier: CLIP, scores: np.ndarray, top_n: int) -> list[tup
 
 def _vote_on_page(settings: Settings, path: Path) -> int:
     """Print what the best models make of one page: the vote, then the guess of each."""
-    from pagesort import voting
+    from pagesort.voting import vote
 
-    outcome = voting.vote_page(_opener(settings), _voters(settings), path, settings.max_megapixels)
+    outcome = vote.vote_page(_opener(settings), _voters(settings), path, settings.max_megapixels)
     emit(str(path))
     emit(f"{outcome.label}\t{outcome.agreement:.0%} of {len(outcome.guesses)} models")
     for name, label, score in outcome.guesses:
@@ -335,18 +337,19 @@ def classify_folder(
     settings: Settings, folder: Path, named_by: str, model: Path | None = None
 ) -> int:
     """Write the tables of a folder's pages and print their paths, one a line."""
-    from pagesort import prediction, voting
+    from pagesort.prediction import folder_run
+    from pagesort.voting import vote
 
     if folder.is_file():
         what = f"{named_by} takes a folder, and this is a file"
         raise UsageError(what, where=folder, remedy="Use -f")
-    request = requests.prediction_request(settings, folder)
+    request = jobs.prediction_request(settings, folder)
     if settings.best:
         voters = () if settings.resume else _voters(settings)
-        result = voting.predict_vote(_opener(settings), voters, request)
+        result = vote.predict_vote(_opener(settings), voters, request)
     else:
-        prediction.check_request(request)
-        result = prediction.predict_folder(_open_to_predict(settings, model), request)
+        folder_run.check_request(request)
+        result = folder_run.predict_folder(_open_to_predict(settings, model), request)
     for path in result.tables:
         emit(str(path))
     if result.sorting is not None and result.sorting.manifest is not None:
@@ -357,7 +360,8 @@ def classify_folder(
 
 def undo_sorting(folder: Path) -> int:
     """Take the last sorting into a folder back; prints how many pages that were."""
-    from pagesort import manifests, upkeep
+    from pagesort.common import upkeep
+    from pagesort.sorting import manifests
 
     done = manifests.undo(folder)
     emit(f"{upkeep.counted(done.taken_back)} taken back out of {folder}")
@@ -376,10 +380,10 @@ def _open_to_predict(settings: Settings, model: Path | None) -> CLIP:
 
 def _voters(settings: Settings) -> tuple[Path, ...]:
     """Return the folders of the models that vote."""
-    from pagesort import voting
+    from pagesort.voting import vote
 
     table = settings.results_folder / "stats" / "model_accuracies.csv"
-    return voting.choose_voters(settings.model_dir, table)
+    return vote.choose_voters(settings.model_dir, table)
 
 
 def _opener(settings: Settings) -> Callable[[Path], CLIP]:

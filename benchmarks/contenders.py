@@ -67,7 +67,7 @@ def open_ours(job: Job) -> Any:
     from speed_models import DESCRIPTIONS
 
     from classifier import CLIP
-    from pagesort.descriptions import read_descriptions
+    from pagesort.models.descriptions import read_descriptions
 
     return CLIP.open(
         job.folder,
@@ -93,7 +93,7 @@ class Ours:
 
     def prepare(self, count: int, batch: int) -> None:
         """Put the pages into a folder, in order."""
-        from pagesort.prediction import Request
+        from pagesort.prediction.folder_run import Request
 
         self._place = tempfile.TemporaryDirectory()
         place = Path(self._place.name)
@@ -114,7 +114,7 @@ class Ours:
 
     def run(self) -> None:
         """Sort the folder."""
-        from pagesort.prediction import check_request, predict_folder
+        from pagesort.prediction.folder_run import check_request, predict_folder
 
         check_request(self._request)
         outcome = predict_folder(self._classifier, self._request)
@@ -249,7 +249,7 @@ class OpenClip(_Scored):
         from speed_models import SHAPES, new_open_clip
         from torch.utils.data import DataLoader
 
-        from pagesort.machine import processors
+        from pagesort.common.hardware import processors
 
         super().__init__(job)
         self._model = new_open_clip(job.shape)
@@ -274,7 +274,7 @@ class OpenClip(_Scored):
         import torch
         from speed_models import CONTEXT, VOCABULARY
 
-        from pagesort.tokenizer import clip_tokenizer
+        from pagesort.models.tokenizer import clip_tokenizer
 
         tokenizer = clip_tokenizer(VOCABULARY, CONTEXT)
         rows = tokenizer(list(self._job.texts), return_tensors="pt", padding=True)
@@ -330,7 +330,7 @@ class ModelAlone:
         """See all pages."""
         import torch
 
-        from pagesort.machine import freed_memory_kept
+        from pagesort.common.hardware import freed_memory_kept
 
         with freed_memory_kept(), torch.inference_mode():
             for batch in self._batches:
@@ -348,7 +348,7 @@ class DecodingAlone:
 
     def __init__(self, job: Job) -> None:
         """Read how the model wants its pages."""
-        from pagesort.preprocessing import Preprocessing
+        from pagesort.pages.preprocessing import Preprocessing
 
         self._job, self._count = job, 0
         self._preprocessing = Preprocessing.from_folder(job.folder)
@@ -368,8 +368,8 @@ class DecodingAlone:
 
 def decode(pages: Sequence[Path], preprocessing: Any) -> list[Any]:
     """Decode and resize pages as a folder's run does."""
-    from pagesort.images import PageRef, decode_batches
-    from pagesort.machine import decoding_threads
+    from pagesort.common.hardware import decoding_threads
+    from pagesort.pages.loader import PageRef, decode_batches
 
     refs = [PageRef(index, path) for index, path in enumerate(pages)]
     groups = [refs[start : start + 16] for start in range(0, len(refs), 16)]

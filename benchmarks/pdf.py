@@ -24,7 +24,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT)]
 
-from tests.pdfs import A4, Sheet, write_pdf  # noqa: E402
+from tests.helpers.pdfs import A4, Sheet, write_pdf  # noqa: E402
 
 
 def draw_pdfs(folder: Path) -> None:

@@ -3,10 +3,10 @@
     python3 benchmarks/precision.py FOLDER... --precisions bf16 int8 [--model models/pagesort-small]
 
 FOLDERs hold pages in any depth, real ones (shared/pages) and drawn ones
-(`python3 -m pagesort.synth --out FOLDER --pages 142`). All pages are prepared once, which takes
-400 KB of memory each, and then scored in every precision, the precisions taking turns batch by
-batch. Prints a row a precision: share of pages with the first guess of fp32, mean and largest
-difference of the first guess's score and of all scores, and pages a second and processor
+(`python3 -m bundled_models.synthetic_pages --out FOLDER --pages 142`). All pages are prepared once,
+which takes 400 KB of memory each, and then scored in every precision, the precisions taking turns
+batch by batch. Prints a row a precision: share of pages with the first guess of fp32, mean and
+largest difference of the first guess's score and of all scores, and pages a second and processor
 milliseconds a page of the model alone.
 """
 
@@ -50,8 +50,8 @@ def find_pages(folders: list[Path], count: int) -> list[Path]:
 
 def score(models: dict[str, Any], pages: list[Path]) -> dict[str, Timed]:
     """Score all pages with every model, which take turns, once all are decoded."""
-    from pagesort.images import Page, PageRef, decode_batches
-    from pagesort.machine import decoding_threads, freed_memory_kept
+    from pagesort.common.hardware import decoding_threads, freed_memory_kept
+    from pagesort.pages.loader import Page, PageRef, decode_batches
 
     first = next(iter(models.values()))
     refs = [PageRef(index, path) for index, path in enumerate(pages)]
@@ -98,7 +98,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     from classifier import CLIP
-    from pagesort.descriptions import read_descriptions
+    from pagesort.models.descriptions import read_descriptions
 
     table = read_descriptions(ROOT / "category_description_total.tsv")
     models = {

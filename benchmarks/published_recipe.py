@@ -31,7 +31,7 @@ class Trained:
 
 def centre_crop_of(preprocessing: Any) -> Any:
     """Return CLIP's preprocessing with as many pixels as `preprocessing` has, in a square."""
-    from pagesort.preprocessing import Preprocessing
+    from pagesort.pages.preprocessing import Preprocessing
 
     height, width = preprocessing.input_size
     side = round((height * width) ** 0.5 / 32) * 32
@@ -130,7 +130,7 @@ def scores(classifier: Any, pages: np.ndarray, batch: int = 16) -> np.ndarray:
 
 def prepared(pages: Sequence[LABELLED], preprocessing: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return all pages as the model sees them, uint8 (N, H, W, 3), and their label indices."""
-    from pagesort.images import load_page
+    from pagesort.pages.loader import load_page
 
     pixels = [preprocessing.apply(load_page(path)) for path, _ in pages]
     return np.stack(pixels), np.array([label for _, label in pages])

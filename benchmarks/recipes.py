@@ -102,9 +102,9 @@ def run_ours(
 ) -> Scored:
     """Train through `pagesort.training` and score what it exported."""
     from classifier import CLIP
-    from pagesort import training
-    from pagesort.recipe import Recipe, TrainRequest
-    from pagesort.split_files import PageSplit
+    from pagesort.labelled.split_files import PageSplit
+    from pagesort.training import train as training
+    from pagesort.training.recipe import Recipe, TrainRequest
 
     split = PageSplit(
         train=tuple(fold.training),
@@ -149,7 +149,7 @@ def _scored(classifier: Any, fold: Fold, pages_per_second: float) -> Scored:
 
 def figures(scores: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     """Top-1, top-3 and expected calibration error (15 bins, arXiv 1706.04599)."""
-    from pagesort.metrics import confidence_bins
+    from pagesort.evaluation.metrics import confidence_bins
 
     order = np.argsort(-scores, axis=1)
     right = order[:, 0] == truth
@@ -220,7 +220,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
 
-    from pagesort.labelled import read_labelled_folder
+    from pagesort.labelled.folder import read_labelled_folder
 
     pages = read_labelled_folder(arguments.pages, named_by="PAGES")
     other = read_labelled_folder(arguments.other, named_by="OTHER")

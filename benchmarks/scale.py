@@ -33,7 +33,7 @@ VOLUME = 100  # pages a folder
 LINKS = 20_000  # of one file; file systems take some 65,000, and sorting makes more
 BATCH = 64
 LABELS = [f"LABEL_{number}" for number in range(11)]
-LOADED = ("pandas", "pagesort.manifests", "pagesort.prediction")
+LOADED = ("pandas", "pagesort.sorting.manifests", "pagesort.prediction.folder_run")
 MILLION = 1_000_000
 NOW = datetime(2026, 1, 1)
 
@@ -64,7 +64,7 @@ class Stub:
     @property
     def preprocessing(self) -> Any:
         """Pages of 8 x 8 pixels."""
-        from pagesort.preprocessing import Preprocessing
+        from pagesort.pages.preprocessing import Preprocessing
 
         return Preprocessing(resize=(8, 8))
 
@@ -112,7 +112,7 @@ class Bench:
 
     def request(self, **more: Any) -> Any:
         """A run over the page files."""
-        from pagesort.prediction import Request
+        from pagesort.prediction.folder_run import Request
 
         options = {
             "folder": self.files, "formats": ("png",), "inner": True, "tables": self.place / "run",
@@ -123,20 +123,20 @@ class Bench:
 
     def journal(self) -> Any:
         """Begin a run of all pages, without looking for their files."""
-        from pagesort.tables import RunJournal
+        from pagesort.prediction.journal import RunJournal
 
         options = {"folder": self.files, "base": "stub", "settings": {}, "now": NOW}
         return RunJournal.create(self.place / "tables", listing=names(self.pages), **options)
 
     def resumed(self) -> Any:
         """Go on with that run."""
-        from pagesort.tables import RunJournal
+        from pagesort.prediction.journal import RunJournal
 
         return RunJournal.open_for_resume(self.place / "tables", folder=self.files, settings={})
 
     def record(self, leave: int = 0, failed: bool = False) -> None:
         """Write the scores of all pages but the last ones into the journal, or their failures."""
-        from pagesort.images import Failure
+        from pagesort.pages.loader import Failure
 
         with self.resumed() as journal:
             for batch in journal.batches(BATCH):
@@ -162,7 +162,7 @@ class Bench:
 
     def run(self, **more: Any) -> None:
         """The whole command with a model that costs nothing."""
-        from pagesort.prediction import check_request, predict_folder
+        from pagesort.prediction.folder_run import check_request, predict_folder
 
         request = self.request(**more)
         check_request(request)
@@ -170,7 +170,7 @@ class Bench:
 
     def begin_and_stop(self) -> None:
         """Score all pages but the last batches, as a run that is killed."""
-        from pagesort.prediction import predict_folder
+        from pagesort.prediction.folder_run import predict_folder
 
         seen = 0
 
@@ -190,7 +190,7 @@ class Bench:
 
     def first_batch_of_the_rest(self) -> None:
         """From --resume to the first scores, for which the program then stops."""
-        from pagesort.prediction import check_request, predict_folder
+        from pagesort.prediction.folder_run import check_request, predict_folder
 
         class Stops(Stub):
             def probabilities(self, pixels: Any) -> Any:
@@ -206,8 +206,8 @@ class Bench:
 
     def sort(self) -> None:
         """Put all pages into folders as hard links, by class."""
-        from pagesort.images import PageRef
-        from pagesort.sorting import SortedPage, sort_pages
+        from pagesort.pages.loader import PageRef
+        from pagesort.sorting.placer import SortedPage, sort_pages
 
         pages = (
             SortedPage(PageRef(number, self.files / name), LABELS[number % 11])
@@ -217,7 +217,7 @@ class Bench:
 
     def undo(self) -> None:
         """Take that back."""
-        from pagesort.manifests import undo
+        from pagesort.sorting.manifests import undo
 
         assert undo(self.place / "sorted").taken_back == self.pages
 

@@ -54,9 +54,9 @@ def _job(arguments: argparse.Namespace, name: str, model: Model, pages: Sequence
     from speed_models import DESCRIPTIONS
 
     from classifier import choose_device
-    from pagesort.descriptions import prompt_texts, read_descriptions
-    from pagesort.metadata import read_metadata
-    from pagesort.precision import choose_precision
+    from pagesort.models.descriptions import prompt_texts, read_descriptions
+    from pagesort.models.metadata import read_metadata
+    from pagesort.models.precision import choose_precision
 
     metadata = read_metadata(model.folder)
     described = metadata.descriptions or read_descriptions(DESCRIPTIONS)
@@ -110,7 +110,7 @@ def compare(job: Job, measured: Mapping[str, Measured]) -> None:
     Raises:
         SystemExit: naming the program whose answers differ.
     """
-    from pagesort.preprocessing import Preprocessing
+    from pagesort.pages.preprocessing import Preprocessing
 
     expected = measured[OURS_FP32 if OURS_FP32 in measured else OURS].answers[0]
     is_exact = Preprocessing.from_folder(job.folder).reducing_gap is None

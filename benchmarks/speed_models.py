@@ -81,7 +81,7 @@ class Model:
 def get_model(name: str, kept: Path) -> Model:
     """Return the bundled model, or random weights of a shape, made once in the folder `kept`."""
     if name == BUNDLED:
-        from pagesort.checkpoints import bundled_model
+        from pagesort.models.formats import bundled_model
 
         return Model(bundled_model(), None)
     folder = kept / name.replace("/", "-")
@@ -98,11 +98,11 @@ def _write_random(name: str, folder: Path, weights: Path) -> None:
     from safetensors.torch import save_file
     from transformers import CLIPModel
 
-    from pagesort.checkpoints import ModelMetadata, save_folder
-    from pagesort.descriptions import read_descriptions
-    from pagesort.foreign import clip_preprocessor
-    from pagesort.openai_clip import convert_state_dict
-    from pagesort.tokenizer import clip_tokenizer
+    from pagesort.models.descriptions import read_descriptions
+    from pagesort.models.external_formats import clip_preprocessor
+    from pagesort.models.formats import ModelMetadata, save_folder
+    from pagesort.models.openai_clip import convert_state_dict
+    from pagesort.models.tokenizer import clip_tokenizer
 
     shape = SHAPES[name]
     torch.manual_seed(0)
@@ -175,7 +175,7 @@ def _pages_below(folder: Path) -> list[Path]:
 
 
 def _draw_pages(folder: Path, count: int, workers: int) -> None:
-    from pagesort.synth import LABELS
+    from bundled_models.synthetic_pages.page import LABELS
 
     wanted = [
         (folder / LABELS[number % len(LABELS)], number) for number in range(max(count, len(LABELS)))
@@ -185,7 +185,7 @@ def _draw_pages(folder: Path, count: int, workers: int) -> None:
 
 
 def _draw_page(wanted: tuple[Path, int]) -> None:
-    from pagesort.synth import draw_page, page_rng
+    from bundled_models.synthetic_pages.page import draw_page, page_rng
 
     folder, number = wanted
     folder.mkdir(parents=True, exist_ok=True)

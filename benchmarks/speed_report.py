@@ -29,7 +29,7 @@ def facts() -> str:
     """One line: date, commit, processor, cores, what it computes, GPU, system, versions."""
     import torch
 
-    from pagesort.machine import processors
+    from pagesort.common.hardware import processors
 
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # in newer versions only
     features = [name for name in FEATURES if capabilities.get(name)]

@@ -57,7 +57,7 @@ class OurTraining:
         from speed_models import DESCRIPTIONS
 
         from classifier import CLIP
-        from pagesort.descriptions import read_descriptions
+        from pagesort.models.descriptions import read_descriptions
 
         self._job, self._towers = job, towers
         self._classifier = CLIP.open(
@@ -68,8 +68,8 @@ class OurTraining:
 
     def train(self, seed: int) -> TrainingRate:
         """Prepare the pages, train, and drop all that was made."""
-        from pagesort import training
-        from pagesort.training_plan import make_plan
+        from pagesort.training import train as training
+        from pagesort.training.plan import make_plan
 
         with tempfile.TemporaryDirectory() as place:
             request = self._request(Path(place), seed)
@@ -80,9 +80,9 @@ class OurTraining:
         return TrainingRate(outcome.pages_per_second, preparing)
 
     def _request(self, place: Path, seed: int) -> Any:
-        from pagesort.labelled import LabelledPage
-        from pagesort.recipe import Recipe, TrainRequest
-        from pagesort.split_files import PageSplit
+        from pagesort.labelled.folder import LabelledPage
+        from pagesort.labelled.split_files import PageSplit
+        from pagesort.training.recipe import Recipe, TrainRequest
 
         named = [
             LabelledPage(path, label, f"{number}", f"{label}/{number}-{path.name}")
@@ -117,7 +117,7 @@ class PublishedTraining:
         from speed_models import DESCRIPTIONS
 
         from classifier import CLIP
-        from pagesort.descriptions import read_descriptions
+        from pagesort.models.descriptions import read_descriptions
 
         self._job = job
         self._classifier = CLIP.open(
@@ -196,7 +196,7 @@ def sections(arguments: argparse.Namespace, pages: Sequence[Path]) -> dict[str, 
 def _job(
     arguments: argparse.Namespace, name: str, pages: Sequence[Path], views: int
 ) -> TrainingJob:
-    from pagesort.metadata import read_metadata
+    from pagesort.models.metadata import read_metadata
 
     folder = get_model(name, arguments.models_folder).folder
     labels = read_metadata(folder).labels

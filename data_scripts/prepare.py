@@ -12,8 +12,8 @@ from pathlib import Path
 TOOLKIT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOOLKIT))
 
-from pagesort.console import Stop, console, emit  # noqa: E402 - found by the line above
-from pagesort.errors import PageSortError, UsageError  # noqa: E402
+from pagesort.cli.console import Stop, console, emit  # noqa: E402 - found by the line above
+from pagesort.common.errors import PageSortError, UsageError  # noqa: E402
 
 LEFT_STATUS = 3
 LARGEST_DPI = 2400.0
@@ -165,15 +165,15 @@ def _number(least: float, most: float):  # noqa: ANN202 - what argparse calls a 
 
 
 def _processors() -> int:
-    from pagesort.machine import processors
+    from pagesort.common.hardware import processors
 
     return min(16, processors())
 
 
 def pdf2png(arguments: argparse.Namespace) -> int:
     """Convert a folder's PDFs; print a line for each."""
-    from pagesort.pdf_files import Conversion, convert_folder, survey_folder
-    from pagesort.upkeep import counted
+    from pagesort.common.upkeep import counted
+    from pagesort.sorting.pdf_to_png import Conversion, convert_folder, survey_folder
 
     job = Conversion(
         folder=arguments.folder,
@@ -210,8 +210,8 @@ def pdf2png(arguments: argparse.Namespace) -> int:
 
 def move_single(arguments: argparse.Namespace) -> int:
     """Move single pages; print each with its new place."""
-    from pagesort.single_pages import move_single_pages
-    from pagesort.upkeep import counted
+    from pagesort.common.upkeep import counted
+    from pagesort.sorting.single_pages import move_single_pages
 
     report = move_single_pages(arguments.folder, arguments.dry_run)
     for page, target in report.moved:
@@ -223,8 +223,8 @@ def move_single(arguments: argparse.Namespace) -> int:
 
 def sort(arguments: argparse.Namespace) -> int:
     """Sort pages by a table, or take the last sorting back; print the manifest's path."""
-    from pagesort import manifests
-    from pagesort.sort_table import SortJob, sort_by_table
+    from pagesort.sorting import manifests
+    from pagesort.sorting.from_table import SortJob, sort_by_table
 
     out = arguments.out or arguments.folder / "sorted"
     if arguments.undo:
@@ -257,7 +257,7 @@ def sort(arguments: argparse.Namespace) -> int:
 
 def launchers(arguments: argparse.Namespace) -> int:
     """Put launchers that know this toolkit's place into a folder; print each."""
-    from pagesort.upkeep import readable_folder, unwritable
+    from pagesort.common.upkeep import readable_folder, unwritable
 
     windows = os.name == "nt"
     source = TOOLKIT / "data_scripts" / ("windows" if windows else "unix")

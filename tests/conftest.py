@@ -6,20 +6,8 @@ from pathlib import Path
 
 import pytest
 
-LABELS = (
-    "DRAW",
-    "DRAW_L",
-    "LINE_HW",
-    "LINE_P",
-    "LINE_T",
-    "PHOTO",
-    "PHOTO_L",
-    "TEXT",
-    "TEXT_HW",
-    "TEXT_P",
-    "TEXT_T",
-)
-ROOT = Path(__file__).parents[1]
+from tests.helpers.labels import LABELS
+from tests.helpers.paths import ROOT
 
 
 @pytest.fixture(scope="session")
@@ -28,10 +16,10 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import CLIPConfig, CLIPModel
 
-    from pagesort.checkpoints import ModelMetadata, save_folder
-    from pagesort.descriptions import read_descriptions
-    from pagesort.foreign import clip_preprocessor
-    from pagesort.tokenizer import clip_tokenizer
+    from pagesort.models.descriptions import read_descriptions
+    from pagesort.models.external_formats import clip_preprocessor
+    from pagesort.models.formats import ModelMetadata, save_folder
+    from pagesort.models.tokenizer import clip_tokenizer
 
     tokenizer = clip_tokenizer(1000, 77)
     tower = {

@@ -16,14 +16,13 @@ import torch
 from PIL import Image
 
 from classifier import CLIP, choose_device, custom_collate
-from pagesort import checkpoints, foreign
-from pagesort.errors import PageSortError
-from pagesort.images import load_page
-from pagesort.metadata import METADATA_FILE, ModelMetadata, read_metadata
-from pagesort.tokenizer import clean_text, clip_tokenizer
-from tests.conftest import LABELS as ALL_LABELS
-from tests.conftest import ROOT
-from tests.openai_models import (
+from pagesort.common.errors import PageSortError
+from pagesort.models import external_formats, formats
+from pagesort.models.metadata import METADATA_FILE, ModelMetadata, read_metadata
+from pagesort.models.tokenizer import clean_text, clip_tokenizer
+from pagesort.pages.loader import load_page
+from tests.helpers.labels import LABELS as ALL_LABELS
+from tests.helpers.openai_models import (
     LABELS,
     TEXTS,
     TINY,
@@ -34,6 +33,7 @@ from tests.openai_models import (
     write_pages,
     write_published,
 )
+from tests.helpers.paths import ROOT
 
 SIZES = {"tiny": TINY, "ViT-B/32": VIT_B_32}
 LONG = "archive " * 200 + "end"
@@ -101,7 +101,7 @@ def _check_parity(sizes: str, kind: str, folder: Path, pages: list[Path]) -> Non
     average = kind != "single"
     texts = TEXTS if average else {label: several[:1] for label, several in TEXTS.items()}
     source = _write(kind, folder, openai_state(reference, half=kind == "half"), average)
-    converted = checkpoints.open_model_folder(source, folder / "store")
+    converted = formats.open_model_folder(source, folder / "store")
     fallback = TEXTS if kind == "checkpoint" else None
     clip = CLIP.open(converted, device="cpu", fallback_descriptions=fallback)
     assert clip.labels == LABELS
@@ -152,7 +152,7 @@ def test_token_ids_are_those_of_open_clip(tmp_path: Path) -> None:
 def test_the_whole_shipped_table_has_the_token_ids_of_open_clip() -> None:
     import open_clip
 
-    from pagesort.descriptions import prompt_texts, read_descriptions
+    from pagesort.models.descriptions import prompt_texts, read_descriptions
 
     tokenizer, reference = clip_tokenizer(49408, 77), open_clip.SimpleTokenizer(context_length=77)
     table = prompt_texts(read_descriptions(ROOT / "category_description_total.tsv"))
@@ -241,7 +241,7 @@ def test_prompt_ensembles_agree_with_open_clips_zero_shot_classifier(tmp_path: P
     names = ["negative", "positive", "old maps", "Żółć"]
     expected = open_clip.build_zero_shot_classifier(reference, tokenizer, names, TEMPLATES).T
     source = write_checkpoint(tmp_path / "model.pt", openai_state(reference))
-    folder = checkpoints.open_model_folder(source, tmp_path / "store")
+    folder = formats.open_model_folder(source, tmp_path / "store")
     clip = CLIP.open(
         folder, device="cpu", descriptions={name: [name] for name in names}, prompt=TEMPLATES
     )
@@ -469,7 +469,7 @@ def test_pages_of_a_size_that_the_model_does_not_take_are_told_at_once(
     tiny_model_folder: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(tiny_model_folder, tmp_path / "model")
-    settings = json.dumps(foreign.clip_preprocessor(48))
+    settings = json.dumps(external_formats.clip_preprocessor(48))
     (folder / "preprocessor_config.json").write_text(settings)
     with pytest.raises(PageSortError, match="48 x 48, the model takes 32 x 32"):
         CLIP.open(folder)
@@ -507,8 +507,8 @@ def test_a_dual_encoder_with_a_convolutional_tower_takes_oblong_pages(tmp_path: 
     }
     metadata = ModelMetadata(labels=LABELS, descriptions=TEXTS, base="small")
     folder = tmp_path / "dual"
-    checkpoints.save_folder(folder, model, clip_tokenizer(600, 40), squash, metadata)
-    assert checkpoints.recognise(folder) == "transformers"
+    formats.save_folder(folder, model, clip_tokenizer(600, 40), squash, metadata)
+    assert formats.recognise(folder) == "transformers"
     clip = CLIP.open(folder, device="cpu")
     page = clip.preprocessing.apply(Image.new("L", (300, 500), 128))
     assert page.shape == (96, 64, 3)

@@ -1,0 +1,236 @@
+"""Training of the bundled model: objective, measurement and loop, around `transformers.Trainer`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import Dataset, SequentialSampler
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+
+from bundled_models.page_classifier.page_cache import Shard
+from bundled_models.page_classifier.recipe import Recipe
+from bundled_models.page_classifier.views import NO_GROUP, Collator, PageViews, normalised
+from pagesort.training.weight_averaging import MovingAverage
+
+logger = logging.getLogger(__name__)
+
+_LARGEST_LOGIT_SCALE = 4.6052
+"""log(100): where CLIP clips its learnt temperature (arXiv 2103.00020, section 2.5)."""
+
+
+class PageLearner(nn.Module):
+    """A dual encoder and two heads that only training needs.
+
+    One head names the label without the text tower, which keeps the image tower learning while the
+    texts of the labels still look alike; one tells what lies where on the page.
+    """
+
+    def __init__(
+        self, dual_encoder: PreTrainedModel, label_count: int, region_count: int, recipe: Recipe
+    ) -> None:
+        super().__init__()
+        self.dual_encoder = dual_encoder
+        self.label_head = nn.Linear(dual_encoder.config.projection_dim, label_count)
+        self.region_head = nn.Conv2d(dual_encoder.config.vision_config.hidden_size, region_count, 1)
+        self.region_weight = recipe.region_weight
+
+    def forward(
+        self,
+        pixel_values: torch.Tensor,
+        labels: torch.Tensor,
+        groups: torch.Tensor,
+        regions: torch.Tensor,
+        has_regions: torch.Tensor,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
+        """Pages against the texts of all labels and of groups of them, and both heads.
+
+        Every loss is a mean over the pages that it concerns; their sum is returned.
+        """
+        images = self.dual_encoder.get_image_features(pixel_values)
+        texts = self.dual_encoder.get_text_features(
+            input_ids=input_ids, attention_mask=attention_mask
+        )
+        scale = self.dual_encoder.logit_scale.clamp(max=_LARGEST_LOGIT_SCALE).exp()
+        logits = (scale * unit(images.pooler_output) @ unit(texts.pooler_output).T).float()
+        label_logits, group_logits = logits.split((len(groups), logits.shape[1] - len(groups)), 1)
+        loss = functional.cross_entropy(label_logits, labels)
+        loss = loss + functional.cross_entropy(
+            self.label_head(images.pooler_output).float(), labels
+        )
+        loss = loss + _mean_of_concerned(group_logits, groups[labels])
+        region_loss = self._region_loss(images.last_hidden_state, regions, has_regions)
+        return {"loss": loss + self.region_weight * region_loss, "logits": label_logits}
+
+    def _region_loss(
+        self, state: torch.Tensor, regions: torch.Tensor, has_regions: torch.Tensor
+    ) -> torch.Tensor:
+        """Binary cross-entropy of the region masks; pages without masks weigh nothing."""
+        predicted = self.region_head(state).float()
+        target = functional.adaptive_avg_pool2d(regions.float() / 255.0, predicted.shape[-2:])
+        losses = functional.binary_cross_entropy_with_logits(predicted, target, reduction="none")
+        weight = has_regions.float()
+        return (losses.mean(dim=(1, 2, 3)) * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def _mean_of_concerned(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of the pages whose label is in a group; 0 where none is."""
+    if not logits.shape[1]:
+        return logits.sum()
+    losses = functional.cross_entropy(logits, targets, ignore_index=NO_GROUP, reduction="sum")
+    return losses / (targets != NO_GROUP).sum().clamp(min=1)
+
+
+def unit(embeddings: torch.Tensor) -> torch.Tensor:
+    """Scale embeddings (N, D) to length 1, in float32."""
+    return functional.normalize(embeddings.float(), dim=-1)
+
+
+@dataclass
+class Watch(TrainerCallback):
+    """Tell the accuracy of the averaged weights on pages kept aside, every `every` steps."""
+
+    average: MovingAverage
+    dual_encoder: PreTrainedModel
+    prompts: Mapping[str, Sequence[str]]
+    tokenizer: Any
+    recipe: Recipe
+    pages: Mapping[str, Shard]
+    every: int
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        if not state.is_world_process_zero:
+            return
+        if state.global_step % self.every and state.global_step != state.max_steps:
+            return
+        record: dict[str, float] = {"step": state.global_step}
+        with self.average.in_place():
+            for name, shard in self.pages.items():
+                logits = page_logits(
+                    self.dual_encoder, shard, self.prompts, self.tokenizer, self.recipe
+                )
+                record[name] = float((logits.argmax(1).numpy() == shard.labels).mean())
+        self.dual_encoder.train()
+        self.history.append(record)
+        logger.info("%s", record)
+
+
+@torch.inference_mode()
+def label_embeddings(
+    model: PreTrainedModel, prompts: Mapping[str, Sequence[str]], tokenizer: Any
+) -> torch.Tensor:
+    """Normalised mean of the normalised embeddings of each label's prompts: (C, D)."""
+    rows = []
+    for texts in prompts.values():
+        tokens = tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
+        features = model.get_text_features(
+            input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+        )
+        rows.append(unit(unit(features.pooler_output).mean(0)))
+    return torch.stack(rows)
+
+
+@torch.inference_mode()
+def page_logits(
+    model: PreTrainedModel,
+    shard: Shard,
+    prompts: Mapping[str, Sequence[str]],
+    tokenizer: Any,
+    recipe: Recipe,
+) -> torch.Tensor:
+    """Score every page of a shard: float32 (N, C)."""
+    texts = label_embeddings(model, prompts, tokenizer)
+    return model.logit_scale.exp() * page_embeddings(model, shard, recipe) @ texts.T
+
+
+@torch.inference_mode()
+def page_embeddings(model: PreTrainedModel, shard: Shard, recipe: Recipe) -> torch.Tensor:
+    """Normalised embeddings of the pages at the recipe's `scored_size`: float32 (N, D)."""
+    from PIL import Image
+
+    model.eval()
+    height, width = recipe.scored_size
+    rows = []
+    for start in range(0, len(shard.labels), recipe.batch):
+        pages = [
+            np.asarray(Image.fromarray(page).resize((width, height), Image.Resampling.BICUBIC))
+            for page in shard.pages[start : start + recipe.batch]
+        ]
+        pixels = normalised(torch.from_numpy(np.stack(pages)), recipe)
+        rows.append(unit(model.get_image_features(pixels).pooler_output))
+    return torch.cat(rows)
+
+
+class _InOrderTrainer(Trainer):
+    """The views are random already: taken in order, a phase's batches hold views of one size."""
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
+        return SequentialSampler(train_dataset or self.train_dataset)
+
+
+def train(
+    learner: PageLearner,
+    views: PageViews,
+    collator: Collator,
+    recipe: Recipe,
+    folder: Path,
+    callbacks: Sequence[TrainerCallback],
+    use_cpu: bool,
+) -> None:
+    """Run one stage of the training; the weights are left as the last step made them."""
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=recipe.steps,
+        per_device_train_batch_size=recipe.batch,
+        learning_rate=recipe.learning_rate,
+        warmup_steps=round(recipe.warmup_ratio * recipe.steps),
+        lr_scheduler_type="cosine",
+        max_grad_norm=1.0,
+        bf16=True,
+        use_cpu=use_cpu,
+        ddp_backend="gloo" if use_cpu else None,
+        ddp_broadcast_buffers=False,
+        seed=recipe.seed,
+        logging_steps=20,
+        save_strategy="no",
+        report_to=[],
+        remove_unused_columns=False,
+        dataloader_num_workers=0 if use_cpu else 12,
+        disable_tqdm=True,
+    )
+    trainer = _InOrderTrainer(
+        model=learner,
+        args=arguments,
+        train_dataset=views,
+        data_collator=collator,
+        callbacks=list(callbacks),
+        optimizers=(_optimiser(learner, recipe), None),
+    )
+    trainer.train()
+
+
+def _optimiser(learner: PageLearner, recipe: Recipe) -> torch.optim.Optimizer:
+    """AdamW, gentler with the image tower, which knows pictures already; norms do not decay."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in learner.named_parameters():
+        in_tower = name.startswith("dual_encoder.vision_model.")
+        rate = recipe.learning_rate * (recipe.tower_rate if in_tower else 1.0)
+        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((rate, decay), []).append(parameter)
+    return torch.optim.AdamW(
+        [
+            {"params": parameters, "lr": rate, "weight_decay": decay}
+            for (rate, decay), parameters in groups.items()
+        ],
+        betas=(0.9, 0.98),
+    )

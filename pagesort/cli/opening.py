@@ -1,0 +1,421 @@
+"""Which model answers, with which descriptions: from the settings to an open classifier."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pagesort.cli.console import as_typed
+from pagesort.cli.settings import Settings
+from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.paths import DESCRIPTIONS
+
+if TYPE_CHECKING:
+    from pagesort.models.metadata import ModelMetadata
+
+OWN_DESCRIPTIONS = "own"
+
+Descriptions = tuple[Path, Mapping[str, Sequence[str]]]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A `classifier.CLIP`, its `transformers` folder, and what reports call it and its texts."""
+
+    classifier: Any
+    folder: Path
+    name: str
+    descriptions: str
+
+
+def open_classifier(
+    settings: Settings,
+    load_class: Callable[[], Any],
+    source: Path | None = None,
+    *,
+    own_descriptions: bool = False,
+) -> Opened:
+    """Open the model that predicts and is evaluated; tell which it is, and the device.
+
+    Args:
+        settings: what was asked for.
+        load_class: imports and returns `classifier.CLIP`, only when all that can fail before has
+            not: it takes seconds.
+        source: a model to take whatever the settings say.
+        own_descriptions: whether the model keeps its own descriptions whatever the settings say.
+    """
+    source = source or _model_source(settings)
+    named = None if own_descriptions else _named_descriptions(settings)
+    opener = load_class()
+    folder, metadata = _model_folder(settings, source)
+    fallback = None
+    if named is None and not own_descriptions and _needs_more_to_average(settings, metadata):
+        named = _configured_descriptions(settings)
+    if named is None:
+        if metadata is None or not metadata.descriptions:
+            fallback = _configured_descriptions(settings)
+        elif not own_descriptions:
+            _tell_unused_table(settings)
+    where, descriptions = named or fallback or (None, None)
+    classifier = opener.open(
+        folder,
+        device=settings.device,
+        precision=settings.precision,
+        storage=_storage(settings),
+        lean=True,
+        descriptions=descriptions if named else None,
+        fallback_descriptions=descriptions if fallback else None,
+        where=where or folder,
+        # Not asked for on the command line, `False` leaves it to the model.
+        average=settings.avg if settings.avg or settings.is_named("avg") else None,
+        prompt=settings.prompt or None,
+    )
+    logger.info("model %s on %s in %s", folder, classifier.device, classifier.precision)
+    texts = where.name if where is not None else OWN_DESCRIPTIONS
+    return Opened(classifier, folder, _name_of(source), with_prompts(settings, texts))
+
+
+def open_zero_shot(
+    settings: Settings,
+    load_class: Callable[[], Any],
+    labels: Sequence[str] | None = None,
+    source: Path | None = None,
+) -> Opened:
+    """Open the untouched base model, or that of --model_path, on the labels of pages or a table.
+
+    Args:
+        settings: what was asked for.
+        load_class: imports and returns `classifier.CLIP`.
+        labels: those of the pages to be evaluated; None where pages have none.
+        source: a model to take instead.
+    """
+    from pagesort.models.zero_shot import zero_shot_descriptions
+
+    named = _named_descriptions(settings)
+    source = source or _base_source(settings, "in its place answers")
+    opener = load_class()
+    folder, metadata = _model_folder(settings, source)
+    where, table = named or _configured_descriptions(settings)
+    texts = zero_shot_descriptions(
+        labels, table, named is not None, own=metadata, where=where, prompts=settings.prompt
+    )
+    classifier = opener.open(
+        folder,
+        device=settings.device,
+        precision=settings.precision,
+        storage=_storage(settings),
+        lean=True,
+        labels=texts.labels,
+        descriptions=texts.descriptions,
+        average=settings.avg if settings.is_named("avg") else None,
+        where=texts.where,
+        prompt=settings.prompt or None,
+    )
+    logger.info("model %s on %s in %s", folder, classifier.device, classifier.precision)
+    name = OWN_DESCRIPTIONS if texts.descriptions is None else Path(texts.where).name
+    return Opened(classifier, folder, _name_of(source), with_prompts(settings, name))
+
+
+def _name_of(source: Path | None) -> str:
+    """Return what reports call a model: the name it was asked for by, not that of a conversion."""
+    from pagesort.models import formats
+
+    return (source or formats.bundled_model()).name
+
+
+def with_prompts(settings: Settings, texts: str) -> str:
+    """Add the prompts of the command line to the name of descriptions."""
+    return " | ".join((texts, *settings.prompt))
+
+
+def base_models(settings: Settings) -> list[Path]:
+    """Return the folders of the untouched base models that are on this machine."""
+    from pagesort.hub import base_models as hub_base
+    from pagesort.models import catalogue
+
+    found = (
+        hub_base.base_model(base, settings.model_storage, allow_network=False)
+        for base in catalogue.BASES
+    )
+    return [folder for folder in found if folder is not None]
+
+
+def open_start(settings: Settings, load_class: Callable[[], Any], labels: Sequence[str]) -> Any:
+    """Open the model that training starts from, with the labels and descriptions of the data."""
+    named = _named_descriptions(settings)
+    source = _base_source(settings, "training starts from")
+    opener = load_class()
+    folder, metadata = _model_folder(settings, source)
+    descriptions = _training_descriptions(settings, labels, named, metadata)
+    classifier = opener.open(
+        folder,
+        device=settings.device,
+        labels=labels,
+        descriptions=descriptions,
+        average=settings.avg if settings.is_named("avg") else None,
+        prompt=settings.prompt or None,
+    )
+    logger.info("training starts from %s on %s", folder, classifier.device)
+    return classifier
+
+
+def _training_descriptions(
+    settings: Settings,
+    labels: Sequence[str],
+    named: Descriptions | None,
+    metadata: ModelMetadata | None,
+) -> dict[str, list[str]]:
+    """Describe every label of the training pages.
+
+    A table named on the command line or in a settings file must fit the labels. Without one the
+    starting model's own descriptions serve, then the shipped table, as far as they know a label.
+    """
+    from pagesort.models.descriptions import description_from_label, match_labels
+
+    if named is None and _has_own_table(settings):
+        named = _configured_descriptions(settings)
+    if named is not None:
+        where, table = named
+        return match_labels(table, labels, where, fill_missing=True)
+    own = metadata.descriptions if metadata is not None else {}
+    shipped = _configured_descriptions(settings)[1] if not set(labels) <= set(own) else {}
+    return {
+        label: list(own.get(label) or shipped.get(label) or [description_from_label(label)])
+        for label in labels
+    }
+
+
+def _needs_more_to_average(settings: Settings, metadata: ModelMetadata | None) -> bool:
+    """Whether averages are asked for that the model's own descriptions do not serve for.
+
+    They do where a label has several, unless the settings file names a table to average instead.
+    """
+    if not (settings.is_named("avg") and settings.avg):
+        return False
+    if _has_own_table(settings):
+        return True
+    own = metadata.descriptions if metadata is not None else {}
+    return not any(len(texts) > 1 for texts in own.values())
+
+
+def _has_own_table(settings: Settings) -> bool:
+    """Whether the settings name another table of descriptions than the one that is shipped."""
+    shipped = DESCRIPTIONS
+    return settings.is_configured("cat_csv") and settings.cat_csv.resolve() != shipped
+
+
+def _model_folder(settings: Settings, source: Path | None) -> tuple[Path, ModelMetadata | None]:
+    """Return the `transformers` folder of a model, converting a foreign one, and its metadata."""
+    from pagesort.models import formats
+
+    source = source or formats.bundled_model()
+    folder = formats.open_model_folder(source, _storage(settings))
+    metadata = formats.read_metadata(folder)
+    _check_base(settings, metadata)
+    return folder, metadata
+
+
+def _storage(settings: Settings) -> Path:
+    """Return the folder that keeps converted models."""
+    return settings.model_storage or settings.model_dir / "converted"
+
+
+def _base_source(settings: Settings, purpose: str) -> Path | None:
+    """Return the path of the untouched base model, or of --model_path; None: the bundled model.
+
+    Raises:
+        PageSortError: a base model named on the command line is neither here nor to be had.
+    """
+    if settings.model_path is not None:
+        return _model_source(settings)
+    from pagesort.hub import base_models as hub_base
+    from pagesort.models import catalogue
+
+    base, _ = catalogue.resolve(*_wanted_model(settings))
+    folder = hub_base.base_model(base, settings.model_storage, token=settings.token)
+    if folder is None and settings.is_named("model", "revision"):
+        raise PageSortError(
+            f"the base model {base.hub_id} is not on this machine and cannot be fetched",
+            remedy="Leave out -m and -rev to use the bundled model, or name one with --model_path",
+        )
+    if folder is None:
+        logger.info(
+            "the base model %s is not on this machine: %s the bundled small model",
+            base.hub_id,
+            purpose,
+        )
+    return folder
+
+
+def _model_source(settings: Settings) -> Path | None:
+    """Return the path of the model to use; None stands for the bundled one.
+
+    Raises:
+        PageSortError: a model named on the command line is not there.
+    """
+    if settings.model_path is not None:
+        if not settings.model_path.exists():
+            raise PageSortError(
+                "the model does not exist",
+                where=settings.model_path,
+                remedy=f"--model_path takes a model folder or a .pt file. {_models_in(settings)}",
+            )
+        return settings.model_path
+    from pagesort.models import catalogue
+
+    code, revision = _wanted_model(settings)
+    base, revision = catalogue.resolve(code, revision)
+    folder = settings.model_dir / catalogue.model_folder_name(base.code, revision)
+    if folder.is_dir():
+        return folder
+    if settings.is_named("model", "revision", "model_dir"):
+        raise PageSortError(
+            f"the model {base.code} revision {revision} is not on this machine",
+            where=folder,
+            remedy=f"{_models_in(settings)}; leave out -m, -rev and --model_dir to use the "
+            "bundled model",
+        )
+    logger.info(
+        "%s revision %s is not on this machine, so the bundled small model answers. To fetch the "
+        "full one: %s",
+        base.code,
+        revision,
+        as_typed(["python3", "run.py", "--hf", "-rev", revision]),
+    )
+    return None
+
+
+def wanted_revision(settings: Settings) -> str:
+    """Return the revision to fetch: the one that is named, else that of the base model's code."""
+    from pagesort.models import catalogue
+
+    code, revision = _wanted_model(settings)
+    if revision is not None:
+        return revision
+    return catalogue.resolve(code, None)[1]
+
+
+def folder_to_share(settings: Settings, model: Path | None) -> Path:
+    """Return the `transformers` folder of the model to publish or pack; the bundled one is not it.
+
+    Raises:
+        PageSortError: there is no such model.
+    """
+    source = model or _model_source(settings)
+    if source is None:
+        raise PageSortError(
+            "there is no model to publish or pack",
+            remedy="Name one with --model_path, or fetch the one of -m or -rev with --hf",
+        )
+    return _model_folder(settings, source)[0]
+
+
+def _wanted_model(settings: Settings) -> tuple[str | None, str | None]:
+    """Return base code and revision, without the one that a stronger setting of the other beats.
+
+    The command line is stronger than the settings file, which is stronger than a default; of equal
+    strength both count, and must belong together.
+    """
+
+    def strength(name: str) -> int:
+        return settings.is_configured(name) + settings.is_named(name)
+
+    code, revision = strength("model"), strength("revision")
+    return (
+        settings.model if code >= revision else None,
+        settings.revision if revision >= code else None,
+    )
+
+
+def _models_in(settings: Settings) -> str:
+    """Say which models the folder of models holds."""
+    try:
+        names = sorted(
+            path.name
+            for path in settings.model_dir.iterdir()
+            if path.is_dir() and not path.name.startswith(".")
+        )
+    except OSError:
+        return f"The folder {settings.model_dir} cannot be read"
+    return f"{settings.model_dir} holds {', '.join(names) or 'no model'}"
+
+
+def _named_descriptions(settings: Settings) -> Descriptions | None:
+    """Read the descriptions that the command line asks for; None if it asks for none."""
+    from pagesort.models import descriptions
+
+    if settings.is_named("cat_dir", "cat_prefix"):
+        return _description_folder(settings)
+    if settings.is_named("cat_csv"):
+        return settings.cat_csv, descriptions.read_descriptions(settings.cat_csv)
+    return None
+
+
+def _configured_descriptions(settings: Settings) -> Descriptions:
+    """Read the table of descriptions, or where averaging needs several all tables of the folder."""
+    from pagesort.models import descriptions
+
+    table = descriptions.read_descriptions(settings.cat_csv)
+    if not settings.avg or any(len(texts) > 1 for texts in table.values()):
+        return settings.cat_csv, table
+    logger.info("%s holds one description a label, too few to average", settings.cat_csv)
+    return _description_folder(settings)
+
+
+def _description_folder(settings: Settings) -> Descriptions:
+    """Read every table of the folder of descriptions."""
+    from pagesort.models import descriptions
+
+    logger.info("averaging the tables %s* in %s", settings.cat_prefix, settings.cat_dir)
+    tables = descriptions.read_description_tables(settings.cat_dir, settings.cat_prefix)
+    return settings.cat_dir, tables
+
+
+def description_sets(settings: Settings) -> dict[str, Mapping[str, Sequence[str]]]:
+    """Return the tables that the command line names, each under its file's name, to compare."""
+    from pagesort.models import descriptions
+
+    if settings.is_named("cat_dir", "cat_prefix"):
+        paths = descriptions.description_tables(settings.cat_dir, settings.cat_prefix)
+        return {path.name: descriptions.read_descriptions(path) for path in paths}
+    if settings.is_named("cat_csv"):
+        return {settings.cat_csv.name: descriptions.read_descriptions(settings.cat_csv)}
+    return {}
+
+
+def _tell_unused_table(settings: Settings) -> None:
+    """Say so if the settings file names a table that the model's own descriptions pass over."""
+    if _has_own_table(settings):
+        logger.info(
+            "the model brings its own descriptions; to use %s (%s) instead, give it with -cc",
+            settings.cat_csv,
+            settings.origins["cat_csv"],
+        )
+
+
+def _check_base(settings: Settings, metadata: ModelMetadata | None) -> None:
+    """Refuse a base or revision on the command line that contradicts the model it stands beside."""
+    from pagesort.models import catalogue
+
+    if settings.model_path is None or metadata is None:
+        return
+    publishes = settings.hf is not None and settings.hf[0] == "push"
+    if publishes and all(metadata.base != base.code for base in catalogue.BASES):
+        return  # a model of another kind goes to whichever branch is named
+    asked = {}
+    if settings.is_named("model"):
+        asked[f"-m {settings.model}"] = settings.model
+    if settings.is_named("revision"):
+        asked[f"-rev {settings.revision}"] = catalogue.base_of_revision(settings.revision).code
+    for words, code in asked.items():
+        if code != metadata.base:
+            raise UsageError(
+                f"{words} contradicts the model, whose base is {metadata.base}",
+                where=settings.model_path,
+                remedy=f"Leave out {words.split()[0]}",
+            )

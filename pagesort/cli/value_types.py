@@ -1,0 +1,156 @@
+"""Kinds of settings: how what is written is read, and what to say where it cannot be meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pagesort.models import catalogue
+
+Value = str | int | float | bool | Path | tuple[str, ...] | None
+
+TRUE_WORDS = ("true", "yes", "on", "1")
+FALSE_WORDS = ("false", "no", "off", "0")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a written value is read; what is not `allowed` makes `read` raise ValueError."""
+
+    read: Callable[[str], Value]
+    allowed: str
+    metavar: str
+
+
+def whole(minimum: int, maximum: int | None = None) -> Kind:
+    """Return the kind of whole numbers from `minimum` to `maximum`."""
+
+    def read(text: str) -> int:
+        number = int(text)
+        if number < minimum or (maximum is not None and number > maximum):
+            raise ValueError(text)
+        return number
+
+    upper = "or more" if maximum is None else f"to {maximum}"
+    return Kind(read, f"a whole number, {minimum} {upper}", "N")
+
+
+def real(above: float, below: float | None = None) -> Kind:
+    """Return the kind of numbers strictly between `above` and `below`."""
+
+    def read(text: str) -> float:
+        number = float(text)
+        # Written so that NaN, which compares false with everything, is refused as well.
+        if not (above < number < (float("inf") if below is None else below)):
+            raise ValueError(text)
+        return number
+
+    upper = "" if below is None else f" and below {below:g}"
+    return Kind(read, f"a number above {above:g}{upper}", "X")
+
+
+def share() -> Kind:
+    """Return the kind of numbers from 0 to 1, both allowed."""
+
+    def read(text: str) -> float:
+        number = float(text)
+        if not 0.0 <= number <= 1.0:
+            raise ValueError(text)
+        return number
+
+    return Kind(read, "a number, 0 to 1", "X")
+
+
+def choice(*words: str) -> Kind:
+    """Return the kind of texts that are one of these words, upper or lower case alike."""
+
+    def read(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(text)
+        return text.lower()
+
+    return Kind(read, " or ".join(words), "|".join(words))
+
+
+def auto_or(kind: Kind) -> Kind:
+    """Return a kind that allows the word `auto` as well; it is read as None."""
+
+    def read(text: str) -> Value:
+        return None if text.lower() == "auto" else kind.read(text)
+
+    return Kind(read, f"auto, or {kind.allowed}", kind.metavar)
+
+
+def _read_switch(text: str) -> bool:
+    word = text.lower()
+    if word not in TRUE_WORDS + FALSE_WORDS:
+        raise ValueError(text)
+    return word in TRUE_WORDS
+
+
+def _read_path(text: str) -> Path:
+    if "\0" in text:
+        raise ValueError(text)
+    return Path(text).expanduser()
+
+
+def _read_formats(text: str) -> tuple[str, ...]:
+    parts = [part for part in re.split(r"[,;\s]+", text) if part]
+    extensions = [re.sub(r"^\*?\.", "", part).lower() for part in parts]
+    if not extensions or not all(re.fullmatch(r"\w+", extension) for extension in extensions):
+        raise ValueError(text)
+    return tuple(dict.fromkeys(extensions))
+
+
+def _read_prompt(text: str) -> str:
+    if text.count("{description}") + text.count("{}") != 1:
+        raise ValueError(text)
+    return text
+
+
+def _read_device(text: str) -> str:
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", text):
+        raise ValueError(text)
+    return text
+
+
+def _read_base(text: str) -> str:
+    return catalogue.base_of_code(text).code
+
+
+def _read_revision(text: str) -> str:
+    catalogue.base_of_revision(text)
+    return text
+
+
+def _read_branch(text: str) -> str:
+    if not re.fullmatch(r"[\w.+/-]+", text) or text.startswith("-"):
+        raise ValueError(text)
+    return text
+
+
+def _read_hub_action(text: str) -> tuple[str, ...]:
+    action, *rest = text.split("\n")
+    if action not in ("pull", "push", "export", "import"):
+        raise ValueError(text)
+    if len(rest) != (action in ("export", "import")) or not all(part.strip() for part in rest):
+        raise ValueError(text)
+    return (action, *rest)
+
+
+SWITCH = Kind(_read_switch, "True or False", "")
+TEXT = Kind(str, "some text", "TEXT")
+FILE = Kind(_read_path, "the path of a file", "FILE")
+DIRECTORY = Kind(_read_path, "the path of a folder", "FOLDER")
+PATH = Kind(_read_path, "a path", "PATH")
+FORMATS = Kind(_read_formats, "file name extensions separated by commas, as in png,jpg", "EXT,EXT")
+PROMPT = Kind(_read_prompt, "a text that holds {description} or {} once", "TEXT")
+DEVICE = Kind(_read_device, "auto, cpu, cuda, cuda:NUMBER or mps", "DEVICE")
+BASE_CODE = Kind(_read_base, "one of " + ", ".join(base.code for base in catalogue.BASES), "CODE")
+BRANCH = Kind(_read_branch, "main, or a revision such as v1.1 or v2.2.3.4", "REV")
+HUB_ACTION = Kind(
+    _read_hub_action, "pull, push, export FILE or import FILE", "pull|push|export FILE|import FILE"
+)
+REVISION = Kind(_read_revision, "main, or a revision such as v1.1 or v2.2.3.4", "REV")

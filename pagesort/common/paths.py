@@ -1,0 +1,13 @@
+"""The folders and files of the repository that the program uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = ROOT / "models"
+BUNDLED_MODEL = MODELS / "pagesort-small"
+CONVERTED_MODELS = MODELS / "converted"
+SAMPLE_PAGES = ROOT / "category_samples"
+DESCRIPTIONS = ROOT / "category_description_total.tsv"
+TRAININGS = ROOT / "model_checkpoints"

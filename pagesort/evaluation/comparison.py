@@ -1,0 +1,196 @@
+"""Several models and description sets on the same pages: `--eval_dir`, and `--vis` afterwards."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from pagesort.common.errors import PageSortError
+from pagesort.evaluation import accuracies
+from pagesort.evaluation.accuracies import Row, redraw
+from pagesort.evaluation.evaluate import (
+    EvaluationOutcome,
+    EvaluationRequest,
+    ScoredVariants,
+    score_variants,
+    write_variants,
+)
+from pagesort.evaluation.files import check_writable
+from pagesort.evaluation.scores import Classifier
+from pagesort.labelled.folder import read_trained_pages
+from pagesort.models.metadata import read_metadata
+
+__all__ = ["ComparisonOutcome", "DescriptionSet", "Row", "evaluate_all", "redraw"]
+
+logger = logging.getLogger(__name__)
+
+
+class Variable(Classifier, Protocol):
+    """A model whose descriptions can be exchanged."""
+
+    def variant(self, *, descriptions: Mapping[str, Sequence[str]], average: bool) -> Variable:
+        """The same towers with other texts."""
+
+
+@dataclass(frozen=True)
+class DescriptionSet:
+    """Descriptions to compare: label -> texts, under the name that tables and plots give them."""
+
+    name: str
+    descriptions: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class ComparisonOutcome:
+    """What a comparison found and wrote.
+
+    Attributes:
+        rows: one for each model and description set, the best first.
+        lines: the same for a person.
+        files: the tables and plots of all models, then those of each evaluation.
+        refused: models that could not be evaluated, and why.
+        failed: the most pages that one model could not read.
+    """
+
+    rows: tuple[Row, ...]
+    lines: tuple[str, ...]
+    files: tuple[Path, ...]
+    refused: tuple[tuple[str, str], ...]
+    failed: int
+
+
+def evaluate_all(
+    open_classifier: Callable[[Path], tuple[Variable, str]],
+    model_folders: Sequence[Path],
+    request: EvaluationRequest,
+    description_sets: Sequence[DescriptionSet] = (),
+) -> ComparisonOutcome:
+    """Evaluate every model with averaged and with single descriptions; write rows and plots.
+
+    A model that cannot be evaluated is told of, and the others go on. Each evaluation leaves its
+    EVAL table and its JSON; the rows of a model are written before the next one is opened.
+
+    Args:
+        open_classifier: opens a model folder, and tells what reports call the descriptions that it
+            answers with; raises PageSortError.
+        model_folders: a model's folder name is what tables call it.
+        request: `model`, `descriptions` and `trained` are set for each model here. With `zero_shot`
+            all rows go to the table of untouched models, else only those of models that carry no
+            labels of their own.
+        description_sets: further descriptions for every model whose labels they fit.
+
+    Raises:
+        PageSortError: there is no model, none of them could be evaluated, or the results cannot be
+            written.
+    """
+    if not model_folders:
+        raise PageSortError(
+            "there is no model to evaluate", remedy="Name a folder of models with --model_dir"
+        )
+    check_writable(request.results)
+    stats = request.results / "stats"
+    accuracies.check_tables(stats)
+    outcomes: list[EvaluationOutcome] = []
+    refused: list[tuple[str, str]] = []
+    tables: dict[Path, None] = {}
+    for number, folder in enumerate(model_folders, 1):
+        logger.info("model %d of %d: %s", number, len(model_folders), folder.name)
+        try:
+            scored = _score_model(open_classifier, folder, request, description_sets)
+        except PageSortError as error:
+            logger.warning("left out: the model %s (%s)", folder.name, error)
+            refused.append((folder.name, str(error)))
+            continue
+        made = write_variants(scored, draw=False)
+        zero_shot = scored.requests[0].zero_shot
+        del scored  # so that two models are never held at once
+        tables[accuracies.record(stats, [each.row for each in made], zero_shot=zero_shot)] = None
+        outcomes += made
+    if not outcomes:
+        raise PageSortError(
+            f"none of the {len(model_folders)} models could be evaluated; the first: "
+            f"{refused[0][0]}: {refused[0][1]}"
+        )
+    rows = sorted((each.row for each in outcomes), key=lambda row: (-row.top_1, row.key))
+    return ComparisonOutcome(
+        rows=tuple(rows),
+        lines=tuple(_lines(rows, refused)),
+        files=(*tables, *redraw(stats), *(path for each in outcomes for path in each.files)),
+        refused=tuple(refused),
+        failed=max(each.failed for each in outcomes),
+    )
+
+
+def _score_model(
+    open_classifier: Callable[[Path], tuple[Variable, str]],
+    folder: Path,
+    request: EvaluationRequest,
+    description_sets: Sequence[DescriptionSet],
+) -> ScoredVariants:
+    """Open one model and score the pages with all its variants."""
+    classifier, descriptions = open_classifier(folder)
+    zero_shot = request.zero_shot or _is_untouched(folder, classifier)
+    trained = request.trained | (read_trained_pages(folder) if folder.is_dir() else frozenset())
+    request = replace(request, model=folder.name, trained=trained, zero_shot=zero_shot)
+    variants = _variants(classifier, description_sets, descriptions)
+    requests = [replace(request, descriptions=name) for name, _ in variants]
+    return score_variants([each for _, each in variants], requests)
+
+
+def _is_untouched(folder: Path, classifier: Variable) -> bool:
+    """Whether a model was never trained on labels: it brings neither labels nor their making."""
+    training = classifier.metadata.training
+    if training:
+        return bool(training.get("zero_shot"))
+    metadata = read_metadata(folder) if folder.is_dir() else None
+    return metadata is None or not metadata.labels
+
+
+def _variants(
+    classifier: Variable, description_sets: Sequence[DescriptionSet], own: str
+) -> list[tuple[str, Variable]]:
+    """The model with each description set that fits it, averaged and single where these differ."""
+    sets = [(own, classifier.metadata.descriptions)]
+    for each in description_sets:
+        missing = set(classifier.labels) ^ set(each.descriptions)
+        if missing:
+            logger.warning(
+                "the descriptions %s are not for the model's labels, which differ by %s",
+                each.name,
+                ", ".join(sorted(missing)),
+            )
+        else:
+            sets.append((each.name, each.descriptions))
+    variants = []
+    for name, texts in sets:
+        several = any(len(each) > 1 for each in texts.values())
+        for average in (True, False) if several else (False,):
+            changed = classifier.variant(descriptions=texts, average=average)
+            variants.append((name, changed))
+    return variants
+
+
+def _lines(rows: Sequence[Row], refused: Sequence[tuple[str, str]]) -> list[str]:
+    """The rows as aligned text."""
+    names = [f"{row.model} ({row.descriptions}, {_averaged(row)})" for row in rows]
+    width = max(map(len, names))
+    lines = [f"{'model':<{width}}  pages  top-1  95 % interval  top-3  macro F1    ECE"]
+    for name, row in zip(names, rows, strict=True):
+        interval = f"{100 * row.top_1_low:.1f} to {100 * row.top_1_high:.1f}"
+        lines.append(
+            f"{name:<{width}} {row.pages:6d} {100 * row.top_1:5.1f}%  {interval:>13} "
+            f"{100 * row.top_3:5.1f}%    {100 * row.macro_f1:5.1f}%  {row.ece:.3f}"
+        )
+    if len({(row.part, row.pages, row.labels) for row in rows}) > 1:
+        lines.append(
+            "note: not all models were scored on the same pages and categories, so that their "
+            "figures do not compare; the warnings say which pages were left out for which model"
+        )
+    return lines + [f"not evaluated: {name}: {reason}" for name, reason in refused]
+
+
+def _averaged(row: Row) -> str:
+    return "averaged" if row.averaged else "single"

@@ -1,0 +1,278 @@
+"""Labelled pages and a model to a table, a report and plots that tell how far it can be trusted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pagesort.evaluation import accuracies, plots
+from pagesort.evaluation.files import (
+    EvaluationFiles,
+    check_writable,
+    evaluation_table,
+    reserved_files,
+    write_failures,
+    write_json,
+    write_table,
+    written,
+)
+from pagesort.evaluation.metrics import Report, report_of_table
+from pagesort.evaluation.report import json_report, report_lines
+from pagesort.evaluation.scores import (
+    Classifier,
+    ScoredPages,
+    Selection,
+    score_pages,
+    select_pages,
+)
+from pagesort.labelled.folder import LabelledPage
+from utils import confusion_plot
+
+__all__ = [
+    "EvaluationOutcome",
+    "EvaluationRequest",
+    "ScoredVariants",
+    "evaluate",
+    "score_variants",
+    "write_variants",
+]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What to score, and which files to write.
+
+    Attributes:
+        pages: labelled pages.
+        labels: the folder's labels, those without pages included.
+        folder: where the pages lie, for reports.
+        part: which of the folder's pages these are: `all pages`, `test part of split_….json`.
+        results: the folder that `tables/`, `stats/` and `plots/` are under.
+        top_n: guesses a page in the table; all labels if there are fewer.
+        raw: whether to write all scores too.
+        max_categ: the most pages a label that were taken, for file names.
+        batch_size: pages that go through the model together.
+        max_megapixels: larger pages count as unreadable.
+        seed: of the draws of the intervals and of the sample pages.
+        model: what reports call the model; by default its base.
+        descriptions: what reports call its descriptions.
+        trained: digests of the pages that it was trained on (`read_trained_pages`).
+        zero_shot: whether the model is untouched: its row belongs into the other table then, and a
+            figure of sample pages is drawn.
+    """
+
+    pages: Sequence[LabelledPage]
+    labels: tuple[str, ...]
+    folder: Path
+    part: str
+    results: Path
+    top_n: int
+    raw: bool
+    max_categ: int
+    batch_size: int
+    max_megapixels: float
+    seed: int
+    model: str = ""
+    descriptions: str = "own"
+    trained: frozenset[str] = frozenset()
+    zero_shot: bool = False
+
+
+@dataclass(frozen=True)
+class EvaluationOutcome:
+    """What an evaluation found and wrote.
+
+    Attributes:
+        report: all figures.
+        lines: the report for a person.
+        files: all that was written.
+        failed: how many pages could not be read.
+        row: the model's row in the table of accuracies.
+    """
+
+    report: Report
+    lines: tuple[str, ...]
+    files: tuple[Path, ...]
+    failed: int
+    row: accuracies.Row
+
+
+@dataclass(frozen=True)
+class ScoredVariants:
+    """Scores of the same pages by variants of one model, with the request that each serves."""
+
+    classifiers: Sequence[Classifier]
+    requests: Sequence[EvaluationRequest]
+    selection: Selection
+    scored: ScoredPages
+
+
+def evaluate(classifier: Classifier, request: EvaluationRequest) -> EvaluationOutcome:
+    """Score labelled pages; write tables, report and plots, and the model's row among the others'.
+
+    Raises:
+        PageSortError: no page has a label that the model knows, none can be read, or the results
+            cannot be written.
+    """
+    check_writable(request.results)
+    accuracies.check_tables(request.results / "stats")
+    (outcome,) = write_variants(score_variants([classifier], [request]), draw=True)
+    stats = request.results / "stats"
+    table = accuracies.record(stats, [outcome.row], zero_shot=request.zero_shot)
+    return replace(outcome, files=(*outcome.files, table, *accuracies.redraw(stats)))
+
+
+def score_variants(
+    classifiers: Sequence[Classifier], requests: Sequence[EvaluationRequest]
+) -> ScoredVariants:
+    """Score the same pages with several description sets of one model; each page is seen once.
+
+    Args:
+        classifiers: variants of one model, with the same labels.
+        requests: one for each, which differ in their `descriptions` only.
+
+    Raises:
+        PageSortError: no page has a label that the model knows, or none can be read.
+    """
+    first = requests[0]
+    selection = select_pages(
+        first.pages, first.folder, first.labels, classifiers[0].labels, first.trained
+    )
+    scored = score_pages(classifiers, selection, first.batch_size, first.max_megapixels)
+    return ScoredVariants(classifiers, requests, selection, scored)
+
+
+def write_variants(variants: ScoredVariants, *, draw: bool) -> list[EvaluationOutcome]:
+    """Write table and report of every variant, and with `draw` its plots.
+
+    Raises:
+        PageSortError: the results cannot be written.
+    """
+    several = zip(variants.classifiers, variants.requests, variants.scored.scores, strict=True)
+    return [
+        _write(classifier, request, variants.selection, variants.scored, scores, draw)
+        for classifier, request, scores in several
+    ]
+
+
+def _write(
+    classifier: Classifier,
+    request: EvaluationRequest,
+    selection: Selection,
+    scored: ScoredPages,
+    scores: np.ndarray,
+    draw: bool,
+) -> EvaluationOutcome:
+    """Write all files of one evaluation, what took longest first."""
+    labels = tuple(classifier.labels)
+    top_n = min(request.top_n, len(labels))
+    request = replace(request, model=request.model or classifier.name)
+    true = selection.true[scored.places]
+    table, raw = evaluation_table(
+        [selection.pages[place] for place in scored.places],
+        [selection.shown[place] for place in scored.places],
+        [labels[index] for index in true],
+        scores,
+        labels,
+        top_n,
+    )
+    report = report_of_table(table, labels, request.seed, _places(scores, true))
+    with reserved_files(request.results, classifier.name, top_n, request.max_categ) as names:
+        files = [names.table]
+        write_table(table, names.table)
+        if request.raw:
+            write_table(raw, names.raw)
+            files.append(names.raw)
+        if scored.failures:
+            lost = [
+                (selection.pages[place], selection.shown[place], reason)
+                for place, reason in scored.failures
+            ]
+            write_failures(lost, names.failures)
+            files.append(names.failures)
+        row = _row(classifier, request, selection, report, names.date_time)
+        facts = json_report(classifier, request, selection, scored, report, names.date_time)
+        write_json(facts, names.report)
+        files.append(names.report)
+        if draw:
+            files += _draw(request, selection, scored, scores, labels, report, names)
+    lines = report_lines(request, selection, scored, report, table)
+    return EvaluationOutcome(report, lines, tuple(files), len(scored.failures), row)
+
+
+def _places(scores: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """The place of the true label among a page's guesses, from 0; equal scores in label order."""
+    own = scores[np.arange(len(true)), true][:, None]
+    before = np.arange(scores.shape[1]) < true[:, None]
+    return ((scores > own) | ((scores == own) & before)).sum(axis=1)
+
+
+def _row(
+    classifier: Classifier,
+    request: EvaluationRequest,
+    selection: Selection,
+    report: Report,
+    date_time: str,
+) -> accuracies.Row:
+    metadata = classifier.metadata
+    first, third = report.top_at(1), report.top_at(3)
+    several = any(len(texts) > 1 for texts in metadata.descriptions.values())
+    return accuracies.Row(
+        model=request.model,
+        base=metadata.base,
+        revision=metadata.revision,
+        descriptions=request.descriptions,
+        averaged=metadata.average and several,
+        folder=request.folder.resolve().as_posix(),  # one row, wherever it was named from
+        part=request.part + (accuracies.REMEMBERED if selection.all_seen else ""),
+        pages=report.pages,
+        documents=report.documents,
+        labels=len(classifier.labels),
+        top_1=first.value,
+        top_1_low=first.low,
+        top_1_high=first.high,
+        top_3=third.value,
+        macro_f1=report.macro.f1,
+        ece=report.ece,
+        temperature=metadata.temperature,
+        date=date_time,
+    )
+
+
+def _draw(
+    request: EvaluationRequest,
+    selection: Selection,
+    scored: ScoredPages,
+    scores: np.ndarray,
+    labels: Sequence[str],
+    report: Report,
+    names: EvaluationFiles,
+) -> list[Path]:
+    """Draw confusion matrix and reliability diagram, and sample pages of an untouched model."""
+    title = f"{request.model}: {request.part}, {request.folder.name}"
+    true = selection.true[scored.places]
+    matrix, reliability = names.plot("conf_mat"), names.plot("reliability")
+    with written(matrix):
+        guesses = scores.argmax(axis=1)
+        confusion_plot(guesses, true, labels, title, 1, request.results, file_name=matrix.name)
+        plots.reliability_diagram(report, title, reliability)
+        if not request.zero_shot:
+            return [matrix, reliability]
+        samples = names.plot("samples")
+        places = plots.spread_over_labels(true, request.seed)
+        chosen = [
+            plots.SamplePage(
+                path=selection.pages[scored.places[place]].path,
+                true=labels[true[place]],
+                scores=tuple(map(float, scores[place])),
+            )
+            for place in places
+        ]
+        plots.sample_figure(chosen, labels, title, samples, request.max_megapixels)
+    return [matrix, reliability, samples]

@@ -1,0 +1,215 @@
+"""The files of an evaluation: names that nobody else uses, tables, and writing them whole."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pagesort.common.errors import PageSortError
+from pagesort.labelled.folder import LabelledPage, write_atomically
+from pagesort.prediction.journal import JOURNAL_SUFFIX
+from utils import dataframe_results, page_name, round_scores, top_guesses
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FOLDERS = ("tables", "stats", "plots")
+LARGEST_ATTEMPT = 10_000
+REMEDY = "Free some space, or let [OUTPUT] FOLDER_RESULTS name a folder that can be written"
+
+
+@dataclass(frozen=True)
+class EvaluationFiles:
+    """Where the files of one evaluation lie; `date_time` may carry a number, `20260101-1200-2`."""
+
+    results: Path
+    base: str
+    top_n: int
+    max_categ: int
+    date_time: str
+
+    @property
+    def table(self) -> Path:
+        """The table of guesses with the true labels."""
+        return self.results / "tables" / f"EVAL_table_{self._name}.csv"
+
+    @property
+    def raw(self) -> Path:
+        """The table of all scores."""
+        return self.results / "tables" / f"{self.date_time}_{self.base}_RAW.csv"
+
+    @property
+    def failures(self) -> Path:
+        """The table of pages that could not be read."""
+        return self.results / "tables" / f"{self.date_time}_{self.base}_FAILED.csv"
+
+    @property
+    def report(self) -> Path:
+        """All figures, as JSON."""
+        return self.results / "stats" / f"EVAL_{self._name}.json"
+
+    def plot(self, kind: str) -> Path:
+        """A plot of some kind: `conf_mat`, `reliability`, `samples`."""
+        return self.results / "plots" / f"{kind}_{self._name}.png"
+
+    @property
+    def _name(self) -> str:
+        return f"{self.top_n}n_{self.max_categ}c_{self.base}_{self.date_time}"
+
+    def taken(self) -> bool:
+        """Whether one of the names is in use, or about to be used by a folder's run."""
+        journal = self.raw.with_name(f"{self.date_time}_{self.base}{JOURNAL_SUFFIX}")
+        plots = [self.plot(kind) for kind in ("conf_mat", "reliability", "samples")]
+        files = [self.table, self.raw, self.failures, self.report, journal, *plots]
+        return any(path.exists() for path in files)
+
+
+@contextlib.contextmanager
+def reserved_files(
+    results: Path, base: str, top_n: int, max_categ: int, now: datetime | None = None
+) -> Iterator[EvaluationFiles]:
+    """Hold names of the present minute that no other evaluation uses or gets meanwhile.
+
+    Raises:
+        PageSortError: the folder cannot be written.
+    """
+    minute = (now or datetime.now()).strftime("%Y%m%d-%H%M")
+    tables = results / "tables"
+    for name in FOLDERS:
+        with written(results / name):
+            (results / name).mkdir(parents=True, exist_ok=True)
+    for attempt in range(1, LARGEST_ATTEMPT):
+        date_time = minute if attempt == 1 else f"{minute}-{attempt}"
+        mark = tables / f".EVAL_{date_time}_{base}.reserved"
+        with written(mark):
+            try:
+                os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            except FileExistsError:
+                continue
+        try:
+            files = EvaluationFiles(results, base, top_n, max_categ, date_time)
+            if not files.taken():
+                yield files
+                return
+        finally:
+            mark.unlink(missing_ok=True)
+    raise PageSortError("there is no free name for the tables of this minute", where=tables)
+
+
+def check_writable(results: Path) -> None:
+    """Try out that files can be written where they shall be, before pages are scored.
+
+    Raises:
+        PageSortError: they cannot.
+    """
+    for name in FOLDERS:
+        with written(results / name):
+            (results / name).mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=results / name):
+                pass
+
+
+@contextlib.contextmanager
+def written(where: Path) -> Iterator[None]:
+    """Tell a person in one line what the system has against writing a file or folder."""
+    try:
+        yield
+    except OSError as error:
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "a file is in the way of the folder" if in_the_way else error.strerror or error
+        raise PageSortError(
+            f"the results of the evaluation cannot be written ({reason})",
+            where=where,
+            remedy=REMEDY,
+        ) from error
+
+
+def shown_files(pages: Sequence[LabelledPage]) -> list[str]:
+    """FILE of every page as tables show it: the plain one, unless pages share it and PAGE.
+
+    Those get their folder in front, `TEXT/report`, or if that is not enough, their whole name,
+    `TEXT/report-01.png/report`; FILE always stands behind the last `/`.
+    """
+    keys = [page_name(page.path) for page in pages]
+    plain = Counter(keys)
+    folders = Counter(
+        (PurePosixPath(page.name).parent, key) for page, key in zip(pages, keys, strict=True)
+    )
+    shown = []
+    for page, key in zip(pages, keys, strict=True):
+        folder = PurePosixPath(page.name).parent
+        if plain[key] == 1:
+            shown.append(key[0])
+        else:
+            before = folder.as_posix() if folders[folder, key] == 1 else page.name
+            shown.append(printable(f"{before}/{key[0]}"))
+    return shown
+
+
+def evaluation_table(
+    pages: Sequence[LabelledPage],
+    shown: Sequence[str],
+    true: Sequence[str],
+    scores: np.ndarray,
+    labels: Sequence[str],
+    top_n: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Make the EVAL table and the RAW table, their rows in the order of the pages given.
+
+    Args:
+        shown: FILE of each page.
+        true: the label of each page.
+        scores: (pages, labels), probabilities.
+    """
+    guesses = [top_guesses(row, top_n) for row in scores]
+    table, raw = dataframe_results(
+        [page.path for page in pages], guesses, labels, top_n, raw_scores=scores
+    )
+    assert raw is not None  # raw_scores were given
+    table["FILE"] = raw["FILE"] = list(shown)
+    table["TRUE"] = list(true)
+    # By the label columns, descending, so that pages of one category lie together.
+    order = np.lexsort(-round_scores(scores).T[::-1])
+    return table, raw.iloc[order]
+
+
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as CSV, whole or not at all.
+
+    Raises:
+        PageSortError: the disk is full or gone.
+    """
+    write_atomically(path, table.to_csv(index=False, lineterminator="\n").encode())
+
+
+def write_failures(failures: Sequence[tuple[LabelledPage, str, str]], path: Path) -> None:
+    """Write the pages that could not be read; each is (page, FILE as shown, reason)."""
+    content = io.StringIO()
+    writer = csv.writer(content, lineterminator="\n")
+    writer.writerow(["FILE", "PAGE", "PATH", "REASON"])
+    for page, shown, reason in failures:
+        writer.writerow([shown, page_name(page.path)[1], page.name, reason])
+    write_atomically(path, printable(content.getvalue()).encode())
+
+
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write JSON that a person can read."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(path, printable(text).encode())
+
+
+def printable(text: str) -> str:
+    """Text that any reader of UTF-8 takes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

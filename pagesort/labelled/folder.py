@@ -1,0 +1,446 @@
+"""Labelled pages: a folder with one subfolder a label, read, checked and told apart from others."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import re
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pagesort.common.errors import PageSortError, PageUnreadableError
+from pagesort.common.progress import Progress
+from pagesort.pages.loader import (
+    DEFAULT_MAX_MEGAPIXELS,
+    Failure,
+    PageRef,
+    Preprocessing,
+    decode_batches,
+)
+from utils import IMAGE_SUFFIXES, collect_images, page_name
+
+__all__ = [
+    "TRAINED_PAGES_FILE",
+    "LabelledFolder",
+    "LabelledPage",
+    "page_digest",
+    "page_pixels",
+    "read_labelled_folder",
+    "read_trained_pages",
+    "write_trained_pages",
+]
+
+logger = logging.getLogger(__name__)
+
+TRAINED_PAGES_FILE = "trained_pages.txt"
+DIGEST_DIGITS = 16
+DIGEST = re.compile(r"[0-9a-f]{16}")
+MOST_TOLD = 20
+READ_BYTES = 1 << 20
+SAMPLE_BYTES = 1 << 14
+HASHING_WORKERS = 4
+GROUP_PAGES = 8
+NEAREST = 0  # a PIL.Image.Resampling value: where only the decoding counts
+
+
+@dataclass(frozen=True)
+class LabelledPage:
+    """One page of a training or evaluation folder.
+
+    `document` is the FILE that its name tells; `name` is its place below the folder, with `/`:
+    `TEXT/report-3.png`.
+    """
+
+    path: Path
+    label: str
+    document: str
+    name: str
+
+
+@dataclass(frozen=True)
+class LabelledFolder:
+    """A folder's labels (its subfolders' names, sorted) and pages (label by label, by name).
+
+    `left_out` holds the pages that a check found unreadable, each with the reason.
+    """
+
+    folder: Path
+    labels: tuple[str, ...]
+    pages: tuple[LabelledPage, ...]
+    left_out: tuple[tuple[LabelledPage, str], ...] = ()
+
+
+def read_labelled_folder(
+    folder: str | Path,
+    *,
+    named_by: str,
+    max_categ: int | None = None,
+    empty_ok: bool = False,
+    safe: bool = False,
+    max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
+    workers: int = 2,
+) -> LabelledFolder:
+    """List a folder whose subfolders are labels, in alphabetical order.
+
+    Args:
+        named_by: the flag or setting that named the folder, for messages.
+        max_categ: at most so many pages a label, at even steps of the alphabetical order.
+        empty_ok: whether a label without pages is told by a warning instead of an error.
+        safe: decode every page that is kept, and leave out those that cannot be read.
+        max_megapixels: larger pages count as unreadable.
+        workers: threads that decode.
+
+    Raises:
+        PageSortError: the folder is missing, is a file, or holds no labels with pages; a label is
+            empty; or `max_categ` is no count.
+    """
+    folder = Path(folder)
+    if max_categ is not None and max_categ < 1:
+        raise PageSortError(f"max_categ is {max_categ}", remedy="Use a number from 1 on")
+    remedy = f"Let {named_by} name a folder with one subfolder of pages for each label"
+    try:
+        paths, _, labels = collect_images(folder, ordered=True)
+    except OSError as error:
+        raise _not_listed(folder, error, remedy) from error
+    if not paths:
+        raise _no_pages(folder, labels, remedy)
+    by_label: dict[str, list[LabelledPage]] = {label: [] for label in labels}
+    for path in paths:
+        page = _labelled_page(Path(path))
+        by_label[page.label].append(page)
+    pages = [page for members in by_label.values() for page in _capped(members, max_categ)]
+    _tell_strays(folder, labels)
+    _tell_contradictions(pages)
+    left_out: tuple[tuple[LabelledPage, str], ...] = ()
+    if safe:
+        pages, left_out = _readable(pages, max_megapixels, workers)
+    _check_empty(folder, labels, pages, empty_ok, checked=safe)
+    return LabelledFolder(folder, tuple(labels), tuple(pages), left_out)
+
+
+def _labelled_page(path: Path) -> LabelledPage:
+    label = path.parent.name
+    # FILE of a name of digits alone is its folder, which is the label here and no document.
+    document = path.stem if path.stem.isdecimal() else page_name(path)[0]
+    return LabelledPage(path, label, document, f"{label}/{path.name}")
+
+
+def _not_listed(folder: Path, error: OSError, remedy: str) -> PageSortError:
+    if isinstance(error, FileNotFoundError):
+        what = "the folder of labelled pages is not there"
+    elif isinstance(error, NotADirectoryError):
+        what = "a folder of labelled pages is needed, and this is a file"
+    else:
+        what = f"the labelled pages cannot be listed ({(error.strerror or str(error)).lower()})"
+    where = error.filename if isinstance(error.filename, str) else folder
+    return PageSortError(what, where=where, remedy=remedy)
+
+
+def _no_pages(folder: Path, labels: Sequence[str], remedy: str) -> PageSortError:
+    """Tell why a folder holds no labelled page: images without labels, or labels a level deeper."""
+    if not labels:
+        images = sum(1 for _ in _images(folder))
+        what = "there are no subfolders, and a label is the name of a subfolder"
+        if images:
+            what = f"{images} images lie directly in the folder, so that nobody knows their labels"
+        return PageSortError(what, where=folder, remedy=remedy)
+    nested = [label for label in labels if _holds_labels(folder / label)]
+    if nested:
+        return PageSortError(
+            f"the subfolders hold no pages, but folders of pages ({named(nested)})",
+            where=folder,
+            remedy=f"Name one of them instead, as in {folder / nested[-1]}",
+        )
+    return PageSortError(
+        f"no subfolder holds a page ({named(labels)})", where=folder, remedy=remedy
+    )
+
+
+def _images(folder: Path) -> Iterator[str]:
+    """Names of the visible image files that lie directly in a folder."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122 - called a million times
+            if suffix in IMAGE_SUFFIXES and not entry.name.startswith(".") and not entry.is_dir():
+                yield entry.name
+
+
+def _holds_labels(folder: Path) -> bool:
+    """Whether some visible subfolder of a folder holds images."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or not entry.is_dir():
+                continue
+            if next(_images(Path(entry.path)), None) is not None:
+                return True
+    return False
+
+
+def _tell_strays(folder: Path, labels: Sequence[str]) -> None:
+    """Warn of images that belong to no label: beside the labels' folders, or below them."""
+    beside = sum(1 for _ in _images(folder))
+    if beside:
+        logger.warning("%d images lie beside the labels' folders and are left out", beside)
+    deeper = [label for label in labels if _holds_labels(folder / label)]
+    if deeper:
+        logger.warning("only pages directly in a label's folder count: %s", named(deeper))
+
+
+def cap_pages(pages: Sequence[LabelledPage], most: int) -> tuple[LabelledPage, ...]:
+    """Keep at most so many pages of each label, at even steps, in their order."""
+    by_label: dict[str, list[LabelledPage]] = {}
+    for page in pages:
+        by_label.setdefault(page.label, []).append(page)
+    kept = {page for members in by_label.values() for page in _capped(members, most)}
+    return tuple(page for page in pages if page in kept)
+
+
+def _capped(members: list[LabelledPage], most: int | None) -> list[LabelledPage]:
+    """At most so many pages, at even steps, so that they still cover the whole label."""
+    if most is None or len(members) <= most:
+        return members
+    # In whole numbers, so that no rounding can pick a page twice.
+    return [members[(2 * pick + 1) * len(members) // (2 * most)] for pick in range(most)]
+
+
+def _check_empty(
+    folder: Path,
+    labels: Sequence[str],
+    pages: Sequence[LabelledPage],
+    empty_ok: bool,
+    checked: bool,
+) -> None:
+    filled = {page.label for page in pages}
+    empty = [label for label in labels if label not in filled]
+    if not filled or (empty and not empty_ok):
+        raise PageSortError(
+            f"there is no page of {named(empty)}" + (" that can be read" if checked else ""),
+            where=folder,
+            remedy="Put pages into each label's folder, or remove the empty ones",
+        )
+    if empty:
+        logger.warning("labels without a page: %s", named(empty))
+
+
+def _readable(
+    pages: Sequence[LabelledPage], max_megapixels: float, workers: int
+) -> tuple[list[LabelledPage], tuple[tuple[LabelledPage, str], ...]]:
+    """Decode every page; those that can be read, and the others with the reason."""
+    kept: list[LabelledPage] = []
+    left_out: list[tuple[LabelledPage, str]] = []
+    tiny = Preprocessing(resize=(1, 1), resample=NEAREST)
+    decoded = page_pixels(pages, tiny, max_megapixels, workers)
+    with Progress(len(pages), 0) as progress, contextlib.closing(decoded):
+        for page, pixels in decoded:
+            if isinstance(pixels, str):
+                left_out.append((page, pixels))
+            else:
+                kept.append(page)
+            progress.advance(1, page.name)
+    tell_left_out(left_out)
+    return kept, tuple(left_out)
+
+
+def tell_left_out(left_out: Sequence[tuple[LabelledPage, str]]) -> None:
+    """Warn of pages that cannot be used: the first twenty by name, then how many there are."""
+    for page, reason in left_out[:MOST_TOLD]:
+        logger.warning("left out: %s (%s)", page.path, reason)
+    if len(left_out) > MOST_TOLD:
+        logger.warning("%d pages are left out in all", len(left_out))
+
+
+def page_pixels(
+    pages: Iterable[LabelledPage],
+    preprocessing: Preprocessing,
+    max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
+    workers: int = 2,
+) -> Iterator[tuple[LabelledPage, np.ndarray | str]]:
+    """Yield each page, in order, with its pixels as prediction prepares them, or why it has none.
+
+    Pixels are uint8 (H, W, 3). A few pages are decoded ahead; closing the iterator stops that.
+    """
+    remaining = iter(pages)
+    waiting: dict[int, LabelledPage] = {}
+
+    def groups() -> Iterator[list[PageRef]]:
+        number = 0
+        while group := list(islice(remaining, GROUP_PAGES)):
+            refs = [PageRef(number + place, page.path) for place, page in enumerate(group)]
+            waiting.update(zip(range(number, number + len(group)), group, strict=True))
+            number += len(group)
+            yield refs
+
+    batches = decode_batches(groups(), preprocessing, workers, max_megapixels)
+    with contextlib.closing(batches):
+        for batch in batches:
+            for result in batch:
+                page = waiting.pop(result.ref.index)
+                yield page, result.reason if isinstance(result, Failure) else result.pixels
+
+
+def _tell_contradictions(pages: Sequence[LabelledPage]) -> None:
+    """Warn of files that lie in several labels' folders.
+
+    Only files of one size are read, and first a little of each: to read a hundred thousand scans
+    as a whole would take an hour.
+    """
+    groups = [list(pages)]
+    for key in (_written_size, _sample, _digest_or_nothing):
+        groups = [group for each in groups for group in _of_several_labels(each, key)]
+    for group in groups[:MOST_TOLD]:
+        logger.warning(
+            "the same page lies under several labels, which spoils figures: %s",
+            named([page.name for page in group]),
+        )
+    if len(groups) > MOST_TOLD:
+        logger.warning("%d pages lie under several labels in all", len(groups))
+
+
+def _of_several_labels(
+    pages: Sequence[LabelledPage], key: Callable[[Path], Any]
+) -> Iterator[list[LabelledPage]]:
+    """Groups of pages whose files have one key, which is not None, and more than one label."""
+    groups: defaultdict[Any, list[LabelledPage]] = defaultdict(list)
+    for page in pages:
+        groups[key(page.path)].append(page)
+    for value, group in groups.items():
+        if value is not None and len({page.label for page in group}) > 1:
+            yield group
+
+
+def file_size(path: Path) -> int | None:
+    """A file's size in bytes; None if it cannot be told."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _written_size(path: Path) -> int | None:
+    return file_size(path) or None  # empty files are alike, and no page
+
+
+def _sample(path: Path) -> bytes | None:
+    """The digest of a file's first and last bytes; None for what is no ordinary file."""
+    try:
+        if not path.is_file():
+            return None
+        with path.open("rb") as file:
+            start = file.read(SAMPLE_BYTES)
+            file.seek(-min(SAMPLE_BYTES, path.stat().st_size), os.SEEK_END)
+            return hashlib.sha256(start + file.read(SAMPLE_BYTES)).digest()
+    except OSError:
+        return None
+
+
+def page_digest(path: str | Path) -> str:
+    """The first 16 hex digits of the SHA-256 of a file's bytes, whatever the file is called.
+
+    Raises:
+        PageUnreadableError: the file is gone, is no ordinary file, or cannot be read.
+    """
+    path = Path(path)
+    digest = hashlib.sha256()
+    try:
+        if path.exists() and not path.is_file():  # a pipe would block
+            raise PageUnreadableError("it is not an ordinary file", where=path)
+        with path.open("rb") as file:
+            while block := file.read(READ_BYTES):
+                digest.update(block)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise PageUnreadableError(f"the file cannot be read ({reason})", where=path) from error
+    return digest.hexdigest()[:DIGEST_DIGITS]
+
+
+def _digest_or_nothing(path: Path) -> str | None:
+    try:
+        return page_digest(path)
+    except PageUnreadableError:
+        return None
+
+
+def write_trained_pages(
+    folder: str | Path, pages: Iterable[LabelledPage], workers: int = HASHING_WORKERS
+) -> Path:
+    """Write the digests of a model's training and validation pages into its folder.
+
+    So that an evaluation can leave these pages out wherever they lie and whatever they are called.
+    Pages that are no longer readable are passed over: nobody can evaluate them either.
+
+    Raises:
+        PageSortError: the file cannot be written.
+    """
+    path = Path(folder) / TRAINED_PAGES_FILE
+    with ThreadPoolExecutor(workers, thread_name_prefix="digests") as pool:
+        found = set(pool.map(_digest_or_nothing, [page.path for page in pages]))
+    digests = sorted(digest for digest in found if digest is not None)
+    write_atomically(path, "".join(f"{digest}\n" for digest in digests).encode("ascii"))
+    return path
+
+
+def read_trained_pages(folder: str | Path) -> frozenset[str]:
+    """The digests of the pages a model was trained on; empty where its folder tells none.
+
+    Raises:
+        PageSortError: the file is damaged or cannot be read.
+    """
+    path = Path(folder) / TRAINED_PAGES_FILE
+    try:
+        lines = path.read_text(encoding="ascii").split()
+    except FileNotFoundError:
+        return frozenset()
+    except (OSError, ValueError) as error:
+        raise PageSortError(
+            f"the list of trained pages cannot be read ({error})",
+            where=path,
+            remedy="Fetch or train the model again",
+        ) from error
+    wrong = next((line for line in lines if not DIGEST.fullmatch(line)), None)
+    if wrong is not None:
+        raise PageSortError(
+            f"{wrong[:40]!r} is no digest of a page",
+            where=path,
+            remedy="Fetch or train the model again",
+        )
+    return frozenset(lines)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put a small file in place at once, over whatever was there.
+
+    Raises:
+        PageSortError: it cannot be written; nothing half-written stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    try:
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise PageSortError(
+            f"the file cannot be written ({(error.strerror or str(error)).lower()})",
+            where=path,
+            remedy="Free some space, or name a folder on another disk",
+        ) from error
+
+
+def named(names: Sequence[str]) -> str:
+    """A list of names for a message: twenty at most, then how many more there are."""
+    shown = ", ".join(names[:MOST_TOLD])
+    return f"{shown} and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else shown

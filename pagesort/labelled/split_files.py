@@ -1,0 +1,182 @@
+"""The split of a folder's pages, written down once so that training and evaluation agree on it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pagesort.common.errors import PageSortError
+from pagesort.labelled.folder import LabelledFolder, LabelledPage, file_size, write_atomically
+from pagesort.labelled.splits import PARTS, By, split_pages, tell_missing_parts
+
+logger = logging.getLogger(__name__)
+
+FORMAT = "pagesort split"
+VERSION = 1
+NAME_DIGITS = 12
+ANEW = "Delete this file, and the split is made anew (a model trained before has seen other pages)"
+
+
+@dataclass(frozen=True)
+class PageSplit:
+    """Which pages train, validate and test.
+
+    `fingerprint` (64 hex digits) stands for the pages' names and sizes and for all that decides the
+    split; `path` is the file that holds it.
+    """
+
+    train: tuple[LabelledPage, ...]
+    validation: tuple[LabelledPage, ...]
+    test: tuple[LabelledPage, ...]
+    labels: tuple[str, ...]
+    fingerprint: str
+    path: Path
+    folder: Path
+    by: By
+
+
+def open_split(
+    data: LabelledFolder,
+    stats: str | Path,
+    *,
+    seed: int,
+    test_size: float,
+    by: By,
+    max_categ: int | None,
+) -> PageSplit:
+    """Read the split of these pages from `stats`, or make it and write it there.
+
+    The same pages (names and sizes, wherever the folder lies) and settings find the same file.
+    Pages that a check left out stay in the file and are missing in the parts only, so that a check
+    moves no other page from one side to the other.
+
+    Args:
+        stats: the folder of split files, made where it is missing.
+        seed: whole number.
+        test_size: share of a label's pages that are tested on, and as much to validate, below 0.5.
+        by: whether a document's pages stay on one side.
+        max_categ: the cap that `data` was read with; only noted in the file.
+
+    Raises:
+        PageSortError: the file found is damaged or was changed, or a new one cannot be written.
+    """
+    listed = sorted((*data.pages, *(page for page, _ in data.left_out)), key=lambda page: page.name)
+    settings = {"seed": seed, "test_size": test_size, "split": by}
+    fingerprint = _fingerprint(listed, settings)
+    path = Path(stats) / f"split_{fingerprint[:NAME_DIGITS]}.json"
+    parts = _read(path, fingerprint, listed)
+    if parts is None:
+        parts = split_pages(listed, seed=seed, test_size=test_size, by=by)
+        _write(path, fingerprint, settings | {"max_categ": max_categ}, data, listed, parts)
+        done = "split made"
+    else:
+        tell_missing_parts(listed, parts, by)
+        done = "split of an earlier run used again"
+    train, validation, test = (
+        tuple(page for page in data.pages if parts[page.name] == part) for part in PARTS
+    )
+    logger.info(
+        "%s: %d pages train, %d validate, %d test (%s)",
+        done, len(train), len(validation), len(test), path,
+    )  # fmt: skip
+    return PageSplit(train, validation, test, data.labels, fingerprint, path, data.folder, by)
+
+
+def _fingerprint(listed: Sequence[LabelledPage], settings: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode("ascii"))
+    for page in listed:
+        size = file_size(page.path)
+        name = page.name.encode("utf-8", "surrogatepass")
+        digest.update(b"\0%s\0%d" % (name, -1 if size is None else size))
+    return digest.hexdigest()
+
+
+def _write(
+    path: Path,
+    fingerprint: str,
+    settings: Mapping[str, Any],
+    data: LabelledFolder,
+    listed: Iterable[LabelledPage],
+    parts: Mapping[str, str],
+) -> None:
+    names: dict[str, list[str]] = {part: [] for part in PARTS}
+    counts: dict[str, Counter[str]] = {label: Counter() for label in data.labels}
+    for page in listed:
+        names[parts[page.name]].append(page.name)
+        counts[page.label][parts[page.name]] += 1
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "folder": data.folder.name,
+        "settings": dict(settings),
+        "fingerprint": fingerprint,
+        "checksum": _checksum(names),
+        "counts": {label: {part: count[part] for part in PARTS} for label, count in counts.items()},
+        **names,
+    }
+    text = json.dumps(content, ensure_ascii=False, indent=1)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PageSortError(
+            f"the split cannot be written ({(error.strerror or str(error)).lower()})",
+            where=path.parent,
+            remedy="Let [OUTPUT] FOLDER_RESULTS name a folder that you may write to",
+        ) from error
+    try:
+        # Bytes of a name that are no UTF-8 become \udcXX, which JSON reads back as they were.
+        write_atomically(path, text.encode("utf-8", "backslashreplace") + b"\n")
+    except PageSortError:
+        # Windows refuses to replace a file that another process of this training reads just now.
+        if not path.exists():
+            raise
+
+
+def _checksum(names: Mapping[str, Sequence[str]]) -> str:
+    lists = json.dumps([list(names[part]) for part in PARTS])
+    return hashlib.sha256(lists.encode("ascii")).hexdigest()
+
+
+def _read(path: Path, fingerprint: str, listed: Sequence[LabelledPage]) -> dict[str, str] | None:
+    """The part of each page name as an earlier run has written it; None if there is no file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise PageSortError(f"the split cannot be read ({reason})", where=path) from error
+    except ValueError as error:
+        raise PageSortError("the split file is damaged", where=path, remedy=ANEW) from error
+    problem = _problem(content, fingerprint)
+    if problem is None:
+        parts = {name: part for part in PARTS for name in content[part]}
+        names = sum(len(content[part]) for part in PARTS)
+        if names == len(parts) == len(listed) and all(page.name in parts for page in listed):
+            return parts
+        problem = "the split file lists other pages than the folder"
+    raise PageSortError(problem, where=path, remedy=ANEW)
+
+
+def _problem(content: object, fingerprint: str) -> str | None:
+    """What is wrong with a split file's content; None if it is as it was written."""
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        return "this is no split file"
+    if content.get("version") != VERSION:
+        return f"the split file is of version {content.get('version')}, not {VERSION}"
+    if content.get("fingerprint") != fingerprint:
+        return "the split file is of other pages or settings than its name says"
+    lists = [content.get(part) for part in PARTS]
+    if not all(
+        isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists
+    ):
+        return "the split file is damaged"
+    if content.get("checksum") != _checksum(content):
+        return "the split file was changed by hand"
+    return None

@@ -1,0 +1,251 @@
+"""The files of a model folder: which belong there, whether all are there, and their hashes."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pagesort.common.errors import PageSortError
+from pagesort.models import external_formats, formats
+from pagesort.models.metadata import METADATA_FILE, read_metadata
+from pagesort.pages.preprocessing import Preprocessing
+
+logger = logging.getLogger(__name__)
+
+CARD_FILE = "README.md"
+# Where a fetched model came from; stays on the machine.
+ORIGIN_FILE = "origin.json"
+_NAMES = {
+    formats.CONFIG_FILE,
+    formats.WEIGHTS_FILE,
+    formats.INDEX_FILE,
+    external_formats.PREPROCESSOR_FILE,
+    METADATA_FILE,
+    CARD_FILE,
+    "LICENSE",
+    "LICENSE.txt",
+    "LICENSE.md",
+    "added_tokens.json",
+    "generation_config.json",
+    "merges.txt",
+    "processor_config.json",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "trained_pages.txt",
+    "vocab.json",
+    "vocab.txt",
+}
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
+_PLOT = re.compile(r"plots/[\w.@+-]+\.png")
+_TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
+_CHUNK = 1 << 20
+_MARGIN = 50_000_000  # bytes that are left free
+
+
+def is_model_file(name: str) -> bool:
+    """Tell whether a file of this name, with `/` for folders, belongs to a model."""
+    return name in _NAMES or bool(_SHARD.fullmatch(name) or _PLOT.fullmatch(name))
+
+
+def model_files(folder: Path) -> dict[str, Path]:
+    """List the files of a model folder that belong to it: name, with `/` for folders, to path."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and is_model_file(name):
+            found[name] = path
+    return found
+
+
+def other_files(folder: Path) -> list[str]:
+    """List what lies in a model folder and does not belong to it, the note of its origin aside."""
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in names if not is_model_file(name) and name != ORIGIN_FILE)
+
+
+def check_complete(folder: Path) -> None:
+    """Check without loading the weights that a folder holds a whole model of our own format.
+
+    Raises:
+        PageSortError: something is missing or damaged.
+    """
+    if formats.recognise(folder) != "transformers":
+        raise PageSortError("not a model folder of this program's format", where=folder)
+    for name in weight_files(folder):
+        if not (folder / name).is_file():
+            raise PageSortError(f"{name} is missing", where=folder)
+        external_formats.tensor_names(folder / name)
+    if not any(all((folder / name).is_file() for name in names) for names in _TOKENIZERS):
+        raise PageSortError("the model has no tokenizer.json", where=folder)
+    Preprocessing.from_folder(folder)
+    read_metadata(folder)
+
+
+def weight_files(folder: Path) -> list[str]:
+    """Name the files that hold a model folder's weights: one, or those that its index lists.
+
+    Raises:
+        PageSortError: the index is damaged, or names other files than parts of the weights.
+    """
+    index = folder / formats.INDEX_FILE
+    if (folder / formats.WEIGHTS_FILE).is_file() or not index.is_file():
+        return [formats.WEIGHTS_FILE]
+    parts = external_formats.read_json(index).get("weight_map")
+    names = sorted({str(name) for name in parts.values()}) if isinstance(parts, dict) else []
+    if not names or not all(_SHARD.fullmatch(name) for name in names):
+        raise PageSortError("not a list of the parts of the weights", where=index)
+    return names
+
+
+def sha256(path: Path) -> str:
+    """Hash a file: SHA-256 as 64 hexadecimal digits.
+
+    Raises:
+        PageSortError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise PageSortError(f"cannot be read ({error.strerror})", where=path) from error
+    return digest.hexdigest()
+
+
+def check_space(folder: Path, needed: int, *, what: str) -> None:
+    """Check that a folder's disk takes so many bytes and is not full then.
+
+    Raises:
+        PageSortError: it does not.
+    """
+    standing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(standing).free
+    if needed and needed + _MARGIN > free:
+        raise PageSortError(
+            f"{what} needs {size_text(needed + _MARGIN)} of free space, and "
+            f"{size_text(free)} are free",
+            where=folder,
+            remedy="Free some space, or name a folder on another disk",
+        )
+
+
+def size_text(size: float) -> str:
+    """Write a number of bytes for people: `571 MB`, `1.4 GB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 999.5:
+            return f"{size:.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB" if size < 999.5 else f"{size:.0f} TB"
+
+
+def install(ready: Path, target: Path, *, may_replace: bool) -> Path | None:
+    """Give a finished folder its name; another model of that name is kept under a new one.
+
+    Args:
+        ready: the finished folder, on the same disk.
+        target: the name it gets.
+        may_replace: whether what lies there is known to be an older state of the same model.
+
+    Returns:
+        The new name of the model that lay there, if it was kept.
+
+    Raises:
+        PageSortError: the folders cannot be renamed.
+    """
+    kept: Path | None = None
+    old = ready.with_name(f"{ready.name}.old")
+    with told_as_unwritable(target.parent):
+        if old.exists():
+            shutil.rmtree(old)
+        if target.exists() or target.is_symlink():
+            if not may_replace:
+                kept = _free_name(target)
+            target.rename(kept or old)
+        try:
+            ready.rename(target)
+        except OSError:
+            # The previous model goes back to its place before the error is told.
+            if (kept or old).exists():
+                (kept or old).rename(target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    return kept
+
+
+@contextmanager
+def told_as_unwritable(where: Path) -> Iterator[None]:
+    """Turn errors of writing into a line that names the place."""
+    try:
+        yield
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+        raise PageSortError(
+            f"cannot be written ({error.strerror or error})",
+            where=error.filename or where,
+            remedy="Free some space, or name another folder"
+            if is_full
+            else "Check the folder's permissions, or name another one",
+        ) from error
+
+
+@contextmanager
+def exclusive(lock: Path, where: Path, *, waits: bool) -> Iterator[None]:
+    """Let one process at a time fetch a model; the lock goes with the process that holds it.
+
+    Args:
+        lock: the file that is locked; its folder is made.
+        where: the model, for messages.
+        waits: whether to wait for another process that fetches it.
+
+    Raises:
+        PageSortError: another process fetches it and `waits` is off, or no file can be made there.
+    """
+    from filelock import FileLock, Timeout
+
+    held = FileLock(lock)
+    with told_as_unwritable(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            if not waits:
+                raise PageSortError(
+                    "another process is fetching this model",
+                    where=where,
+                    remedy="Wait until it has finished",
+                ) from None
+            logger.info("another process is fetching %s; waiting until it has finished", where)
+            held.acquire()
+        except NotImplementedError:  # a network file system without locks
+            logger.debug("%s cannot be locked", lock)
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a small JSON file so that it is there completely or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _free_name(target: Path) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M")
+    for number in range(1, 1000):
+        name = target.with_name(f"{target.name}_before_{stamp}" + (f"-{number}" * (number > 1)))
+        if not name.exists():
+            return name
+    raise PageSortError("too many models of this name are kept", where=target)

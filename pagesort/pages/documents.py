@@ -1,0 +1,85 @@
+"""Files that hold several pages: PDFs and multi-page TIFFs, taken apart into numbered pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from pagesort.common.errors import PageUnreadableError
+from pagesort.pages.loader import WHOLE, PageRef, count_tiff_pages, load_page
+from pagesort.pages.pdf_renderers import PdfRenderers, is_pdf
+from pagesort.pages.pdf_stamp import COMPRESSION
+
+SORTED_DPI = 300.0
+DOCUMENT_SUFFIXES = (".pdf", ".tif", ".tiff")
+
+
+def parts_of(path: Path, renderers: PdfRenderers) -> Sequence[int | None]:
+    """Return the numbers of a file's pages, from 1; `(None,)` for a file that is one page.
+
+    Every PDF is a document, of one page too; a TIFF is one if it has two pages or more. A PDF that
+    cannot be opened gives `(WHOLE,)`, and loading that tells why.
+    """
+    if not path.is_file():  # a pipe would be waited for; loading it tells what it is
+        return (None,)
+    if is_pdf(path):
+        try:
+            pages, _ = renderers.survey(path)
+        except PageUnreadableError:
+            return (WHOLE,)
+        return range(1, pages + 1)
+    pages = count_tiff_pages(path)
+    return range(1, pages + 1) if pages > 1 else (None,)
+
+
+def pages_of(path: Path) -> list[PageRef]:
+    """Return the pages of one file as a listing of their own.
+
+    Raises:
+        PageUnreadableError: a document that cannot be opened.
+    """
+    with PdfRenderers() as renderers:
+        parts = parts_of(path, renderers)
+        if WHOLE in parts:
+            renderers.survey(path)
+        return [PageRef(index, path, part) for index, part in enumerate(parts)]
+
+
+def expand(paths: Iterable[Path]) -> Iterator[tuple[Path, int | None]]:
+    """Yield each page of each file: its file, and its number in a document or None.
+
+    Only files whose names say that they may be documents are looked into: there can be a million.
+    """
+    with PdfRenderers() as renderers:
+        for path in paths:
+            may_be = path.suffix.lower() in DOCUMENT_SUFFIXES
+            for part in parts_of(path, renderers) if may_be else (None,):
+                yield path, part
+
+
+def write_page_png(
+    ref: PageRef, target: Path, renderers: PdfRenderers, max_megapixels: float
+) -> None:
+    """Write one page of a document as PNG, a PDF's at 300 dpi; `target` is new.
+
+    Raises:
+        PageUnreadableError: the page is damaged or too large.
+        OSError, PageSortError: it cannot be written.
+    """
+    assert ref.page is not None
+    if not is_pdf(ref.path):
+        image = load_page(ref.path, max_megapixels, page=ref.page)
+        image.save(target, "PNG", compress_level=COMPRESSION)
+        return
+    renderers.save(
+        ref.path,
+        ref.page,
+        target.absolute(),
+        target.with_name(f"{target.name}.tmp").absolute(),
+        dpi=SORTED_DPI,
+        cropbox=False,
+        stamp={"page": ref.page, "dpi": SORTED_DPI},
+        most_pixels=int(max_megapixels * 1e6),
+        longest_side=int(max_megapixels * 1e6),
+        verify=False,
+    )

@@ -1,0 +1,484 @@
+"""A folder's run: listing to journal to batches of pixels to scores to tables."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import os
+import tempfile
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from pagesort.common.errors import PageSortError
+from pagesort.common.hardware import decoding_threads, freed_memory_kept
+from pagesort.common.progress import Progress, duration
+from pagesort.common.upkeep import counted
+from pagesort.pages.documents import expand, write_page_png
+from pagesort.pages.loader import Failure, Page, PageRef, Preprocessing, decode_batches
+from pagesort.pages.pdf_renderers import PdfRenderers
+from pagesort.prediction.journal import JOURNAL_SUFFIX, FinishedTables, RunJournal
+from pagesort.sorting.placer import SortedPage, SortReport, check_labels, sort_pages
+from utils import IMAGE_SUFFIXES, has_pages, list_pages, round_scores, top_guesses
+
+logger = logging.getLogger(__name__)
+
+MOST_TOLD_FAILURES = 20
+
+Batch = Sequence[Page | Failure]
+
+
+class Model(Protocol):
+    """What every use of a model needs."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The categories, in the order of the scores."""
+
+    @property
+    def name(self) -> str:
+        """What the names of tables and plots call the model."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides a score beside the precision."""
+
+    @property
+    def precision(self) -> str:
+        """The numbers that it sees pages with: fp32, bf16 or fp16."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model wants its pages."""
+
+
+class Classifier(Model, Protocol):
+    """What a run needs of a model."""
+
+    @property
+    def device(self) -> Any:
+        """Where the model computes; its text begins with the kind of device."""
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Score uint8 (N, H, W, 3): float32 (N, labels); in several threads at once."""
+
+    def batches_at_once(self, batch_size: int) -> int:
+        """How many batches of this size are scored side by side to keep the machine busy."""
+
+    def stop(self) -> None:
+        """Let what is being scored fail soon: nobody waits for it any more."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to classify and which tables to write.
+
+    `batch_size` pages go through the model and reach the disk together; `max_megapixels` is the
+    size of the largest page accepted, in million pixels. With `sort_to`, the pages are put into
+    folders there when the tables are written (see `placer.sort_pages` for `link`, `min_score`).
+    """
+
+    folder: Path
+    formats: tuple[str, ...]
+    inner: bool
+    tables: Path
+    top_n: int
+    raw: bool
+    max_categ: int
+    batch_size: int
+    max_megapixels: float
+    resume: bool
+    sort_to: Path | None = None
+    link: str = "copy"
+    min_score: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has written; `failed` counts the pages that could not be read.
+
+    `sorting` is what became of `sort_to`, None without that.
+    """
+
+    tables: tuple[Path, ...]
+    failed: int
+    sorting: SortReport | None = None
+
+
+def check_request(request: Request) -> None:
+    """Refuse what can be refused before a model is loaded.
+
+    Raises:
+        PageSortError: the folder is missing or holds no pages, there is nothing to resume, or the
+            tables cannot be written.
+    """
+    _check_readable(request.folder)
+    _check_sort_to(request)
+    if request.resume:
+        if not any(request.tables.glob(f"*{JOURNAL_SUFFIX}")):
+            raise PageSortError(
+                "there is no interrupted run to go on with",
+                where=request.tables,
+                remedy="Leave out --resume to start one",
+            )
+    elif not has_pages(request.folder, request.formats, request.inner):
+        raise _no_pages(request)
+    _check_writable(request.tables)
+
+
+def predict_folder(classifier: Classifier, request: Request) -> Outcome:
+    """Score the pages of a folder and write the tables, going on with an interrupted run if asked.
+
+    Raises:
+        PageSortError: there is no run to go on with, or the tables cannot be written.
+        KeyboardInterrupt: the run was stopped; the message tells what is kept.
+    """
+    if request.sort_to is not None:
+        check_labels(classifier.labels, request.sort_to)
+    sortings: list[SortReport] = []
+
+    def after_tables() -> None:
+        sortings.extend(_sort_pages(classifier, journal, request))
+        _tell_new(journal, request)
+
+    with _journal(classifier, request) as journal:
+        before = journal.counts()
+        try:
+            progress = _score_pages(classifier, journal, request)
+            seconds = progress.seconds  # before the sorting into folders
+            counts = journal.counts()
+            finished = journal.finalise(
+                classifier.labels,
+                request.top_n,
+                raw=request.raw,
+                max_categ=request.max_categ,
+                then=after_tables,
+            )
+        except KeyboardInterrupt:
+            counts = journal.counts()
+            raise KeyboardInterrupt(
+                f"{counts.scored} of {counts.total} pages are scored and kept in {journal.path}"
+            ) from None
+    scored_now = counts.scored - before.scored
+    _tell_summary(finished, counts.scored, counts.failed, scored_now, seconds)
+    tables = (finished.result, finished.raw, finished.failures)
+    written = tuple(path for path in tables if path is not None)
+    return Outcome(written, counts.failed, sortings[0] if sortings else None)
+
+
+def score_pages(
+    classifier: Classifier, pages: Sequence[PageRef], batch_size: int, max_megapixels: float
+) -> Iterator[tuple[PageRef, np.ndarray | str]]:
+    """Yield each page of a listing with its probabilities, float32 (labels,), or why it has none.
+
+    For one file: `score_pages(classifier, documents.pages_of(path), …)`.
+    """
+    groups = (pages[start : start + batch_size] for start in range(0, len(pages), batch_size))
+    batches = decode_batches(groups, classifier.preprocessing, decoding_threads(), max_megapixels)
+    results = _score_batches(classifier, batches, batch_size, len(pages))
+    with contextlib.closing(batches), contextlib.closing(results):
+        for batch, scored in results:
+            scores = dict(scored)
+            for item in batch:
+                failed = isinstance(item, Failure)
+                yield item.ref, item.reason if failed else scores[item.ref.index]
+
+
+def _sort_pages(
+    classifier: Classifier, journal: RunJournal, request: Request
+) -> Iterator[SortReport]:
+    """Put the scored pages into folders of their first guess, if that was asked for."""
+    if request.sort_to is None:
+        return
+    guesses = ((ref, *top_guesses(scores, 1)[0]) for ref, scores in journal.scored())
+    pages = (
+        # Rounded, so that a page is where its row in the table lets one look for it.
+        SortedPage(ref, classifier.labels[index], float(round_scores(score)))
+        for ref, index, score in guesses
+    )
+    with PdfRenderers() as renderers:
+
+        def draw(ref: PageRef, target: Path) -> None:
+            write_page_png(ref, target, renderers, request.max_megapixels)
+
+        try:
+            yield sort_pages(
+                pages, request.sort_to, link=request.link, min_score=request.min_score, draw=draw
+            )
+        except PageSortError as error:
+            remedy = f"{error.remedy}. " if error.remedy else ""
+            raise PageSortError(
+                error.what,
+                where=error.where,
+                remedy=f"{remedy}The tables are written; add --resume to go on with the sorting",
+            ) from error
+
+
+def _journal(classifier: Classifier, request: Request) -> RunJournal:
+    """Open the interrupted run's journal, or start a new one."""
+    settings = {
+        "files_format": ",".join(request.formats),
+        "inner": request.inner,
+        "top_N": request.top_n,
+        "raw": request.raw,
+        "max_categ": request.max_categ,
+        "batch_size": request.batch_size,
+        "max_megapixels": request.max_megapixels,
+        "device": str(classifier.device).split(":")[0],
+        "precision": classifier.precision,
+        "model or descriptions": classifier.fingerprint,
+    }
+    if request.resume:
+        journal = RunJournal.open_for_resume(
+            request.tables, folder=request.folder, settings=settings
+        )
+        counts = journal.counts()
+        logger.info("going on: %d of %d pages are scored already", counts.scored, counts.total)
+        return journal
+    _tell_resumable(request, settings)
+    return RunJournal.create(
+        request.tables,
+        folder=request.folder,
+        base=classifier.name,
+        settings=settings,
+        listing=_listing(request),
+    )
+
+
+def _listing(request: Request) -> Iterator[tuple[str, int | None]]:
+    """Yield the pages' paths relative to the folder, with `/`, and their numbers in documents."""
+    for path, part in expand(list_pages(request.folder, request.formats, request.inner)):
+        yield path.relative_to(request.folder).as_posix(), part
+
+
+def _tell_new(journal: RunJournal, request: Request) -> None:
+    """Tell of pages that came since a resumed run began.
+
+    Last, as listing a million pages again takes minutes on a network drive.
+    """
+    if not request.resume:
+        return
+    with contextlib.suppress(OSError):  # the tables are there, whatever became of the folder
+        new = journal.count_new(_listing(request))
+        if new:
+            logger.warning("%d pages are new since the run began and are not in its tables", new)
+
+
+def _tell_resumable(request: Request, settings: dict[str, Any]) -> None:
+    """Mention an interrupted run that `--resume` would have gone on with."""
+    if not any(request.tables.glob(f"*{JOURNAL_SUFFIX}")):
+        return
+    with (
+        contextlib.suppress(PageSortError),
+        RunJournal.open_for_resume(
+            request.tables, folder=request.folder, settings=settings
+        ) as journal,
+    ):
+        counts = journal.counts()
+        logger.info(
+            "starting anew; an earlier run of this folder has %d of %d pages (%s), and --resume "
+            "would go on with the others",
+            counts.scored,
+            counts.total,
+            journal.path,
+        )
+
+
+def _score_pages(classifier: Classifier, journal: RunJournal, request: Request) -> Progress:
+    """Score every page the journal lacks; batches reach the disk in order, each as a whole."""
+    counts = journal.counts()
+    batches = decode_batches(
+        journal.batches(request.batch_size),
+        classifier.preprocessing,
+        workers=decoding_threads(),
+        max_megapixels=request.max_megapixels,
+    )
+    progress = Progress(counts.total, counts.scored)
+    told = 0
+    results = _score_batches(classifier, batches, request.batch_size, counts.total)
+    with contextlib.closing(batches), contextlib.closing(results), progress:
+        for batch, scored in results:
+            failures = [item for item in batch if isinstance(item, Failure)]
+            journal.record(scored, failures)
+            _tell_failures(failures, told)
+            told += len(failures)
+            progress.advance(len(batch), _relative_name(journal, batch[-1]))
+    return progress
+
+
+def _score_batches(
+    classifier: Classifier, batches: Iterable[Batch], batch_size: int, total: int
+) -> Iterator[tuple[Batch, list[tuple[int, np.ndarray]]]]:
+    """Yield each batch with its scores, in order, while the next ones are scored already.
+
+    So the model waits neither for the disk nor, at the end of a batch, for its own last page.
+    """
+    ahead = classifier.batches_at_once(batch_size)
+    pool = ThreadPoolExecutor(ahead, "scores")
+    waiting: deque[tuple[Batch, Future[list[tuple[int, np.ndarray]]]]] = deque()
+    with freed_memory_kept():
+        try:
+            for batch in batches:
+                scores = pool.submit(_score_batch, classifier, batch, batch_size, total)
+                waiting.append((batch, scores))
+                if len(waiting) > ahead:
+                    batch, scores = waiting.popleft()
+                    yield batch, scores.result()
+            for batch, scores in waiting:
+                yield batch, scores.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            classifier.stop()
+            pool.shutdown()
+
+
+def _tell_failures(failures: Sequence[Failure], told: int) -> None:
+    """Name the pages that could not be read, the first of a run only: the table has them all."""
+    for failure in failures[: max(0, MOST_TOLD_FAILURES - told)]:
+        logger.warning("cannot read %s: %s", _shown(failure.ref), failure.reason)
+    if told < MOST_TOLD_FAILURES <= told + len(failures):
+        logger.warning("further pages that cannot be read are only listed in a table")
+
+
+def _relative_name(journal: RunJournal, item: Page | Failure) -> str:
+    """Return an item's path relative to the folder of its run, and its number in a document."""
+    path = item.ref.path.relative_to(journal.folder)
+    return _shown(dataclasses.replace(item.ref, path=path))
+
+
+def _shown(ref: PageRef) -> str:
+    """Name a page as a person would: by its file, and its number if that holds several."""
+    return f"{ref.path}, page {ref.page}" if ref.page else str(ref.path)
+
+
+def _score_batch(
+    classifier: Classifier, batch: Batch, batch_size: int, total: int
+) -> list[tuple[int, np.ndarray]]:
+    """Return listing index and probabilities of every page of one batch.
+
+    Each page has its own slot in the batch, and a slot stays black whose page failed or was scored
+    by an earlier part of the run: the model sees the same shape either way, and the same shape
+    gives the same bits.
+    """
+    pages = [item for item in batch if isinstance(item, Page)]
+    if not pages:
+        return []
+    first = pages[0].ref.index // batch_size * batch_size
+    slots = min(batch_size, total - first)
+    pixels = np.zeros((slots, *pages[0].pixels.shape), np.uint8)
+    for page in pages:
+        pixels[page.ref.index - first] = page.pixels
+    try:
+        scores = classifier.probabilities(pixels)
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error):
+            raise PageSortError(
+                f"there is not enough memory for {slots} pages at once",
+                remedy="Start again with a smaller --batch_size",
+            ) from error
+        raise
+    return [(page.ref.index, scores[page.ref.index - first]) for page in pages]
+
+
+def _tell_summary(
+    finished: FinishedTables, scored: int, failed: int, scored_now: int, seconds: float
+) -> None:
+    """Say what the run found, how fast, and where the tables are."""
+    rate = scored_now / max(seconds, 1e-6)
+    logger.info(
+        "%s sorted, %d could not be read; %s, %.1f pages/s",
+        counted(scored),
+        failed,
+        duration(seconds),
+        rate,
+    )
+    width = max((len(label) for label in finished.categories), default=0)
+    for label, pages in finished.categories.items():
+        logger.info("  %-*s %6d", width, label, pages)
+    logger.info("result table: %s", finished.result)
+    if finished.raw is not None:
+        logger.info("all scores: %s", finished.raw)
+    if finished.failures is not None:
+        logger.warning(
+            "%s could not be read, listed in %s; once they are mended, the same command with "
+            "--resume sorts them and writes these tables anew",
+            counted(failed),
+            finished.failures,
+        )
+
+
+def _check_readable(folder: Path) -> None:
+    """Refuse a folder that is missing or closed to us."""
+    try:
+        with os.scandir(folder):
+            pass
+    except FileNotFoundError:
+        raise PageSortError(
+            "the folder does not exist", where=folder, remedy="Check -d or [INPUT] FOLDER_INPUT"
+        ) from None
+    except OSError as error:
+        raise PageSortError(f"cannot read the folder ({error.strerror})", where=folder) from error
+
+
+def _check_sort_to(request: Request) -> None:
+    """Refuse a destination whose pages the next run would take for new ones."""
+    if request.sort_to is None or not request.inner:
+        return
+    if request.folder.resolve() in (request.sort_to.resolve(), *request.sort_to.resolve().parents):
+        raise PageSortError(
+            "the pages cannot be sorted into the folder that is looked through with its subfolders",
+            where=request.sort_to,
+            remedy="Let --sort_to name a folder elsewhere",
+        )
+
+
+def _no_pages(request: Request) -> PageSortError:
+    """Say what a folder without pages holds instead: pages in subfolders, or other image files."""
+    what = f"no pages with the extension {', '.join(request.formats)}"
+    inside = Counter[str]() if request.inner else _extensions(request.folder, request.formats, True)
+    if inside:
+        return PageSortError(
+            f"{what} in the folder itself, but {inside.total()} in its subfolders",
+            where=request.folder,
+            remedy="Add --inner to read them",
+        )
+    for inner in (True,) if request.inner else (False, True):
+        others = _extensions(request.folder, IMAGE_SUFFIXES | {".pdf"}, inner)
+        if others:
+            place, flag = (" in its subfolders", "--inner ") if inner > request.inner else ("", "")
+            found = ", ".join(f"{count} {extension}" for extension, count in others.most_common())
+            return PageSortError(
+                f"{what}, but {found}{place}",
+                where=request.folder,
+                remedy=f"Add {flag}-ff {','.join(sorted(others))} to read them",
+            )
+    return PageSortError(
+        what, where=request.folder, remedy="Name another folder, or other extensions with -ff"
+    )
+
+
+def _extensions(folder: Path, formats: Iterable[str], inner: bool) -> Counter[str]:
+    """Count the files of a folder that have one of these extensions, by extension."""
+    return Counter(path.suffix.lstrip(".").lower() for path in list_pages(folder, formats, inner))
+
+
+def _check_writable(tables: Path) -> None:
+    """Try out that a file can be written where the tables shall be, before hours are spent."""
+    try:
+        tables.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=tables):
+            pass
+    except OSError as error:
+        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
+        reason = "a file is in the way of the folder" if in_the_way else error.strerror
+        raise PageSortError(
+            f"cannot write tables ({reason})",
+            where=tables,
+            remedy="Set [OUTPUT] FOLDER_RESULTS to a folder that can be written",
+        ) from error

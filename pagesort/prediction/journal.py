@@ -1,0 +1,408 @@
+"""A run that survives a crash: the journal of its pages and scores, on disk batch by batch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pagesort.common.errors import PageSortError
+from pagesort.pages.loader import WHOLE, Failure, PageRef
+from pagesort.prediction.journal_files import (
+    JOURNAL_SUFFIX,
+    VERSION,
+    connect,
+    newest_first,
+    open_existing,
+    remove,
+    reserve,
+    told,
+    write_ahead,
+)
+from pagesort.prediction.result_tables import FinishedTables, TableNames, write_tables
+from utils import page_name
+
+__all__ = ["JOURNAL_SUFFIX", "Counts", "FinishedTables", "RunJournal"]
+
+logger = logging.getLogger(__name__)
+
+NEW_LOCK_WAIT_S = 5.0  # others may look into a new journal, for milliseconds each
+SYNC_INTERVAL_S = 5.0  # what a power cut may cost at most; a killed process loses nothing
+KEPT = "What is scored is kept; free some space or reconnect the disk, and go on with --resume"
+NO_SCORE = "the model gave no number for this page"
+
+# A page's path, or of a document's page the path and its number (WHOLE: it cannot be opened).
+Listed = str | tuple[str, int | None]
+
+SCHEMA = (
+    "CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    # Paths are bytes, as not all are text; page numbers are text, as some do not fit an integer.
+    "CREATE TABLE pages "
+    "(idx INTEGER PRIMARY KEY, path BLOB NOT NULL, file TEXT NOT NULL, page TEXT NOT NULL, "
+    "part INTEGER)",
+    "CREATE TABLE scores (idx INTEGER PRIMARY KEY, scores BLOB NOT NULL)",
+    "CREATE TABLE failures (idx INTEGER PRIMARY KEY, reason TEXT NOT NULL)",
+)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far a run is: pages listed, scored, failed, and those not looked at yet."""
+
+    total: int
+    scored: int
+    failed: int
+
+    @property
+    def waiting(self) -> int:
+        """Pages that are neither scored nor failed."""
+        return self.total - self.scored - self.failed
+
+
+class RunJournal:
+    """One run over one folder, in one SQLite file that this process alone holds.
+
+    The file is locked by the operating system for as long as it is open, so that no second process
+    can go on with the same run, and a killed process leaves no lock behind. Use `create` or
+    `open_for_resume`.
+
+    Attributes:
+        path: the journal's file.
+        folder: the folder of pages, absolute.
+        settings: what a resumed run must repeat.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, run: Mapping[str, Any]) -> None:
+        self.path = path
+        self.folder = Path(run["folder"])
+        self.settings: dict[str, Any] = dict(run["settings"])
+        self._names = TableNames(path.parent, run["date_time"], run["base"])
+        self._connection = connection
+        with _told_reading(path):
+            # Pages are numbered from 0 without gaps, so that a million of them need not be counted.
+            self._total, self._scored, self._failed = (
+                int(connection.execute(f"SELECT {number} FROM {table}").fetchone()[0])
+                for number, table in (
+                    ("coalesce(max(idx) + 1, 0)", "pages"),
+                    ("count(*)", "scores"),
+                    ("count(*)", "failures"),
+                )
+            )
+        with told(path, "The scores cannot be written"):
+            self._is_ahead = write_ahead(connection)
+        self._synced = -SYNC_INTERVAL_S  # the first batch is brought to the disk
+
+    @classmethod
+    def create(
+        cls,
+        tables_dir: str | Path,
+        *,
+        folder: str | Path,
+        base: str,
+        settings: Mapping[str, Any],
+        listing: Iterable[Listed],
+        now: datetime | None = None,
+    ) -> RunJournal:
+        """Start a run: reserve its table names and write down its settings and pages.
+
+        Args:
+            tables_dir: made where it is missing.
+            folder: the folder of pages.
+            base: the model's name in table names; letters that no file name takes become `-`.
+            settings: JSON values; a resumed run must bring the same.
+            listing: the pages' paths, relative to `folder`, with `/`, in the order in which they
+                are scored; a page of a document as (path, its number).
+            now: names the tables; by default the present minute.
+
+        Raises:
+            PageSortError: the folder cannot be written to, or the disk is full.
+        """
+        tables_dir, folder = Path(tables_dir), Path(folder).resolve()
+        date_time = (now or datetime.now()).strftime("%Y%m%d-%H%M")
+        base = re.sub(r"[^\w.+@-]+", "-", base).strip("-.") or "model"
+        with told(tables_dir, "The result tables cannot be written"):
+            tables_dir.mkdir(parents=True, exist_ok=True)
+            path, date_time = reserve(tables_dir, date_time, base)
+        run = {
+            "version": VERSION,
+            "folder": str(folder),
+            "settings": dict(settings),
+            "date_time": date_time,
+            "base": base,
+        }
+        connection = None
+        try:
+            with told(path, "The result tables cannot be written"):
+                connection = connect(path, NEW_LOCK_WAIT_S)
+                _write_start(connection, run, folder, listing)
+            return cls(path, connection, run)
+        except BaseException:
+            # Nothing is scored yet: a half-written listing is worth nothing, and holds a name.
+            if connection is not None:
+                connection.close()
+            remove(path)
+            raise
+
+    @classmethod
+    def open_for_resume(
+        cls, tables_dir: str | Path, *, folder: str | Path, settings: Mapping[str, Any]
+    ) -> RunJournal:
+        """Take up the newest interrupted run of a folder that had the same settings.
+
+        Raises:
+            PageSortError: there is none; or the interrupted ones had other settings, which are
+                named; or a running process holds them.
+        """
+        folder = Path(folder).resolve()
+        wanted = json.loads(json.dumps(dict(settings)))
+        refusal: PageSortError | None = None
+        with told(Path(tables_dir), "The result tables cannot be read"):
+            paths = newest_first(Path(tables_dir))
+        for path in paths:
+            with told(path, "The interrupted run cannot be taken up"):
+                connection, run, problem = open_existing(path)
+            if connection is None or run is None:
+                refusal = refusal or problem
+                continue
+            if Path(run["folder"]) == folder:
+                differing = _differences(run["settings"], wanted)
+                if not differing:
+                    try:
+                        return cls(path, connection, run)
+                    except PageSortError as error:
+                        refusal = refusal or error
+                        connection.close()
+                        continue
+                refusal = PageSortError(
+                    f"The interrupted run had other settings ({differing})",
+                    where=path,
+                    remedy="Give the same settings again, or leave out --resume to start a new run",
+                )
+            connection.close()
+        raise refusal or PageSortError(
+            f"There is no interrupted run of {folder}",
+            where=tables_dir,
+            remedy="Leave out --resume to start one",
+        )
+
+    def __enter__(self) -> RunJournal:
+        """Hold the journal for a `with` block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the journal go; what is recorded stays."""
+        self.close()
+
+    def close(self) -> None:
+        """Close and unlock the file, which stays for `open_for_resume`."""
+        self._connection.close()
+
+    def counts(self) -> Counts:
+        """How far the run is, pages of earlier sittings included."""
+        return Counts(self._total, self._scored, self._failed)
+
+    def batches(self, batch_size: int) -> Iterator[list[PageRef]]:
+        """Yield the pages that are not scored, failed ones included, in batches.
+
+        Batch k holds rows k*size to (k+1)*size-1 of the listing, less those that are scored, so
+        that a page meets the same neighbours whether or not the run was interrupted.
+        """
+        waiting = (
+            "FROM pages p LEFT JOIN scores s ON s.idx = p.idx "
+            "WHERE p.idx >= ? AND p.idx < ? AND s.idx IS NULL ORDER BY p.idx"
+        )
+        find = f"SELECT p.idx {waiting} LIMIT 1"
+        start = 0
+        # Fetched to their ends, as an open query would let the journal grow with every commit.
+        while first := self._rows(find, (start, self._total)):
+            start = first[0][0] // batch_size * batch_size
+            rows = self._rows(
+                f"SELECT p.idx, p.path, p.part {waiting}", (start, start + batch_size)
+            )
+            yield [
+                PageRef(index, self.folder / os.fsdecode(path), part) for index, path, part in rows
+            ]
+            start += batch_size
+
+    def _rows(self, query: str, values: tuple[int, int]) -> list[tuple[Any, ...]]:
+        with _told_reading(self.path):
+            return self._connection.execute(query, values).fetchall()
+
+    def record(
+        self,
+        scored: Iterable[tuple[int, Sequence[float] | np.ndarray]],
+        failures: Iterable[Failure] = (),
+    ) -> None:
+        """Write one batch, all of it or nothing.
+
+        From then on it outlives this process; the disk is waited for every five seconds only, which
+        is what a power cut may cost.
+
+        Args:
+            scored: (listing index, probabilities in label order); rows that hold no number count as
+                failed.
+            failures: pages that could not be read.
+
+        Raises:
+            PageSortError: the disk is full or gone; what was recorded before is kept.
+        """
+        rows, failed = [], [(failure.ref.index, _printable(failure.reason)) for failure in failures]
+        for index, scores in scored:
+            values = np.ascontiguousarray(scores, dtype="<f4")
+            if np.isfinite(values).all():
+                rows.append((int(index), values.tobytes()))
+            else:
+                failed.append((int(index), NO_SCORE))
+        with (
+            told(self.path, "The scores cannot be written", KEPT),
+            self._commit() as connection,
+        ):
+            retried = connection.executemany(
+                "DELETE FROM failures WHERE idx = ?", [(index,) for index, _ in rows + failed]
+            ).rowcount
+            connection.executemany("INSERT INTO scores VALUES (?, ?)", rows)
+            connection.executemany("INSERT INTO failures VALUES (?, ?)", failed)
+        self._scored += len(rows)
+        self._failed += len(failed) - max(retried, 0)
+
+    @contextlib.contextmanager
+    def _commit(self) -> Iterator[sqlite3.Connection]:
+        """A transaction, and now and then a wait for the disk with it and all those before."""
+        now = time.monotonic()
+        is_due = not self._is_ahead or now - self._synced >= SYNC_INTERVAL_S
+        self._connection.execute(f"PRAGMA synchronous = {'FULL' if is_due else 'NORMAL'}")
+        with self._connection as connection:
+            yield connection
+        if is_due:
+            self._synced = now
+
+    def failures(self) -> Iterator[tuple[str, str]]:
+        """Yield (path relative to the folder, reason) of each failed page, in listing order."""
+        query = "SELECT path, reason FROM failures JOIN pages USING (idx) ORDER BY idx"
+        with _told_reading(self.path):
+            for path, reason in self._connection.execute(query):
+                yield os.fsdecode(path), reason
+
+    def count_new(self, listing: Iterable[Listed]) -> int:
+        """How many pages of a fresh listing this run does not know; it goes on without them."""
+        # Eight bytes a page. Two of a million pages share a hash once in twenty million runs.
+        with _told_reading(self.path):
+            pages = self._connection.execute("SELECT path, part FROM pages")
+            known = np.fromiter(map(hash, pages), np.int64)
+        listed = ((os.fsencode(path), part) for path, part in map(_split, listing))
+        return len(np.setdiff1d(np.fromiter(map(hash, listed), np.int64), known))
+
+    def scored(self) -> Iterator[tuple[PageRef, np.ndarray]]:
+        """Yield each scored page with its probabilities, float32 (labels,), in listing order."""
+        query = "SELECT idx, path, part, scores FROM scores JOIN pages USING (idx) ORDER BY idx"
+        with _told_reading(self.path):
+            for index, path, part, scores in self._connection.execute(query):
+                page = PageRef(index, self.folder / os.fsdecode(path), part)
+                yield page, np.frombuffer(scores, dtype="<f4")
+
+    def finalise(
+        self,
+        labels: Sequence[str],
+        top_n: int,
+        max_categ: int,
+        raw: bool = False,
+        then: Callable[[], object] | None = None,
+    ) -> FinishedTables:
+        """Write the finished tables under their final names, then let the journal go.
+
+        It is removed, unless pages could not be read: those `--resume` tries again, and then writes
+        the same tables anew. `then` is called in between; if it fails, the journal is kept too.
+
+        Raises:
+            PageSortError: the tables cannot be written; the journal is kept, and `--resume` writes
+                them.
+        """
+        with told(self.path, "The finished tables cannot be written", KEPT):
+            finished = write_tables(self._connection, self._names, labels, top_n, max_categ, raw)
+        if then is not None:
+            then()
+        with told(self.path, "The finished tables cannot be written", KEPT):
+            self.close()
+            if not self._failed:
+                remove(self.path)
+        return finished
+
+
+def _write_start(
+    connection: sqlite3.Connection, run: Mapping[str, Any], folder: Path, listing: Iterable[Listed]
+) -> None:
+    """Write a new run's settings and pages in one transaction: all of them or none."""
+    connection.execute("BEGIN")
+    for statement in SCHEMA:
+        connection.execute(statement)
+    connection.executemany(
+        "INSERT INTO run VALUES (?, ?)", [(key, json.dumps(value)) for key, value in run.items()]
+    )
+    root = str(folder)
+    connection.executemany(
+        "INSERT INTO pages VALUES (?, ?, ?, ?, ?)",
+        (
+            (index, os.fsencode(path), *_named(f"{root}/{path}", part), part)
+            for index, (path, part) in enumerate(map(_split, listing))
+        ),
+    )
+    connection.commit()
+
+
+def _split(listed: Listed) -> tuple[str, int | None]:
+    """A listed page as its path and its number in a document."""
+    return (listed, None) if isinstance(listed, str) else listed
+
+
+def _named(path: str, part: int | None) -> tuple[str, str]:
+    """FILE and PAGE: by its own name, or in a document that document's name and its number."""
+    if part is None:
+        file, page = page_name(path)
+        return file, str(page)
+    file = Path(path).stem.encode("utf-8", "backslashreplace").decode("utf-8")
+    return file, "" if part == WHOLE else str(part)
+
+
+@contextlib.contextmanager
+def _told_reading(path: Path) -> Iterator[None]:
+    """Turn what SQLite reports of a journal that is read into one line for a person."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        what = f"The pages of this run cannot be read ({error})"
+        raise PageSortError(what, where=path, remedy=KEPT) from error
+    except sqlite3.DatabaseError as error:
+        raise PageSortError(
+            f"The journal of this run is damaged ({error})",
+            where=path,
+            remedy="Leave out --resume to start a new run",
+        ) from error
+
+
+def _differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Name the settings that differ, as `top_N: then 3, now 1`; empty where none do."""
+    return "; ".join(
+        f"{key}: then {_short(saved.get(key))}, now {_short(wanted.get(key))}"
+        for key in sorted(saved.keys() | wanted.keys())
+        if saved.get(key) != wanted.get(key)
+    )
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text[:12] + "…" if re.fullmatch(r"[0-9a-f]{32,}", text) else text
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

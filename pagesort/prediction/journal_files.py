@@ -1,0 +1,158 @@
+"""The journals' files: their names, their locks, finding and removing them, and what goes wrong."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pagesort.common.errors import PageSortError
+from pagesort.prediction.result_tables import TableNames
+
+logger = logging.getLogger(__name__)
+
+JOURNAL_SUFFIX = ".partial.sqlite"
+BESIDE = ("-journal", "-wal", "-shm")  # endings of what SQLite keeps beside a journal
+VERSION = 2  # of the journal's layout
+OLD_LOCK_WAIT_S = 0.2  # a journal that stays locked is in use
+LARGEST_ATTEMPT = 10_000
+# Journals of version 1 knew no documents of several pages.
+UPGRADE = "ALTER TABLE pages ADD COLUMN part INTEGER"
+
+
+def reserve(tables_dir: Path, date_time: str, base: str) -> tuple[Path, str]:
+    """Make an empty journal of a name that is free for all tables too; with its date-time."""
+    for attempt in range(1, LARGEST_ATTEMPT):
+        numbered = date_time if attempt == 1 else f"{date_time}-{attempt}"
+        path = tables_dir / f"{numbered}_{base}{JOURNAL_SUFFIX}"
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except FileExistsError:
+            continue
+        # Only now: another run removes its journal once its tables stand, so none appears unseen.
+        if not TableNames(tables_dir, numbered, base).taken():
+            return path, numbered
+        path.unlink()
+    raise PageSortError("There is no free table name for this minute", where=tables_dir)
+
+
+def connect(path: Path, wait_s: float) -> sqlite3.Connection:
+    """Open a journal and lock it until the connection is closed or its process ends."""
+    connection = sqlite3.connect(path, timeout=wait_s)
+    try:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.commit()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def write_ahead(connection: sqlite3.Connection) -> bool:
+    """Let a commit append to one file, without waiting for the disk; whether that can be had.
+
+    Once written, a commit outlives the process. It outlives a power cut with the next one that is
+    made with `synchronous = FULL`, and the journal is whole in any case.
+    """
+    return connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal"
+
+
+def newest_first(tables_dir: Path) -> list[Path]:
+    """The journals of a folder, the last written to first."""
+    if not tables_dir.is_dir():
+        return []
+    ages: list[tuple[int, str]] = []
+    for path in tables_dir.iterdir():
+        if path.name.endswith(JOURNAL_SUFFIX):
+            with contextlib.suppress(FileNotFoundError):  # another run has just finished
+                ages.append((_age(path), path.name))
+    return [tables_dir / name for _, name in sorted(ages, reverse=True)]
+
+
+def _age(path: Path) -> int:
+    """When a journal was last written to, in nanoseconds: it, or what SQLite keeps beside it."""
+    ages = [path.stat().st_mtime_ns]
+    with contextlib.suppress(FileNotFoundError):
+        ages.append(path.with_name(f"{path.name}-wal").stat().st_mtime_ns)
+    return max(ages)
+
+
+def open_existing(
+    path: Path,
+) -> tuple[sqlite3.Connection | None, dict[str, Any] | None, PageSortError | None]:
+    """Lock and read a journal: (connection, run, None), or (None, None, why not)."""
+    if not path.exists():  # its run has just finished; connecting would make a new file
+        return None, None, None
+    try:
+        connection = connect(path, OLD_LOCK_WAIT_S)
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise
+        return None, None, _refusal("Another process is working on this run", path)
+    except sqlite3.DatabaseError as error:
+        return None, None, _refusal(f"The journal of an interrupted run is damaged ({error})", path)
+    problem = None
+    try:
+        rows = connection.execute("SELECT key, value FROM run").fetchall()
+        run = {key: json.loads(value) for key, value in rows}
+        if run["version"] == 1:
+            _upgrade(connection, run)
+        if run["version"] == VERSION:
+            return connection, run, None
+        problem = _refusal("The interrupted run is of another version of this program", path)
+    except sqlite3.OperationalError as error:
+        logger.debug("%s holds no run: %s", path, error)  # killed before its listing was complete
+    except (sqlite3.DatabaseError, ValueError, KeyError) as error:
+        problem = _refusal(f"The journal of an interrupted run is damaged ({error})", path)
+    connection.close()
+    return None, None, problem
+
+
+def _upgrade(connection: sqlite3.Connection, run: dict[str, Any]) -> None:
+    """Bring a journal of an earlier version up to date."""
+    connection.execute("BEGIN")
+    connection.execute(UPGRADE)
+    connection.execute("UPDATE run SET value = ? WHERE key = 'version'", (json.dumps(VERSION),))
+    connection.commit()
+    run["version"] = VERSION
+
+
+def _refusal(what: str, path: Path) -> PageSortError:
+    return PageSortError(what, where=path, remedy="Leave out --resume to start a new run")
+
+
+def remove(path: Path) -> None:
+    """Remove a journal with whatever SQLite keeps beside it."""
+    for name in (path.name, *(f"{path.name}{ending}" for ending in BESIDE)):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(name).unlink()
+
+
+@contextlib.contextmanager
+def told(where: Path, what: str, remedy: str | None = None) -> Iterator[None]:
+    """Turn what the disk or SQLite reports into one line for a person."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise PageSortError(
+            f"{what} ({error})", where=where, remedy=remedy or _remedy(error)
+        ) from error
+    except OSError as error:
+        where = Path(error.filename) if isinstance(error.filename, str) else where
+        reason = (error.strerror or str(error)).lower()
+        raise PageSortError(
+            f"{what} ({reason})", where=where, remedy=remedy or _remedy(error)
+        ) from error
+
+
+def _remedy(error: sqlite3.Error | OSError) -> str:
+    if "full" in str(error) or "space" in str(error):
+        return "Free some space, or let [OUTPUT] FOLDER_RESULTS name a folder on another disk"
+    return "Let [OUTPUT] FOLDER_RESULTS name a folder that you may write to"

@@ -1,0 +1,353 @@
+"""Pages into a folder a class: copies, links or moves, never over another file, and undoable."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import filecmp
+import hashlib
+import logging
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+from pagesort.common.errors import PageSortError, PageUnreadableError
+from pagesort.common.upkeep import counted, exclusive, unwritable
+from pagesort.pages.loader import PageRef
+from pagesort.sorting.manifests import READ_BYTES, Entry, Manifest, file_digest, placed
+from pagesort.sorting.placed_names import Ledger
+
+logger = logging.getLogger(__name__)
+
+LINKS = ("copy", "hard", "sym")
+REVIEW = "_review"
+TEMPORARY = ".pagesort-sorting.part"
+MOST_TOLD = 20
+LONGEST_LABEL = 200  # bytes; file systems take 255
+FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
+# Windows keeps these names for devices, whatever follows a dot.
+DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
+NUMBERED = re.compile(r"(?P<name>.*?)(?P<page>[-_]?[0-9]+)?\Z", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class SortedPage:
+    """A page and what it was taken for; `score` is that guess's probability."""
+
+    ref: PageRef
+    label: str
+    score: float = 1.0
+
+
+@dataclass
+class SortReport:
+    """What a sorting did; `manifest` is None if nothing was put anywhere.
+
+    `folders` counts pages by folder, those of earlier runs included; `problems` are the first of
+    the `left_out` pages that could not be sorted, with the reason.
+    """
+
+    manifest: Path | None = None
+    placed: int = 0
+    present: int = 0
+    folders: Counter[str] = field(default_factory=Counter)
+    left_out: int = 0
+    problems: list[tuple[PageRef, str]] = field(default_factory=list)
+
+    def leave_out(self, ref: PageRef, reason: str) -> None:
+        """Count a page that could not be sorted; there can be a million, so some are kept."""
+        self.left_out += 1
+        if len(self.problems) < MOST_TOLD:
+            self.problems.append((ref, reason))
+
+
+def folder_name_problem(label: str) -> str | None:
+    """Say why a label cannot name a folder on every system; None if it can."""
+    if not label:
+        return "the class is empty"
+    found = FORBIDDEN.search(label)
+    if found is not None:
+        return f"the class {label!r} has a character that no folder's name may have"
+    if label.startswith(".") or label.endswith((".", " ")):
+        return f"the class {label!r} cannot name a folder, as it begins or ends with a dot or blank"
+    if len(os.fsencode(label)) > LONGEST_LABEL:
+        return f"the class {label[:20]!r}... is too long to name a folder"
+    if DEVICES.fullmatch(label) is not None:
+        return f"the class {label!r} is a device's name on Windows"
+    return None
+
+
+def check_labels(labels: Iterable[str], destination: Path) -> None:
+    """Refuse labels that cannot name folders.
+
+    Raises:
+        PageSortError: naming the first of them.
+    """
+    for label in labels:
+        problem = folder_name_problem(label)
+        if problem is not None:
+            raise PageSortError(
+                f"the pages cannot be sorted into folders: {problem}", where=destination
+            )
+
+
+def sort_pages(
+    pages: Iterable[SortedPage],
+    destination: Path,
+    *,
+    link: str = "copy",
+    min_score: float = 0.0,
+    draw: Callable[[PageRef, Path], object] | None = None,
+) -> SortReport:
+    """Put pages into `<destination>/<label>/`, those below `min_score` into `_review/`.
+
+    A page that is there already is left as it is; one whose name another page has gets a name of
+    its own (`report~2-7.png`).
+
+    Args:
+        pages: in the order in which they get their names; `check_labels` passed their labels.
+        destination: is made where it is missing.
+        link: `copy`, `hard` or `sym`; a page of a PDF or TIFF becomes a PNG copy in any case.
+        draw: writes one page of a document to a path, as PNG.
+
+    Raises:
+        PageSortError: another process is sorting there, the disk is full or takes no such links.
+    """
+    report = SortReport()
+    try:
+        destination.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(error, destination) from error
+    with exclusive(destination), Placer(destination, link, report) as placer:
+        placer.read_earlier()
+        for page in pages:
+            folder = page.label if page.score >= min_score else REVIEW
+            earlier = placer.earlier_folder(page.ref)
+            if earlier not in (None, folder):
+                reason = f"sorted before, as {earlier}; take that back with --undo"
+                report.leave_out(page.ref, reason)
+                continue
+            try:
+                placer.place(page.ref, folder, draw)
+            except PageUnreadableError as error:
+                report.leave_out(page.ref, error.what)
+    tell(report, destination)
+    return report
+
+
+def _page_key(path: Path, part: int | None) -> tuple[str, int | None]:
+    return os.path.abspath(path), part  # noqa: PTH100 - a link stays a link
+
+
+def tell(report: SortReport, destination: Path) -> None:
+    """Say what a sorting did."""
+    for ref, reason in report.problems:
+        logger.warning("not sorted: %s (%s)", ref.path, reason)
+    if report.left_out > len(report.problems):
+        logger.warning("and %d more", report.left_out - len(report.problems))
+    pages = counted(report.placed)
+    logger.info("%s put into %s, %d were there already", pages, destination, report.present)
+    if report.manifest is not None:
+        logger.info("what went where: %s", report.manifest)
+
+
+class Placer:
+    """Puts one page after the other into folders of a destination, with a manifest.
+
+    The destination exists, and the caller holds it (`upkeep.exclusive`).
+    """
+
+    def __init__(self, destination: Path, link: str, report: SortReport) -> None:
+        self.destination = Path(os.path.abspath(destination))  # noqa: PTH100 - links stay
+        self.link = link
+        self.report = report
+        self.manifest = Manifest(self.destination)
+        self._temporary = self.destination / TEMPORARY
+        self._folders: set[str] = set()  # that are there, so that each is made once
+        # Of what this run has put or found: two pages of one content are still two.
+        self._ledger = Ledger()
+
+    def __enter__(self) -> Placer:
+        """Clear the destination of what a killed run left."""
+        try:
+            self._temporary.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable(error, self.destination) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the manifest."""
+        self.manifest.close()
+        self._ledger.close()
+        self.report.manifest = self.manifest.path
+        with contextlib.suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
+
+    def read_earlier(self) -> None:
+        """Read where earlier sortings put which pages, for `earlier_folder`."""
+        for entry in placed(self.destination):
+            part = None
+            if entry.action == "render":
+                number = entry.target.stem.rpartition("-")[2]
+                part = int(number) if number.isdecimal() else None
+            elif entry.action == "move":
+                continue  # its source is another page by now
+            target = entry.target
+            self._ledger.note(_page_key(entry.source, part), target.parent.name, target.name)
+
+    def earlier_folder(self, ref: PageRef) -> str | None:
+        """The folder in which an earlier sorting put a page, if it is still there."""
+        for folder, name in self._ledger.earlier(_page_key(ref.path, ref.page)):
+            is_there = os.path.lexists(self.destination / folder / name)
+            if is_there and self._ledger.claimed(folder, name) != "new":  # then another page's
+                return folder
+        return None
+
+    def place(
+        self, ref: PageRef, folder: str, draw: Callable[[PageRef, Path], object] | None = None
+    ) -> Path:
+        """Put a page into a folder of the destination; returns where it is.
+
+        Raises:
+            PageUnreadableError: the page cannot be read.
+            PageSortError: it cannot be put there.
+        """
+        source = Path(os.path.abspath(ref.path))  # noqa: PTH100 - a link stays a link
+        try:
+            if not source.is_file():
+                raise PageUnreadableError("the file is no longer there", where=source)
+            if folder not in self._folders:
+                (self.destination / folder).mkdir(exist_ok=True)
+                self._folders.add(folder)
+            if ref.page is not None:
+                action, name = "render", f"{source.stem}-{ref.page}.png"
+                assert draw is not None
+                draw(ref, self._temporary)
+            else:
+                action, name = self.link, source.name
+            target, is_there = self._free_name(action, source, folder, name)
+            if is_there:
+                self.report.present += 1
+            else:
+                self._put(action, source, target)
+                self.report.placed += 1
+            self.report.folders[folder] += 1
+            return target
+        except PermissionError as error:
+            if error.filename == str(source):
+                raise PageUnreadableError("there is no permission to read it") from error
+            raise self._error(error) from error
+        except OSError as error:
+            raise self._error(error) from error
+        finally:
+            if ref.page is not None or self.link in ("copy", "move"):
+                with contextlib.suppress(OSError):
+                    self._temporary.unlink(missing_ok=True)
+
+    def _free_name(self, action: str, source: Path, folder: str, name: str) -> tuple[Path, bool]:
+        """Find where a page goes, and whether it is there already."""
+        path = Path(name)
+        parts = NUMBERED.fullmatch(path.stem)
+        assert parts is not None
+        wanted, number, are_claimed = name, self._ledger.next_number(folder, name), True
+        while True:
+            if number > 1:
+                name = f"{parts['name']}~{number}{parts['page'] or ''}{path.suffix}"
+            target = self.destination / folder / name
+            if self._ledger.claimed(folder, name) is None:
+                is_taken = os.path.lexists(target)
+                if not is_taken or self._is_there(action, source, target):
+                    self._ledger.claim(folder, name, is_new=not is_taken)
+                    if number > 1 and are_claimed:  # all the names before this one
+                        self._ledger.go_on_after(folder, wanted, number)
+                    return target, is_taken
+                are_claimed = False
+            number += 1
+
+    def _is_there(self, action: str, source: Path, target: Path) -> bool:
+        if action == "sym":
+            return target.is_symlink() and Path(os.readlink(target)) == source  # noqa: PTH115
+        if target.is_symlink() or not target.is_file():
+            return False
+        if action == "hard":
+            return target.samefile(source)
+        compared = self._temporary if action == "render" else source
+        return filecmp.cmp(compared, target, shallow=False)
+
+    def _put(self, action: str, source: Path, target: Path) -> None:
+        """Note a page in the manifest, then put it in place; both or, after a crash, the note."""
+        written = action in ("copy", "render")
+        if action == "copy":
+            shutil.copyfile(source, self._temporary)
+            shutil.copystat(source, self._temporary)
+        size = (self._temporary if written else source).stat().st_size
+        digest = file_digest(self._temporary) if written else ""
+        self.manifest.add(Entry(action, target, source, size, digest))
+        if written:
+            self._temporary.rename(target)
+        elif action == "hard":
+            target.hardlink_to(source)
+        elif action == "sym":
+            target.symlink_to(source)
+        else:
+            _move(source, target, self._temporary)
+
+    def _error(self, error: OSError) -> PageSortError:
+        if self.link in ("hard", "sym") and error.errno in (
+            *(errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK),
+        ):
+            other = "sym" if self.link == "hard" else "hard"
+            return PageSortError(
+                f"no {self.link} links can be made there ({(error.strerror or '').lower()})",
+                where=self.destination,
+                remedy=f"Use --link copy or --link {other}",
+            )
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            return PageSortError(
+                "a file is in the way of a class's folder",
+                where=error.filename or self.destination,
+                remedy="Rename or remove it, or name another folder",
+            )
+        if getattr(error, "winerror", 0) == 1314:
+            return PageSortError(
+                "Windows lets only administrators and developers make symbolic links",
+                where=self.destination,
+                remedy="Use --link hard or --link copy, or turn the Developer Mode on",
+            )
+        return unwritable(error, self.destination)
+
+
+def _synced_digest(path: Path) -> str:
+    """Hash a new file and bring it to the disk, before what it was copied from is removed."""
+    sha = hashlib.sha256()
+    with path.open("rb+") as file:
+        while data := file.read(READ_BYTES):
+            sha.update(data)
+        os.fsync(file.fileno())
+    return sha.hexdigest()
+
+
+def _move(source: Path, target: Path, temporary: Path) -> None:
+    """Move a file; to another disk, it is there whole before the original goes."""
+    try:
+        source.rename(target)
+        return
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+    shutil.copyfile(source, temporary)
+    shutil.copystat(source, temporary)
+    if _synced_digest(temporary) != file_digest(source):
+        raise OSError(errno.EIO, "what was copied reads back differently", str(target))
+    temporary.rename(target)
+    source.unlink()

@@ -1,0 +1,201 @@
+"""What a training will do, worked out and checked before the first step."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+import tempfile
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pagesort.cli.console import is_first_process
+from pagesort.common import hardware
+from pagesort.common.errors import PageSortError
+from pagesort.labelled.folder import LabelledPage
+from pagesort.pages.preprocessing import Preprocessing
+from pagesort.training.data import prepare_pages
+from pagesort.training.export import whole_page_settings
+from pagesort.training.recipe import Recipe, TrainRequest
+
+if TYPE_CHECKING:
+    from pagesort.labelled.split_files import PageSplit
+
+logger = logging.getLogger(__name__)
+
+PAGES_FOLDER = "pages"
+
+_MOST_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The pages of a training, how they reach the model, and in which portions.
+
+    Args:
+        pages: those that train.
+        left_out: those that cannot be read, with the reason.
+        preprocessing: of the new model.
+        recipe: as asked for, with a batch size and accumulation that the pages suffice for.
+        precision: `no`, `bf16` or `fp16`.
+        processes: that train together.
+    """
+
+    pages: tuple[LabelledPage, ...]
+    left_out: tuple[tuple[LabelledPage, str], ...]
+    preprocessing: Preprocessing
+    recipe: Recipe
+    precision: str
+    processes: int
+
+    @property
+    def pages_per_step(self) -> int:
+        """Pages of one step, of all processes together."""
+        return self.recipe.batch_size * self.recipe.accumulation * self.processes
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which every page is seen once; the last one's rest begins another round."""
+        return math.ceil(len(self.pages) / self.pages_per_step)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        return self.recipe.epochs * self.steps_per_epoch
+
+
+def make_plan(classifier: Any, request: TrainRequest) -> Plan:
+    """Check the request, prepare the pages, and work out the portions.
+
+    Raises:
+        PageSortError: pages, labels, precision or folders do not allow the training.
+    """
+    from pagesort.training.loop import chosen_precision
+
+    split = request.split
+    _check_labels(split, classifier.labels)
+    _check_device(classifier.device)
+    precision = chosen_precision(request.recipe.mixed_precision, classifier.device)
+    for folder, key in ((request.models, "FOLDER_MODELS"), (request.plots, "FOLDER_RESULTS")):
+        _check_writable(folder, key)
+    preprocessing = Preprocessing.from_settings(
+        whole_page_settings(classifier.preprocessing), where="the model that training starts from"
+    )
+    kept, left_out = prepare_pages(
+        split.train,
+        request.checkpoints / PAGES_FOLDER,
+        preprocessing.input_size,
+        request.max_megapixels,
+        threads(),
+    )
+    _check_counts(split, kept)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    recipe = _fitting(request.recipe, len(kept), processes)
+    return Plan(kept, left_out, preprocessing, recipe, precision, processes)
+
+
+def deciding_facts(classifier: Any, request: TrainRequest, plan: Plan) -> dict[str, Any]:
+    """All that decides the weights: of equal facts, a training goes on where another stopped."""
+    names = [page.name for page in (*plan.pages, *request.split.validation)]
+    return {
+        "start": {"base": classifier.metadata.base, "fingerprint": classifier.model_fingerprint},
+        "recipe": asdict(plan.recipe),
+        "seed": request.seed,
+        "processes": plan.processes,
+        "device": classifier.device.type,
+        "precision": plan.precision,
+        "split": request.split.fingerprint,
+        "page_names": hashlib.sha256("\n".join(names).encode("utf-8", "surrogatepass")).hexdigest(),
+        "texts": classifier.prompts,
+    }
+
+
+def processors() -> int:
+    """Processors that one of the processes on this machine may use."""
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(1, hardware.processors() // here)
+
+
+def threads() -> int:
+    """How many threads decode pages."""
+    return min(_MOST_THREADS, processors())
+
+
+def _check_labels(split: PageSplit, labels: tuple[str, ...]) -> None:
+    if len(split.labels) < 2:
+        raise PageSortError(
+            f"there is only one label ({', '.join(split.labels)}), and nothing to tell it from",
+            where=split.folder,
+            remedy="Put the pages of each label into a subfolder of its own",
+        )
+    if tuple(labels) != tuple(split.labels):
+        missing = sorted(set(split.labels) - set(labels)) or "none"
+        unknown = sorted(set(labels) - set(split.labels)) or "none"
+        raise PageSortError(
+            f"the classifier's labels are not those of the pages (missing: {missing}, without "
+            f"pages: {unknown})",
+            where=split.folder,
+            remedy="Describe each label of the pages and nothing else",
+        )
+
+
+def _check_counts(split: PageSplit, kept: tuple[LabelledPage, ...]) -> None:
+    """Refuse a label without training pages; tell of those with one."""
+    training = Counter(page.label for page in kept)
+    empty = [label for label in split.labels if not training[label]]
+    if empty:
+        raise PageSortError(
+            f"no readable page trains {', '.join(empty)}",
+            where=split.folder,
+            remedy="Add pages to each of these labels, or remove their folders",
+        )
+    validating = {page.label for page in split.validation}
+    lonely = [label for label in split.labels if training[label] == 1]
+    if lonely and is_first_process():
+        logger.warning("labels with only one page to train on: %s", ", ".join(lonely))
+    unseen = [label for label in split.labels if label not in validating]
+    if unseen and validating and is_first_process():
+        logger.info("labels without a validation page: %s", ", ".join(unseen))
+
+
+def _fitting(recipe: Recipe, pages: int, processes: int) -> Recipe:
+    """Lower batch size and accumulation where one step would show pages twice."""
+    batch = min(recipe.batch_size, max(1, pages // processes))
+    accumulation = min(recipe.accumulation, max(1, pages // (batch * processes)))
+    fitting = replace(recipe, batch_size=batch, accumulation=accumulation)
+    if fitting != recipe and is_first_process():
+        changes = (
+            ("batch size", batch, recipe.batch_size),
+            ("accumulation", accumulation, recipe.accumulation),
+        )
+        told = [f"{name} {now} instead of {asked}" for name, now, asked in changes if now != asked]
+        logger.warning(
+            "%d training pages are fewer than one step takes: %s", pages, ", ".join(told)
+        )
+    return fitting
+
+
+def _check_device(device: Any) -> None:
+    if device.type == "cuda" and device.index not in (None, 0) and "RANK" not in os.environ:
+        raise PageSortError(
+            f"training takes the first GPU it sees, not {device}",
+            remedy=f"Set the environment variable CUDA_VISIBLE_DEVICES={device.index} and use "
+            "--device cuda",
+        )
+
+
+def _check_writable(folder: Path, key: str) -> None:
+    """Try out that a file can be written, before hours are spent."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PageSortError(
+            f"nothing can be written here ({error.strerror or error})",
+            where=folder,
+            remedy=f"Set [OUTPUT] {key} to a folder that can be written",
+        ) from error

@@ -1,0 +1,442 @@
+"""Fine-tuning: from a classifier and labelled pages to a new model folder."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import TrainerState
+
+from pagesort.cli.console import is_first_process
+from pagesort.common.errors import PageSortError
+from pagesort.models.formats import quiet_transformers, save_folder
+from pagesort.models.transformers_loader import load_towers
+from pagesort.training.cpu import quick_on_processors
+from pagesort.training.data import TrainingViews
+from pagesort.training.export import (
+    digests_of_start,
+    export,
+    model_facts,
+    rounded,
+    seen_by_start,
+    whole_page_settings,
+    with_facts,
+)
+from pagesort.training.loop import (
+    PageTrainer,
+    Schedule,
+    Watchdog,
+    default_workers,
+    told_plainly,
+    training_arguments,
+    wait_for_all,
+)
+from pagesort.training.objective import Collator, LabelLearner, LabelTexts, save_memory
+from pagesort.training.optimiser import make_optimiser
+from pagesort.training.plan import (
+    PAGES_FOLDER,
+    Plan,
+    deciding_facts,
+    make_plan,
+    processors,
+    threads,
+)
+from pagesort.training.recipe import Recipe, TrainOutcome, TrainRequest
+from pagesort.training.report import Reporter, draw_curves
+from pagesort.training.state import Best, RunFolder, quality, told_as_damaged
+from pagesort.training.validation import ValidationPages
+from pagesort.training.weight_averaging import MovingAverage, best_share, interpolated
+
+__all__ = ["Recipe", "TrainOutcome", "TrainRequest", "train"]
+
+logger = logging.getLogger(__name__)
+
+_STATE_FILE = "trainer_state.json"
+
+
+def train(classifier: Any, request: TrainRequest) -> TrainOutcome:
+    """Fine-tune the classifier's towers on the pages of a split, and write the model that results.
+
+    A training that was interrupted goes on at its last checkpoint when the same is asked for again,
+    and ends at the weights that it would have had without the interruption. Under `torchrun` every
+    process calls this; the first one writes.
+
+    Args:
+        classifier: an open `classifier.CLIP` with the labels, descriptions and prompts of the new
+            model. It is left as it was.
+        request: what to train on, how, and where everything goes.
+
+    Raises:
+        PageSortError: the pages, labels or settings do not allow it, the training diverges, memory
+            or disk do not suffice.
+        KeyboardInterrupt: the training was stopped; the message tells what is kept.
+    """
+    try:
+        plan = make_plan(classifier, request)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the pages that are prepared are kept") from None
+    facts = deciding_facts(classifier, request, plan)
+    run = RunFolder(request.checkpoints, classifier.name, facts)
+    start = {name: value.cpu().clone() for name, value in classifier.model.state_dict().items()}
+    try:
+        with told_plainly(plan.recipe), quiet_transformers():
+            return _Session(classifier, request, plan, facts, run, start).outcome()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(_what_is_kept(run, plan)) from None
+    finally:
+        run.close()
+        _restore(classifier.model, start)
+
+
+class _Session:
+    """One call of `train`, after all that can be checked beforehand."""
+
+    def __init__(
+        self,
+        classifier: Any,
+        request: TrainRequest,
+        plan: Plan,
+        facts: Mapping[str, Any],
+        run: RunFolder,
+        start: Mapping[str, torch.Tensor],
+    ) -> None:
+        self.classifier = classifier
+        self.request = request
+        self.plan = plan
+        self._facts = facts
+        self.run = run
+        self.start = start
+        self.is_first = is_first_process()
+
+    def outcome(self) -> TrainOutcome:
+        """Train what is left to train, choose the weights, write the model."""
+        workers = self.request.workers
+        if workers is None:
+            workers = default_workers(self.classifier.device, processors())
+        arguments = self._arguments(workers)
+        # Of several processes each has its own GPU, which the averages must lie on, too.
+        self.classifier.model.to(arguments.device)
+        self._open_run()
+        learner = self._learner()
+        validation = self._validation()
+        with self._spared():
+            history, rate = self._fit(learner, validation, arguments)
+        best = self.run.best()
+        if best is None:
+            raise PageSortError(
+                "the best epoch's weights are gone",
+                where=self.run.folder,
+                remedy="Remove this folder and train anew",
+            )
+        share, figures, of_start = self._choose_weights(learner, validation, best)
+        folder, curves = self._write(learner, best, share, figures, of_start, history)
+        validation.remove()
+        outcome = TrainOutcome(
+            model_folder=folder,
+            accuracy=figures.get("accuracy"),
+            temperature=figures.get("temperature", 1.0),
+            wise_ft=share,
+            epoch=best.step // self.plan.steps_per_epoch,
+            curves=curves,
+            left_out=tuple(
+                (page.name, reason) for page, reason in (*self.plan.left_out, *validation.left_out)
+            ),
+            pages_per_second=rate,
+            checkpoints=self.run.folder,
+        )
+        if self.is_first:
+            _tell_outcome(outcome, of_start.get("accuracy"))
+        wait_for_all()  # a process that ended early would have the others stopped
+        return outcome
+
+    def _spared(self) -> contextlib.AbstractContextManager[None]:
+        """What makes a training on a CPU quicker."""
+        if self.classifier.device.type != "cpu":
+            return contextlib.nullcontext()
+        most = max(self.plan.recipe.batch_size, len(self.request.split.labels))
+        return quick_on_processors(self.classifier.model, self.plan.precision, most)
+
+    def _arguments(self, workers: int) -> Any:
+        return training_arguments(
+            self.plan.recipe,
+            self.run.folder,
+            self.classifier.device,
+            precision=self.plan.precision,
+            processes=self.plan.processes,
+            steps=self.plan.steps,
+            seed=self.request.seed,
+            log_step=self.request.log_step,
+            workers=workers,
+        )
+
+    def _open_run(self) -> None:
+        """Find the state of this training, if there is any."""
+        if self.is_first:
+            made = self.run.made_model
+            self.run.open()
+            if made is not None:
+                logger.info("this training was done before (%s); it begins anew", made)
+                self.run.clear()
+        wait_for_all()
+
+    def _learner(self) -> LabelLearner:
+        recipe, model = self.plan.recipe, self.classifier.model
+        longest = model.config.text_config.max_position_embeddings
+        texts = LabelTexts.tokenised(self.classifier.prompts, self.classifier.tokenizer, longest)
+        if recipe.gradient_checkpointing:
+            for tower in save_memory(model, True):
+                logger.warning("the %s cannot save memory by computing twice", tower)
+        return LabelLearner(
+            model,
+            texts,
+            self.plan.preprocessing,
+            contrastive=recipe.objective == "contrastive",
+            image_only=recipe.towers == "image",
+            freeze_batch_norm=recipe.batch_norm == "frozen",
+        )
+
+    def _validation(self) -> ValidationPages:
+        pages = ValidationPages.prepared(
+            self.request.split.validation,
+            self.request.split.labels,
+            self.plan.preprocessing,
+            self.run.folder,
+            self.request.max_megapixels,
+            threads(),
+        )
+        if not len(pages.labels) and self.is_first:
+            logger.warning(
+                "no page validates: the last epoch counts as the best, and scores stay uncalibrated"
+            )
+        if self.is_first:
+            seen = seen_by_start(self.classifier, self.request.split)
+            if seen:
+                logger.warning(
+                    "%d of %d validation pages were seen by the starting model in its training: "
+                    "the figures flatter it",
+                    seen,
+                    len(self.request.split.validation),
+                )
+        return pages
+
+    def _fit(
+        self, learner: LabelLearner, validation: ValidationPages, arguments: Any
+    ) -> tuple[list[dict[str, float]], float]:
+        """Train from the last checkpoint to the last step; returns the reports and pages/s."""
+        last = self.run.last_checkpoint()
+        if last is not None:
+            with told_as_damaged(self.run.folder):
+                state = TrainerState.load_from_json(str(last[1] / _STATE_FILE))
+            if last[0] >= self.plan.steps:
+                return state.log_history, 0.0
+        if last is not None and self.is_first:
+            logger.info(
+                "going on with the interrupted training at step %d of %d (remove %s to begin anew)",
+                last[0],
+                self.plan.steps,
+                self.run.folder,
+            )
+        trainer, reporter = self._trainer(learner, validation, arguments)
+        try:
+            trainer.train_or_close(last[1] if last else None)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error) or not self._can_do_without(arguments):
+                raise
+            logger.warning(
+                "a process that prepares pages died, perhaps for want of shared memory; going on "
+                "without such processes ([TRAIN] workers = 0)"
+            )
+            _restore(self.classifier.model, self.start)
+            return self._fit(self._learner(), validation, self._arguments(workers=0))
+        return trainer.state.log_history, reporter.pages_per_second
+
+    def _can_do_without(self, arguments: Any) -> bool:
+        """Whether there are processes that prepare pages, and no other training process waits."""
+        return arguments.dataloader_num_workers > 0 and self.plan.processes == 1
+
+    def _trainer(
+        self, learner: LabelLearner, validation: ValidationPages, arguments: Any
+    ) -> tuple[PageTrainer, Reporter]:
+        recipe, plan = self.plan.recipe, self.plan
+        average = MovingAverage(learner.dual_encoder, recipe.ema) if recipe.ema else None
+        reporter = Reporter(plan.steps_per_epoch, plan.pages_per_step)
+        callbacks = [Schedule(plan.steps_per_epoch), Watchdog(), reporter]
+        optimiser = make_optimiser(
+            learner.dual_encoder,
+            learning_rate=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            layer_decay=recipe.layer_decay,
+            adam_beta2=recipe.adam_beta2,
+        )
+        trainer = PageTrainer(
+            self.run,
+            average,
+            lambda step: self._validate(step, learner, validation, average),
+            model=learner,
+            args=arguments,
+            train_dataset=self._views(),
+            data_collator=Collator(
+                learner.texts,
+                self.request.seed,
+                a_text_each=learner.contrastive,
+                with_texts=not learner.image_only,
+            ),
+            callbacks=[*([average] if average else []), *callbacks],
+            optimizers=(optimiser, None),
+        )
+        return trainer, reporter
+
+    def _views(self) -> TrainingViews:
+        plan = self.plan
+        return TrainingViews(
+            plan.pages,
+            self.request.split.labels,
+            self.request.checkpoints / PAGES_FOLDER,
+            plan.preprocessing.input_size,
+            self.request.seed,
+            plan.recipe.epochs,
+            views_per_epoch=plan.steps_per_epoch * plan.pages_per_step,
+            sampling=plan.recipe.sampling,
+            augment=plan.recipe.augment,
+        )
+
+    def _validate(
+        self,
+        step: int,
+        learner: LabelLearner,
+        validation: ValidationPages,
+        average: MovingAverage | None,
+    ) -> dict[str, float]:
+        """Score the weights at the end of an epoch, and keep them if they are the best so far."""
+        with average.in_place() if average else contextlib.nullcontext():
+            _share_buffers(learner, self.plan.processes)
+            figures = validation.figures(validation.logits(learner, self.plan.recipe.batch_size))
+            best = self.run.best()
+            if self.is_first and (best is None or not figures or quality(figures) > best.quality):
+                self.run.save_best(step, lambda folder: self._save_best(folder, learner, figures))
+        return figures
+
+    def _save_best(self, folder: Path, learner: LabelLearner, figures: Mapping[str, float]) -> None:
+        temperature = figures.get("temperature", 1.0)
+        save_folder(
+            folder,
+            learner.dual_encoder,
+            self.classifier.tokenizer,
+            whole_page_settings(self.plan.preprocessing),
+            with_facts(self.classifier.metadata, {"figures": dict(figures)}, temperature),
+        )
+
+    def _choose_weights(
+        self, learner: LabelLearner, validation: ValidationPages, best: Best
+    ) -> tuple[float, dict[str, float], dict[str, float]]:
+        """Mix the best epoch's weights with the starting ones.
+
+        Returns:
+            Their share, the figures of the mixture, and those of the starting model.
+        """
+        wait_for_all()  # until the first process has written the last best epoch
+        with told_as_damaged(self.run.folder):
+            trained = load_towers(best.folder)[0].state_dict()
+
+        def figures_of(share: float) -> dict[str, float]:
+            learner.dual_encoder.load_state_dict(interpolated(self.start, trained, share))
+            return validation.figures(validation.logits(learner, self.plan.recipe.batch_size))
+
+        of_start = figures_of(0.0)
+        share = self.plan.recipe.wise_ft
+        if share is None:
+            share = best_share(lambda each: quality(figures_of(each))) if best.figures else 1.0
+        return share, figures_of(share), of_start
+
+    def _write(
+        self,
+        learner: LabelLearner,
+        best: Best,
+        share: float,
+        figures: Mapping[str, float],
+        of_start: Mapping[str, float],
+        history: list[dict[str, float]],
+    ) -> tuple[Path, Path | None]:
+        """Write the model and the picture of its curves, in the first process only."""
+        from accelerate.utils import broadcast_object_list
+
+        made: list[Any] = [None, None]
+        if self.is_first:
+            facts = model_facts(
+                self._facts, self.plan, self.request.split, best, share, figures, history
+            )
+            facts["start"] = {**facts["start"], "validation": rounded(of_start)}
+            temperature = figures.get("temperature", 1.0)
+            folder = export(
+                self.request.models,
+                self.classifier.name,
+                learner.dual_encoder,
+                self.classifier.tokenizer,
+                self.plan.preprocessing,
+                with_facts(self.classifier.metadata, facts, temperature),
+                (*self.plan.pages, *self.request.split.validation),
+                digests_of_start(self.classifier.model),
+            )
+            self.run.finish(folder.name)
+            made = [folder, self._curves(folder, best, history)]
+        folder, curves = broadcast_object_list(made)
+        return folder, curves
+
+    def _curves(self, folder: Path, best: Best, history: list[dict[str, float]]) -> Path | None:
+        """Draw the picture; the model is complete without it."""
+        path = self.request.plots / f"training_{folder.name}.png"
+        steps = self.plan.steps_per_epoch
+        try:
+            draw_curves(history, steps, best.step // steps, path)
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            logger.warning("the curves cannot be drawn (%s): %s", reason, path)
+            return None
+        return path
+
+
+def _restore(model: nn.Module, start: Mapping[str, torch.Tensor]) -> None:
+    """Give the classifier back the towers that it came with."""
+    model.load_state_dict(start)
+    model.requires_grad_(True)
+    save_memory(model, False)
+    model.zero_grad(set_to_none=True)
+    model.eval()
+
+
+def _share_buffers(learner: LabelLearner, processes: int) -> None:
+    """Let all processes score with the first one's statistics of batch normalisation."""
+    if processes > 1:
+        for buffer in learner.dual_encoder.buffers():
+            torch.distributed.broadcast(buffer, 0)
+
+
+def _tell_outcome(outcome: TrainOutcome, accuracy_of_start: float | None) -> None:
+    mixed = f", mixed with {1 - outcome.wise_ft:.0%} of the start" if outcome.wise_ft < 1 else ""
+    told = ""
+    if outcome.accuracy is not None and accuracy_of_start is not None:
+        told = (
+            f": {100 * outcome.accuracy:.1f} % of the validation pages right (the starting model: "
+            f"{100 * accuracy_of_start:.1f} %), temperature {outcome.temperature:.2f}"
+        )
+    logger.info("the new model has the weights of epoch %d%s%s", outcome.epoch, mixed, told)
+    if told and outcome.accuracy < accuracy_of_start:
+        logger.warning(
+            "the new model sorts fewer validation pages right than the one it started from: lower "
+            "--lr, or train on more pages"
+        )
+
+
+def _what_is_kept(run: RunFolder, plan: Plan) -> str:
+    last = run.last_checkpoint()
+    if last is None:
+        return "no step is kept yet, but the prepared pages are"
+    return (
+        f"step {last[0]} of {plan.steps} is kept in {run.folder}, and the same command goes on "
+        "from there"
+    )

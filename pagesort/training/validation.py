@@ -1,0 +1,148 @@
+"""Validation pages: prepared once as prediction prepares them, scored after every epoch."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pagesort.common.progress import Progress
+from pagesort.labelled.folder import LabelledPage, page_pixels, tell_left_out
+from pagesort.pages.preprocessing import Preprocessing
+from pagesort.training.calibration import fit_temperature, mean_loss
+from pagesort.training.state import told_as_unwritable
+
+if TYPE_CHECKING:
+    from pagesort.training.objective import LabelLearner
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ValidationPages:
+    """Pages that training does not learn from; each of several processes scores a part of them.
+
+    `pixels` is uint8 (own pages, H, W, 3) on disk, and `places` (own pages,) tells where they stand
+    among all pages, whose class indices are `labels` (N,). `left_out` holds the pages that could
+    not be read, with the reason.
+    """
+
+    pixels: np.ndarray
+    places: np.ndarray
+    labels: np.ndarray
+    left_out: tuple[tuple[LabelledPage, str], ...]
+
+    @classmethod
+    def prepared(
+        cls,
+        pages: Sequence[LabelledPage],
+        labels: Sequence[str],
+        preprocessing: Preprocessing,
+        folder: Path,
+        max_megapixels: float,
+        workers: int,
+    ) -> ValidationPages:
+        """Shrink every page once; the pixels go to a file in `folder`, so that memory stays free.
+
+        Raises:
+            PageSortError: the file cannot be written.
+        """
+        from accelerate import PartialState
+        from accelerate.utils import gather_object
+
+        state = PartialState()
+        share = slice(state.process_index, None, state.num_processes)
+        path = folder / f"validation_pixels_{state.process_index}.npy"
+        own, failed = _prepared_pixels(pages[share], preprocessing, path, max_megapixels, workers)
+        numbers = {label: number for number, label in enumerate(labels)}
+        places = range(len(pages))[share]
+        read = [
+            place for place, page in zip(places, pages[share], strict=True) if page not in failed
+        ]
+        everywhere = sorted(gather_object(read))
+        left_out = tuple(gather_object(list(failed.items())))
+        if state.is_main_process:
+            tell_left_out(left_out)
+        return cls(
+            own,
+            np.searchsorted(everywhere, read),
+            np.array([numbers[pages[place].label] for place in everywhere], np.int64),
+            left_out,
+        )
+
+    def remove(self) -> None:
+        """Remove the file of pixels."""
+        name = getattr(self.pixels, "filename", None)
+        if name is not None:
+            # Windows keeps a file that is still mapped; the next training of its kind renews it.
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+
+    def logits(self, learner: LabelLearner, batch_size: int) -> np.ndarray:
+        """Score all pages with the learner's present weights: float32 (N, C)."""
+        import torch
+        from accelerate.utils import gather_object
+
+        was_training = learner.training
+        learner.eval()
+        found = []
+        with torch.no_grad():
+            embeddings = learner.label_embeddings()
+            for start in range(0, len(self.places), batch_size):
+                pixels = np.array(self.pixels[start : start + batch_size])
+                rows = learner.page_logits(pixels, embeddings)
+                found.append((self.places[start : start + batch_size], rows))
+        learner.train(was_training)
+        logits = np.zeros((len(self.labels), len(embeddings)), np.float32)
+        for places, rows in gather_object(found):
+            logits[places] = rows
+        return logits
+
+    def figures(self, logits: np.ndarray) -> dict[str, float]:
+        """Accuracy, loss, fitted temperature and the loss at it; nothing without pages."""
+        if not len(self.labels):
+            return {}
+        temperature = fit_temperature(logits, self.labels)
+        return {
+            "accuracy": float((logits.argmax(axis=1) == self.labels).mean()),
+            "loss": mean_loss(logits, self.labels),
+            "temperature": temperature,
+            "calibrated_loss": mean_loss(logits, self.labels, temperature),
+        }
+
+
+def _prepared_pixels(
+    pages: Sequence[LabelledPage],
+    preprocessing: Preprocessing,
+    path: Path,
+    max_megapixels: float,
+    workers: int,
+) -> tuple[np.ndarray, dict[LabelledPage, str]]:
+    """Pixels of the pages that can be read, mapped from a file, and the reasons of the others."""
+    height, width = preprocessing.input_size
+    failed: dict[LabelledPage, str] = {}
+    if not pages:
+        return np.zeros((0, height, width, 3), np.uint8), failed
+    decoded = page_pixels(pages, preprocessing, max_megapixels, workers)
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(pages), height, width, 3)}
+    partial = path.with_name(f"{path.name}.part")
+    with told_as_unwritable(path.parent), contextlib.closing(decoded):
+        # Written in order, not mapped: a full disk kills a process that writes into a mapping.
+        with partial.open("wb") as file, Progress(len(pages), 0) as progress:
+            np.lib.format.write_array_header_1_0(file, header)
+            for page, pixels in decoded:
+                if isinstance(pixels, str):
+                    failed[page] = pixels
+                else:
+                    file.write(np.ascontiguousarray(pixels, np.uint8).tobytes())
+                progress.advance(1, page.name)
+            for _ in failed:  # the header tells of as many pages as were asked for
+                file.write(bytes(height * width * 3))
+        partial.replace(path)
+        written = np.load(path, mmap_mode="r")
+    return written[: len(pages) - len(failed)], failed

@@ -1,0 +1,202 @@
+"""The objective, the averaged weights, and the way from drawn pages to a model that answers."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+
+import run
+from bundled_models.page_classifier import start_weights
+from bundled_models.page_classifier.build import (
+    CONTEXT_LENGTH,
+    VOCABULARY_SIZE,
+    build_dual_encoder,
+)
+from bundled_models.page_classifier.learner import PageLearner, label_embeddings
+from bundled_models.page_classifier.page_cache import Shard
+from bundled_models.page_classifier.real_pages import RealPages
+from bundled_models.page_classifier.recipe import Phase, Recipe
+from bundled_models.page_classifier.stages import freeze
+from bundled_models.page_classifier.trait_texts import LABELS as TRAIT_LABELS
+from bundled_models.page_classifier.views import NO_GROUP, Collator, PageViews
+from bundled_models.synthetic_pages.page import write_pages
+from pagesort.common.errors import PageSortError
+from pagesort.labelled.folder import LabelledPage, read_trained_pages
+from pagesort.models.tokenizer import clip_tokenizer
+from pagesort.training.depthwise import quicken_depthwise
+from tests.helpers.paths import ROOT
+
+LABELS = ("DARK", "LIGHT")
+PROMPTS = {"DARK": ["a scan of a dark page"], "LIGHT": ["a scan of a light page", "a white page"]}
+RECIPE = Recipe(
+    phases=(
+        Phase(size=(64, 48), batches=2, pages=8, real_share=0.0),
+        Phase(size=(96, 64), batches=3, pages=8, real_share=1.0),
+    ),
+    batch=4,
+)
+
+
+class Cache:
+    """Four dark and four light pages in place of drawn ones."""
+
+    def shard(self, number: int) -> Shard:
+        return shades(40, 210, has_regions=True)
+
+
+def shades(dark: int, light: int, has_regions: bool) -> Shard:
+    pages = np.full((8, 480, 336, 3), light, dtype=np.uint8)
+    pages[:4] = dark
+    regions = np.zeros((8, 6, 30, 21), dtype=np.uint8)
+    labels = np.array([0] * 4 + [1] * 4)
+    return Shard(pages, regions, labels, has_regions)
+
+
+def real_shades(dark: int, light: int) -> RealPages:
+    """Eight real pages of two folders; only the second folder has light ones."""
+    pages = tuple(LabelledPage(Path(f"{n}.png"), "X", f"d{n}", f"X/{n}.png") for n in range(8))
+    shard = shades(dark, light, has_regions=False)
+    return RealPages(shard, np.array([0, 0, 0, 1, 1, 1, 1, 1]), pages)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return clip_tokenizer(VOCABULARY_SIZE, CONTEXT_LENGTH)
+
+
+def test_views_follow_the_phases_and_the_index() -> None:
+    views = PageViews(RECIPE, Cache(), real_shades(0, 255), LABELS, world=2)
+    assert len(views) == (2 + 3) * 4 * 2
+    assert views[0]["pixels"].shape == (64, 48, 3)
+    assert views[15]["pixels"].shape == (64, 48, 3)
+    assert views[16]["pixels"].shape == (96, 64, 3)
+    assert np.array_equal(views[3]["pixels"], views[3]["pixels"])
+    assert all(views[index]["has_regions"] for index in range(16))
+    # Four real pages a label are fewer than enough, so that drawn ones remain in the second phase.
+    kinds = {views[index]["has_regions"] for index in range(16, 40)}
+    assert kinds == {True, False}
+    labels = [views[index]["label"] for index in range(40)]
+    assert 8 < sum(labels) < 32
+
+
+def test_pages_without_masks_weigh_nothing_in_the_region_loss(tokenizer) -> None:
+    torch.manual_seed(1)
+    learner = PageLearner(build_dual_encoder(tokenizer), len(LABELS), 6, RECIPE).eval()
+    views = [PageViews(RECIPE, Cache(), None, LABELS, 1)[index] for index in range(4)]
+    batch = Collator(RECIPE, PROMPTS, tokenizer, grouped=False)(views)
+    batch["has_regions"] = torch.zeros(4, dtype=torch.bool)
+    other = dict(batch, regions=torch.full_like(batch["regions"], 255))
+    with torch.inference_mode():
+        assert learner(**batch)["loss"] == learner(**other)["loss"]
+        seen = dict(other, has_regions=torch.ones(4, dtype=torch.bool))
+        assert learner(**seen)["loss"] != learner(**other)["loss"]
+
+
+def test_label_embeddings_are_normalised_means(tokenizer) -> None:
+    torch.manual_seed(2)
+    model = build_dual_encoder(tokenizer).eval()
+    together = label_embeddings(model, PROMPTS, tokenizer)
+    single = [label_embeddings(model, {"x": [text]}, tokenizer)[0] for text in PROMPTS["LIGHT"]]
+    mean = (single[0] + single[1]) / 2
+    assert torch.allclose(together[1], mean / mean.norm(), atol=1e-5)
+    assert torch.allclose(together.norm(dim=1), torch.ones(2), atol=1e-5)
+
+
+def test_every_folder_of_real_pages_is_equally_likely() -> None:
+    recipe = replace(RECIPE, enough_real_pages=4)
+    views = PageViews(recipe, Cache(), real_shades(0, 255), LABELS, world=64)
+    rng = np.random.default_rng(3)
+    picked = [views._pick(recipe.phases[1], rng) for _ in range(600)]
+    rows = [row for shard, row in picked if not shard.has_regions and shard.labels[row] == 0]
+    assert len(rows) > 200
+    assert 0.4 < np.mean([row == 3 for row in rows]) < 0.6  # the only dark one of its folder
+
+
+def test_groups_name_the_texts_that_share_labels(tokenizer) -> None:
+    prompts = {label: [f"a page of {label}"] for label in TRAIT_LABELS}
+    views = [PageViews(RECIPE, Cache(), None, LABELS, 1)[index] for index in range(4)]
+    batch = Collator(RECIPE, prompts, tokenizer)(views)
+    groups = batch["groups"].tolist()
+    count = len(batch["input_ids"]) - len(prompts)
+    assert len(groups) == len(prompts)
+    assert {group for group in groups if group != NO_GROUP} == set(range(count))
+    torch.manual_seed(1)
+    learner = PageLearner(build_dual_encoder(tokenizer), len(prompts), 6, RECIPE).eval()
+    with torch.inference_mode():
+        grouped = learner(**batch)
+        alone = learner(**dict(batch, groups=torch.full_like(batch["groups"], NO_GROUP)))
+    assert grouped["logits"].shape == (4, len(prompts))
+    assert grouped["loss"] > alone["loss"]
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_quick_depthwise_gradients_are_the_plain_ones(autocast: bool) -> None:
+    torch.manual_seed(4)
+    plain = timm.create_model("tf_efficientnet_lite0", num_classes=0).eval()
+    quick = copy.deepcopy(plain)
+    assert len(quicken_depthwise(quick)) == 16
+    images = torch.randn(2, 3, 64, 48)
+    for model in (plain, quick):
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            loss = model(images).float().square().mean()
+        loss.backward()
+    gradients = [[p.grad.flatten() for p in model.parameters()] for model in (plain, quick)]
+    plain_gradient, quick_gradient = (torch.cat(each) for each in gradients)
+    alike = torch.cosine_similarity(plain_gradient, quick_gradient, dim=0)
+    assert alike > (0.98 if autocast else 0.999999)
+
+
+def test_frozen_blocks_stay_as_they_are(tokenizer) -> None:
+    tower = build_dual_encoder(tokenizer).vision_model.timm_model
+    freeze(tower, 2)
+    frozen = {name for name, value in tower.named_parameters() if not value.requires_grad}
+    assert {"conv_stem.weight", "bn1.weight", "blocks.1.1.bn3.bias"} <= frozen
+    assert not any(name.startswith(("blocks.2", "conv_head", "bn2")) for name in frozen)
+    freeze(tower, 0)
+    assert all(value.requires_grad for value in tower.parameters())
+
+
+def test_training_starts_from_the_weights_of_the_package() -> None:
+    tower = timm.create_model(start_weights.ARCHITECTURE, num_classes=0)
+    start_weights.load_start(tower)
+    original = torch.load(start_weights.start_file(), weights_only=True)
+    assert torch.equal(tower.conv_stem.weight, original["_conv_stem.weight"])
+    assert torch.equal(tower.conv_head.weight, original["_conv_head.weight"])
+    other = timm.create_model("tf_efficientnet_lite1", num_classes=0)
+    with pytest.raises(PageSortError, match="no tf_efficientnet_lite0"):
+        start_weights.load_start(other)
+
+
+@pytest.mark.slow
+def test_the_documented_command_makes_a_model_that_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "model"
+    write_pages(tmp_path / "real", pages=2, seed=9, height=300)
+    command = [sys.executable, "-m", "bundled_models.page_classifier", "--out", str(out)]
+    command += ["--real", str(tmp_path / "real"), "--folds", "2"]
+    command += ["--other_descriptions", str(ROOT / "benchmarks" / "paraphrases.tsv")]
+    command += ["--cache", str(tmp_path / "cache"), "--scale", "0.001", "--processes", "2"]
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    assert made.returncode == 0, made.stderr[-2000:]
+    page = next((ROOT / "category_samples" / "DRAW").glob("*.png"))
+    assert run.main(["-f", str(page), "--model_path", str(out), "-tn", "11"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 12
+    assert {line.split("\t")[0] for line in lines[1:]} >= {"DRAW", "TEXT_T"}
+    facts = json.loads((out / "pagesort.json").read_text(encoding="utf-8"))["training"]
+    assert facts["cross_validation"]["real"]["pages"] == 2 * len(TRAIT_LABELS)
+    texts = facts["cross_validation"]["texts"]["real"]
+    assert set(texts) >= {"grouping 1", "averaged", "single 6"}
+    assert set(facts["stages"]) == {"drawn", "fold0", "fold1", "all"}
+    assert len(read_trained_pages(out)) == 2 * len(TRAIT_LABELS)
+    assert (tmp_path / "cache" / "plots" / "real_confusion.png").stat().st_size > 10_000

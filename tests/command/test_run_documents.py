@@ -1,0 +1,121 @@
+"""PDF and TIFF files, and sorting into folders, through the command line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import run
+from tests.helpers.pdfs import Sheet, scan_pixels, write_pdf
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    (folder / "config.txt").write_text("[OUTPUT]\nFOLDER_RESULTS = result\n")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def command(workplace: Path, tiny_model_folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        words = [str(argument) for argument in arguments]
+        status = run.main([*words, "--model_path", str(tiny_model_folder), "--device", "cpu"])
+        return status, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def report(workplace: Path) -> Path:
+    """A PDF of two scans."""
+    sheets = [Sheet(scan=scan_pixels(seed)) for seed in (1, 2)]
+    return write_pdf(workplace / "scans" / "zpráva 7.pdf", sheets)
+
+
+def read_table(path: str | Path) -> list[dict[str, str]]:
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_pdf_is_a_table_of_its_pages(command: Run, report: Path) -> None:
+    before = report.read_bytes()
+    status, out, err = command("-f", report, "-tn", "2")
+    assert status == 0, err
+    header, *rows = [line.split("\t") for line in out.splitlines()]
+    assert header == ["FILE", "PAGE", "CLASS-1", "CLASS-2", "SCORE-1", "SCORE-2"]
+    assert [row[:2] for row in rows] == [["zpráva 7", "1"], ["zpráva 7", "2"]]
+    assert report.read_bytes() == before
+    status, out, _ = command("-d", report.parent, "-ff", "png,pdf", "-tn", "2")
+    assert status == 0
+    table = read_table(out.splitlines()[0])
+    assert [(row["FILE"], row["PAGE"], row["CLASS-1"]) for row in table] == [
+        (row[0], row[1], row[2]) for row in rows
+    ]
+
+
+def test_one_damaged_page_of_a_document_fails_alone(command: Run, workplace: Path) -> None:
+    pages = [Image.fromarray(scan_pixels(seed, 200, 260)) for seed in (3, 4, 5)]
+    path = workplace / "three.tif"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    status, out, _ = command("-f", path)
+    assert status == 0
+    assert len(out.splitlines()) == 4
+    path.write_bytes(path.read_bytes()[:-3000])
+    status, out, err = command("-f", path)
+    assert status == 3
+    assert len(out.splitlines()) == 3
+    assert "three.tif, page 3" in err
+    (workplace / "broken.pdf").write_bytes(b"%PDF-1.4\nnothing more")
+    status, out, err = command("-f", "broken.pdf")
+    assert (status, out) == (1, "")
+    assert "broken.pdf" in err
+
+
+def test_pages_are_sorted_into_folders_and_taken_back(
+    command: Run, workplace: Path, report: Path
+) -> None:
+    Image.fromarray(np.full((90, 60), 200, np.uint8)).save(report.parent / "single-4.png")
+    sort = ("-d", report.parent, "-ff", "png,pdf", "--sort_to", "sorted")
+    status, out, err = command(*sort)
+    assert status == 0, err
+    table, manifest = map(Path, out.splitlines())
+    rows = {(row["FILE"], row["PAGE"]): row["CLASS-1"] for row in read_table(table)}
+    placed = {path.stem: path.parent.name for path in (workplace / "sorted").glob("*/*.png")}
+    assert placed == {f"{file}-{page}": label for (file, page), label in rows.items()}
+    assert manifest.parent == workplace / "sorted"
+    assert command(*sort)[0] == 0
+    assert len(list((workplace / "sorted").glob("*/*.png"))) == 3
+    status, out, _ = command("--sort_to", "sorted", "--undo")
+    assert (status, out.split()[0]) == (0, "3")
+    assert not list((workplace / "sorted").glob("*/*.png"))
+    assert (report.parent / "single-4.png").exists()
+    status, _, err = command(*sort, "--min_score", "1")
+    assert status == 0, err
+    assert {path.parent.name for path in (workplace / "sorted").glob("*/*.png")} == {"_review"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--undo",), "--undo belongs to --sort_to"),
+        (("--sort_to", "x"), "--sort_to needs something to do"),
+        (("-f", "a.png", "--link", "hard"), "--link belongs to --sort_to"),
+        (("-d", "scans", "--sort_to", "x", "--undo"), "--undo and -d contradict"),
+    ],
+)
+def test_flags_of_sorting_that_make_no_sense(
+    command: Run, report: Path, arguments: tuple[str, ...], expected: str
+) -> None:
+    status, _, err = command(*arguments)
+    assert status == 2
+    assert expected in err

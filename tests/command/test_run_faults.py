@@ -1,0 +1,346 @@
+"""The command against everything that goes wrong: bad files, kills, full disks, other runs."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.pages import DAMAGES, KINDS, write_page
+from tests.helpers.paths import ROOT
+
+PAGES = 40
+BATCH = 4
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals and limits")
+
+
+class Place:
+    """A working folder with scans and a model, in which the stand-in program can be started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.scans = folder / "scans"
+        self.model = folder / "model"
+        self.model.mkdir(parents=True)
+        for number in range(PAGES):
+            write_page(self.scans / f"CTX{number % 3}-{number}.png", seed=number, size=(24, 30))
+        (self.scans / "broken-1.png").write_bytes(b"")
+        self.use_results("result")
+
+    def use_results(self, results: str | Path) -> None:
+        """Let tables go to another folder."""
+        self.tables = self.folder / results / "tables"
+        (self.folder / "config.txt").write_text(f"[OUTPUT]\nFOLDER_RESULTS = {results}\n")
+
+    def start(self, *arguments: str, seconds: float = 0.0, **options: object) -> subprocess.Popen:
+        """Start a run over the scans."""
+        words = ["-d", "scans", "--raw", "-tn", "2", "--batch_size", str(BATCH), *arguments]
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "tests" / "helpers" / "stand_in.py"), str(seconds), *words]
+            + ["--model_path", "model"],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            **options,
+        )
+
+    def run(self, *arguments: str, **options: object) -> tuple[int, str, str]:
+        """Run to the end: exit status, stdout, stderr."""
+        process = self.start(*arguments, **options)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+    def journals(self) -> list[Path]:
+        """The unfinished runs."""
+        return sorted(self.tables.glob("*.partial.sqlite"))
+
+    def wait_for_rows(self) -> None:
+        """Wait until a run has scored pages: its model has begun the third batch."""
+        log = self.folder / "batches.log"
+        deadline = time.monotonic() + 120
+        while not log.exists() or log.read_bytes().count(b"\n") < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def contents(out: str, folder: Path) -> list[bytes]:
+    return [(folder / line).read_bytes() for line in out.splitlines()]
+
+
+def rows_of(path: str | Path) -> list[dict[str, str]]:
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "place")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """Result, RAW and failures table of a run that nothing disturbs."""
+    place = Place(tmp_path_factory.mktemp("whole") / "place")
+    status, out, err = place.run()
+    assert status == 3, err
+    tables = contents(out, place.folder)
+    assert len(tables) == 3
+    assert tables[0].count(b"\n") == PAGES + 1
+    return tables
+
+
+# ----- bad files
+
+
+def test_every_kind_of_file_gets_its_row(place: Place) -> None:
+    shutil.rmtree(place.scans)
+    place.scans.mkdir()
+    for name, (write, _) in KINDS.items():
+        write(place.scans / name)
+    for name, (write, _) in DAMAGES.items():
+        write(place.scans / name)
+    status, out, err = place.run("-ff", "png,jpg,tif,gif,webp,bmp")
+    assert status == 3, err
+    result, _, failed = (rows_of(place.folder / line) for line in out.splitlines())
+    reasons = {row["PATH"]: row["REASON"] for row in failed}
+    # A folder is no page whatever its name, and a file that vanished before the start is not seen.
+    unlisted = {"folder.png", "vanished.png"}
+    assert set(reasons) == set(DAMAGES) - unlisted
+    for name, (_, part) in DAMAGES.items():
+        assert name in unlisted or part in reasons[name]
+    pages = len(KINDS) + 1  # one of them is a TIFF of two pages
+    assert len(result) == pages
+    assert len({(row["FILE"], row["PAGE"]) for row in result}) == pages
+
+
+@pytest.mark.parametrize("name", [name for name in DAMAGES if name != "folder.png"])
+def test_every_bad_file_alone_is_one_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import run
+
+    write, part = DAMAGES[name]
+    write(tmp_path / name)
+    part = {"vanished.png": "does not exist", "document.png": "damaged"}.get(name, part)
+    assert run.main(["-f", str(tmp_path / name)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    *notes, error = err.splitlines()
+    assert not any(note.startswith("error: ") for note in notes)
+    assert error.startswith("error: ")
+    assert part in error
+    assert name in error
+
+
+# ----- stops
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_ends_cleanly_and_tells_what_to_type(
+    place: Place, uninterrupted: list[bytes], number: signal.Signals, status: int
+) -> None:
+    process = place.start(seconds=0.3)
+    place.wait_for_rows()
+    process.send_signal(number)
+    time.sleep(0.02)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (status, "")
+    assert "Traceback" not in err
+    last = err.strip().splitlines()[-1]
+    assert "pages are scored and kept in" in last
+    typed = shlex.split(last.partition("To go on, type: ")[2])
+    assert typed[-1] == "--resume"
+    assert "-d" in typed
+    # The stand-in takes its first argument off the line; a person's line holds it still.
+    done = subprocess.run(typed, cwd=place.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 3, done.stderr
+    assert contents(done.stdout, place.folder) == uninterrupted
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_lose_nothing(
+    place: Place, uninterrupted: list[bytes], seed: int
+) -> None:
+    moments = random.Random(seed)
+    kills = 0
+    resume: list[str] = []
+    while kills < 6:
+        process = place.start(*resume, seconds=0.05)
+        try:
+            process.wait(moments.uniform(0.2, 1.2))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            kills += 1
+        out, err = process.communicate(timeout=60)
+        if process.returncode == 3:
+            break
+        # Killed before the listing was written, there is nothing to go on with.
+        resume = [] if process.returncode == 1 and "no interrupted run" in err else ["--resume"]
+        assert process.returncode in (1, -9), err
+    else:
+        status, out, err = place.run("--resume")
+        if status == 1 and "no interrupted run" in err:
+            status, out, err = place.run()
+        assert status == 3, err
+    assert contents(out, place.folder) == uninterrupted
+    left = {path.name for path in place.tables.iterdir()}
+    assert not {name for name in left if "tmp" in name}
+
+
+def test_pages_are_not_scored_twice(place: Place) -> None:
+    process = place.start(seconds=0.3)
+    place.wait_for_rows()
+    process.kill()
+    process.wait()
+    status, _, err = place.run("--resume")
+    assert status == 3
+    begun = next(line for line in err.splitlines() if line.startswith("going on: "))
+    scored = int(begun.split()[2])
+    assert 0 < scored < PAGES
+    assert scored % BATCH in (0, BATCH - 1)
+
+
+# ----- other runs
+
+
+def test_two_runs_at_once_write_a_table_each(place: Place, uninterrupted: list[bytes]) -> None:
+    processes = [place.start(seconds=0.05) for _ in range(2)]
+    outs = []
+    for process in processes:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 3, err
+        outs.append(out)
+        assert contents(out, place.folder) == uninterrupted
+    assert not set(outs[0].splitlines()) & set(outs[1].splitlines())
+
+
+def test_a_live_run_cannot_be_taken_over(place: Place, uninterrupted: list[bytes]) -> None:
+    process = place.start(seconds=1.0)
+    place.wait_for_rows()
+    status, _, err = place.run("--resume")
+    assert status == 1
+    assert "Another process is working on this run" in err
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 3, err
+    assert contents(out, place.folder) == uninterrupted
+
+
+# ----- disks
+
+
+def check_disk_error(place: Place, result: tuple[int, str, str]) -> None:
+    status, out, err = result
+    assert (status, out) == (1, ""), err
+    assert "Traceback" not in err
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "cannot be written" in errors[0]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 160 KB, where we may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(disk)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no small disk can be mounted here")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_full_disk_stops_with_one_line_and_resumes(
+    place: Place, small_disk: Path, uninterrupted: list[bytes]
+) -> None:
+    place.use_results(small_disk)
+    (small_disk / "tables").mkdir()
+    (small_disk / "filler").write_bytes(bytes(124 * 1024))
+    result = place.run()
+    check_disk_error(place, result)
+    (small_disk / "filler").unlink()
+    resume = ["--resume"] if place.journals() else []
+    status, out, err = place.run(*resume)
+    assert status == 3, err
+    assert contents(out, place.folder) == uninterrupted
+
+
+@pytest.mark.parametrize("kilobytes", [4, 20])
+def test_writing_that_fails_midway_is_one_line(
+    place: Place, uninterrupted: list[bytes], kilobytes: int
+) -> None:
+    import resource
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, kilobytes * 1024))
+
+    status, out, err = place.run(preexec_fn=limit)
+    if status == 3:  # everything fits
+        assert contents(out, place.folder) == uninterrupted
+        return
+    check_disk_error(place, (status, out, err))
+    resume = ["--resume"] if place.journals() else []
+    status, out, err = place.run(*resume)
+    assert status == 3, err
+    assert contents(out, place.folder) == uninterrupted
+
+
+@pytest.mark.skipif(os.name != "nt" and os.geteuid() == 0, reason="root writes everywhere")
+def test_read_only_results_folder(place: Place) -> None:
+    place.tables.mkdir(parents=True)
+    place.tables.chmod(0o555)
+    status, out, err = place.run()
+    assert (status, out) == (1, "")
+    assert "cannot write tables" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_pages_that_vanish_during_the_run_fail_alone(place: Place) -> None:
+    process = place.start(seconds=0.3)
+    place.wait_for_rows()
+    shutil.rmtree(place.scans)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 3, err
+    failed = rows_of(place.folder / out.splitlines()[2])
+    assert len(failed) > 1
+    assert any("no longer there" in row["REASON"] for row in failed)
+
+
+# ----- the same with a real model
+
+
+@pytest.mark.slow
+def test_real_model_killed_and_resumed(tmp_path: Path, tiny_model_folder: Path) -> None:
+    place = Place(tmp_path / "place")
+    start: Callable[[Sequence[str]], subprocess.Popen] = lambda words: subprocess.Popen(  # noqa: E731
+        [sys.executable, str(ROOT / "run.py"), "-d", "scans", "--raw", "--batch_size", "1"]
+        + ["--model_path", str(tiny_model_folder), *words],
+        cwd=place.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    whole, err = start([]).communicate(timeout=300)
+    process = start([])
+    deadline = time.monotonic() + 120
+    while not place.journals() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.kill()
+    process.communicate()
+    resumed, err = start(["--resume"]).communicate(timeout=300)
+    assert contents(resumed, place.folder) == contents(whole, place.folder), err

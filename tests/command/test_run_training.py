@@ -1,0 +1,307 @@
+"""Training, evaluation, zero-shot and votes through the command line, on small drawn pages."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import run
+from tests.helpers.paths import ROOT
+from tests.helpers.sst2_pages import write_rendered_sst2
+
+Run = Callable[..., tuple[int, str, str]]
+SHADES = {"dark": 40, "grey": 128, "light": 215}
+
+
+def write_shades(folder: Path, pages: int = 8) -> Path:
+    """Three labels that any model can learn: dark, grey and light pages, two a document."""
+    for label, level in SHADES.items():
+        (folder / label).mkdir(parents=True, exist_ok=True)
+        for number in range(pages):
+            rng = np.random.default_rng((level, number))
+            noise = rng.integers(-30, 30, (12, 8, 3)) + level
+            image = Image.fromarray(np.clip(noise, 0, 255).astype(np.uint8))
+            document, page = divmod(number, 2)
+            name = f"{label}{document:02d}-{page + 1}.png"
+            image.resize((64, 96), Image.Resampling.NEAREST).save(folder / label / name)
+    return folder
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder that keeps everything inside it, and no hub to ask."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folder = tmp_path / "work"
+    folder.mkdir()
+    write_config(folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def write_config(folder: Path, train: str = "", more: str = "") -> None:
+    output = "[OUTPUT]\nFOLDER_RESULTS = result\nFOLDER_CPOINTS = cp\nFOLDER_MODELS = models\n"
+    content = f"{output}[TRAIN]\nworkers = 0\ntest_size = 0.25\n{train}\n{more}"
+    (folder / "config.txt").write_text(content, encoding="utf-8")
+
+
+@pytest.fixture
+def shades(tmp_path: Path) -> Path:
+    return write_shades(tmp_path / "labelled pages")
+
+
+@pytest.fixture
+def command(workplace: Path, tiny_model_folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line with the tiny model: (exit status, stdout, stderr)."""
+
+    def call(*arguments: str | Path, model: bool = True) -> tuple[int, str, str]:
+        words = [str(argument) for argument in arguments]
+        if model:
+            words += ["--model_path", str(tiny_model_folder)]
+        status = run.main([*words, "--device", "cpu"])
+        return status, *capsys.readouterr()
+
+    return call
+
+
+def read_table(path: str | Path) -> list[dict[str, str]]:
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def error_line(result: tuple[int, str, str], status: int = 1) -> str:
+    assert result[0] == status, result
+    assert "Traceback" not in result[2]
+    lines = [line for line in result[2].splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, result[2]
+    return lines[0]
+
+
+def test_train_export_predict_evaluate_compare(command: Run, shades: Path, workplace: Path) -> None:
+    status, out, err = command("--train", "--train_folder", shades, "--lr", "1e-3", "--epochs", "4")
+    assert status == 0, err
+    model, curves = map(Path, out.splitlines())
+    assert model.parent == workplace / "models"
+    assert curves.parent == workplace / "result" / "plots"
+    assert Image.open(curves).width > 300
+    for word in ("epoch 4 of 4", "loss", "lr", "pages/s", "left", "validation"):
+        assert word in err, word
+
+    page = shades / "light" / "light00-1.png"
+    status, out, _ = command("-f", page, "--model_path", model, "-tn", "3", model=False)
+    assert status == 0
+    assert sorted(line.split("\t")[0] for line in out.splitlines()[1:]) == sorted(SHADES)
+    assert out.splitlines()[1].split("\t")[0] == "light"
+
+    arguments = ("--eval", "--eval_folder", shades, "--train_folder", shades)
+    status, out, err = command(*arguments, "--model_path", model, "-tn", "2", model=False)
+    assert status == 0, err
+    files = [Path(line) for line in out.splitlines() if line.startswith(str(workplace))]
+    table = read_table(next(path for path in files if path.name.startswith("EVAL_table_2n")))
+    split = json.loads(next((workplace / "result" / "stats").glob("split_*.json")).read_text())
+    tested = {Path(name).stem for name in split["test"]}
+    assert {f"{row['FILE']}-{row['PAGE']}" for row in table} == tested
+    assert "test part of" in out
+    assert "split of an earlier run used again" in err
+    right = np.mean([row["TRUE"] == row["CLASS-1"] for row in table])
+    report = json.loads(next(path for path in files if path.suffix == ".json").read_text())
+    assert f"{right:.1%}".replace("%", " %") in out
+    assert str(round(right, 4)) in json.dumps(report)
+
+    shutil.copytree(model, workplace / "models" / "another")
+    status, out, err = command(
+        "--eval_dir", "--eval_folder", shades, "--train_folder", shades, model=False
+    )
+    assert status == 0, err
+    rows = read_table(workplace / "result" / "stats" / "model_accuracies.csv")
+    assert {row["MODEL"] for row in rows} >= {"another", model.name}
+    plot = workplace / "result" / "stats" / "model_accuracies.png"
+    plot.unlink()
+    status, out, _ = command("--vis", model=False)
+    assert (status, Path(out.strip())) == (0, plot)
+    assert plot.exists()
+
+
+def test_train_and_evaluate_in_one_call_then_train_on(command: Run, shades: Path) -> None:
+    arguments = ("--train", "--train_folder", shades, "--eval", "--eval_folder", shades)
+    status, out, err = command(*arguments, "--epochs", "1")
+    assert status == 0, err
+    model = Path(out.splitlines()[0])
+    assert f"model {model} on cpu" in err
+    again = command(
+        "--train", "--train_folder", shades, "--epochs", "1", "--model_path", model, model=False
+    )
+    assert again[0] == 0, again[2]
+    assert Path(again[1].splitlines()[0]) != model
+    assert f"training starts from {model}" in again[2]
+
+
+def test_pages_that_a_model_has_seen_never_count(command: Run, shades: Path) -> None:
+    _, out, _ = command("--train", "--train_folder", shades, "--epochs", "1")
+    model = Path(out.splitlines()[0])
+    copies = shades.parent / "copies"
+    shutil.copytree(shades, copies)
+    status, out, err = command(
+        "--eval", "--eval_folder", copies, "--model_path", model, model=False
+    )
+    assert status == 0, err
+    path = next(line for line in out.splitlines() if "EVAL_table" in line)
+    split = json.loads(next((Path("result") / "stats").glob("split_*.json")).read_text())
+    shown = {f"{row['FILE']}-{row['PAGE']}" for row in read_table(path)}
+    assert shown == {Path(name).stem for name in split["test"]}
+    assert str(len(split["train"]) + len(split["validation"])) in err
+    # Another seed would test pages that trained: they are left out all the same.
+    write_config(Path(), more="[SETUP]\nseed = 1\n")
+    _, out, _ = command(
+        "--eval", "--eval_folder", shades, "--train_folder", shades, "--model_path", model,
+        model=False,
+    )  # fmt: skip
+    path = next(line for line in out.splitlines() if "EVAL_table" in line)
+    assert {f"{row['FILE']}-{row['PAGE']}" for row in read_table(path)} <= shown
+
+
+def test_a_fresh_checkout_trains_and_evaluates_with_the_bundled_model(
+    command: Run, shades: Path
+) -> None:
+    status, out, err = command(
+        "--train", "--train_folder", shades, "--epochs", "1", "--batch_size", "4", model=False
+    )
+    assert status == 0, err
+    assert "training starts from the bundled small model" in err
+    assert "no description for label dark" in err
+    status, out, err = command("--eval", "--zero_shot", "--eval_folder", shades, model=False)
+    assert status == 0, err
+    assert "the bundled small model" in err
+    assert "model_accuracies_zero.csv" in out
+
+
+def test_rendered_sst2_runs_zero_shot_end_to_end(command: Run, tmp_path: Path) -> None:
+    folder = write_rendered_sst2(tmp_path, ("test",)) / "test"
+    words = ("--prompt", "a {} review of a movie.", "--prompt", "{} words about a film")
+    status, out, err = command("--eval", "--zero_shot", "--eval_folder", folder, *words)
+    assert status == 0, err
+    table = read_table(next(line for line in out.splitlines() if "EVAL_table" in line))
+    assert len(table) == 8
+    assert {row["TRUE"] for row in table} == {"negative", "positive"}
+    assert {row["CLASS-1"] for row in table} <= {"negative", "positive"}
+    assert "a negative review of a movie." in err
+    figure = [line for line in out.splitlines() if "samples" in line and line.endswith(".png")]
+    assert len(figure) == 1
+    assert Image.open(figure[0]).width > 300
+
+
+def test_zero_shot_predicts_with_a_table_of_ones_own(
+    command: Run, shades: Path, workplace: Path
+) -> None:
+    table = workplace / "mine.tsv"
+    table.write_text("label\tdescription\nnight\ta dark page\nday\ta light page\n")
+    page = shades / "light" / "light00-1.png"
+    status, out, _ = command("-f", page, "--zero_shot", "-cc", table, "-tn", "2")
+    assert status == 0
+    assert {line.split("\t")[0] for line in out.splitlines()[1:]} == {"night", "day"}
+
+
+def test_best_lets_models_vote(
+    command: Run, shades: Path, workplace: Path, tiny_model_folder: Path
+) -> None:
+    page = shades / "light" / "light00-1.png"
+    assert "--model_dir" in error_line(command("--best", "-f", page, model=False))
+    for number, name in enumerate(("first", "second", "third")):
+        folder = workplace / "models" / name
+        shutil.copytree(tiny_model_folder, folder)
+        metadata = json.loads((folder / "pagesort.json").read_text())
+        metadata["temperature"] = 1.0 + number  # the same guesses, less sure
+        (folder / "pagesort.json").write_text(json.dumps(metadata))
+    status, out, err = command("--best", "-f", page, model=False)
+    assert status == 0, err
+    assert "100% of 3 models" in out
+    status, out, err = command("--best", "-d", shades, "--inner", model=False)
+    assert status == 0, err
+    rows = read_table(out.splitlines()[0])
+    assert list(rows[0]) == ["FILE", "PAGE", "VOTE", "AGREEMENT", "first", "second", "third"]
+    assert len(rows) == 24
+    assert all(row["VOTE"] == row["first"] for row in rows)
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_broken_pages_are_left_out_and_told(command: Run, shades: Path, safe: bool) -> None:
+    broken = shades / "dark" / "dark09-1.png"
+    broken.write_bytes(b"no image")
+    flags = ("--safe",) if safe else ()
+    status, out, err = command("--train", "--train_folder", shades, "--epochs", "1", *flags)
+    assert status == 3, err
+    assert broken.name in err
+    assert Path(out.splitlines()[0]).is_dir()
+
+
+def test_bad_training_folders_are_one_line_each(
+    command: Run, shades: Path, workplace: Path, tmp_path: Path
+) -> None:
+    train = ("--train", "--epochs", "1", "--train_folder")
+    assert "is not there" in error_line(command(*train, tmp_path / "none"))
+    (tmp_path / "empty").mkdir()
+    assert "subfolder" in error_line(command(*train, tmp_path / "empty"))
+    assert "subfolder" in error_line(command(*train, shades / "dark"))
+    (shades / "unseen").mkdir()
+    assert "unseen" in error_line(command(*train, shades))
+    shutil.rmtree(shades / "unseen")
+    table = workplace / "mine.tsv"
+    table.write_text("label\tdescription\ndark\ta dark page\nblue\ta blue page\n")
+    line = error_line(command(*train, shades, "-cc", table))
+    assert "blue" in line
+    for label in ("grey", "light"):
+        shutil.rmtree(shades / label)
+    assert "label" in error_line(command(*train, shades))
+    assert not list((workplace / "models").glob("*")) if (workplace / "models").exists() else True
+
+
+def test_an_evaluation_that_cannot_be_is_one_line(
+    command: Run, shades: Path, tmp_path: Path
+) -> None:
+    assert "is not there" in error_line(command("--eval", "--eval_folder", tmp_path / "none"))
+    line = error_line(command("--eval", "--eval_folder", shades))
+    assert "dark" in line
+    error_line(command("--eval_dir", "--model_dir", tmp_path / "none", model=False))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs kill -9")
+def test_a_killed_training_ends_at_the_same_weights(
+    shades: Path, workplace: Path, tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    words = [sys.executable, str(ROOT / "run.py"), "--train", "--train_folder", str(shades)]
+    words += ["--epochs", "6", "--batch_size", "2", "--device", "cpu"]
+    words += ["--model_path", str(tiny_model_folder)]
+    other = tmp_path / "other"
+    other.mkdir()
+    write_config(other)
+    whole = subprocess.run(words, cwd=other, capture_output=True, text=True, check=True)
+
+    process = subprocess.Popen(words, cwd=workplace, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("epoch 3"):
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait()
+    process.stderr.close()
+    time.sleep(0.1)
+    assert not list((workplace / "models").glob("*_2*"))
+    again = subprocess.run(words, cwd=workplace, capture_output=True, text=True, check=True)
+    assert "going on" in again.stderr
+    weights = [
+        Path(done.stdout.splitlines()[0], "model.safetensors").read_bytes()
+        for done in (whole, again)
+    ]
+    assert weights[0] == weights[1]

@@ -1,0 +1,79 @@
+"""`run.py` with a stand-in for the model, so that a test can start and kill it dozens of times.
+
+Used as a program: `python stand_in.py SECONDS_A_BATCH [arguments of run.py]`. Everything but the
+towers is real: settings, listing, decoding, journal, tables, signals, exit status.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import types
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import numpy as np
+
+from pagesort import models
+from pagesort.pages.preprocessing import Preprocessing
+from tests.helpers.pages import write_model_settings
+
+LABELS = ("DRAW", "LINE_P", "TEXT_T")
+SECONDS_A_BATCH = float(sys.argv.pop(1))
+
+
+class StandIn:
+    """Scores a page by its mean colour."""
+
+    labels = LABELS
+    name = "stand-in"
+    fingerprint = "0" * 64
+    device = "cpu"
+    precision = "fp32"
+    preprocessing: Preprocessing
+
+    @classmethod
+    def open(cls, folder: Path, **_: object) -> StandIn:
+        """Take any folder for a model."""
+        model = cls()
+        model.preprocessing = Preprocessing.from_folder(folder)
+        return model
+
+    def batches_at_once(self, batch_size: int) -> int:
+        """One."""
+        return 1
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Score uint8 (N, H, W, 3), slowly."""
+        with Path("batches.log").open("a", encoding="utf-8") as log:
+            log.write("a batch begins\n")
+        time.sleep(SECONDS_A_BATCH)
+        logits = pixels.mean(axis=(1, 2)) / 20
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def open_model_folder(path: Path, _storage: Path) -> Path:
+    """Make the path a model folder, which needs settings of its preprocessing only."""
+    if not (path / "preprocessor_config.json").exists():
+        square = {"height": 32, "width": 32}
+        write_model_settings(path, size={"shortest_edge": 32}, crop_size=square)
+    return path
+
+
+formats = types.ModuleType("pagesort.models.formats")
+formats.open_model_folder = open_model_folder
+formats.read_metadata = lambda _folder: types.SimpleNamespace(base="", descriptions={"a": []})
+classifier = types.ModuleType("classifier")
+classifier.CLIP = StandIn
+sys.modules |= {"pagesort.models.formats": formats, "classifier": classifier}
+models.formats = formats
+
+if __name__ == "__main__":
+    import run
+
+    run._leave()

@@ -1,0 +1,105 @@
+"""Which folder imports which, imports inside functions included."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.paths import ROOT
+
+COMMON, PAGES = {"common"}, {"common", "pages"}
+MODELS, LABELLED = PAGES | {"models"}, PAGES | {"labelled"}
+SCORING = MODELS | LABELLED | {"prediction"}
+# For each folder of pagesort/, the other ones that it may import.
+MAY_IMPORT = {
+    "common": set(),
+    "pages": COMMON,
+    "models": PAGES,
+    "hub": MODELS,
+    "labelled": PAGES,
+    "sorting": PAGES,
+    "prediction": PAGES | {"models", "sorting"},
+    "evaluation": SCORING,
+    "voting": SCORING | {"evaluation"},
+    "training": MODELS | LABELLED,
+    "cli": SCORING | {"evaluation", "hub", "sorting", "training", "voting"},
+}
+# What still breaks the rules, and why.
+EXCEPTIONS = {
+    # The text of a size in bytes stands with the files of a model.
+    ("pagesort/common/transfer.py", "pagesort.models.folder"),
+    # A list of names for a message is made where labelled pages are read.
+    ("pagesort/models/zero_shot.py", "pagesort.labelled.folder"),
+    # What SQLite complains of is told in the words of the journals.
+    ("pagesort/sorting/placed_names.py", "pagesort.prediction.journal_files"),
+    # Whether this is the first of several processes is known to the console.
+    ("pagesort/training/plan.py", "pagesort.cli.console"),
+    ("pagesort/training/train.py", "pagesort.cli.console"),
+}
+PROGRAMS = {"run.py", "data_scripts/prepare.py"}  # which alone read a command line
+SOURCES = [
+    path
+    for pattern in ("*.py", "pagesort/**/*.py", "bundled_models/**/*.py", "data_scripts/*.py")
+    for path in sorted(ROOT.glob(pattern))
+]
+
+
+def name_of(path: Path) -> str:
+    """A file's path in the repository, with slashes."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules that a file imports anywhere, by their full names."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are written in full"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                is_module = (ROOT / f"{inner.replace('.', '/')}.py").exists()
+                found.add(inner if is_module else str(node.module))
+    return found
+
+
+def is_allowed(path: Path, module: str) -> bool:
+    """Whether the file lies where it may import the module, which may be anybody's."""
+    top, _, rest = module.partition(".")
+    if top == "run":
+        return False
+    home, *inner = path.relative_to(ROOT).parts[:-1] or ("",)
+    if home == "bundled_models":
+        return top != "classifier" and not module.startswith("pagesort.cli")
+    if top == "bundled_models":
+        return False
+    if home == "pagesort" and inner:
+        if top == "classifier":
+            return False
+        room = rest.partition(".")[0]
+        return top != "pagesort" or room == inner[0] or room in MAY_IMPORT[inner[0]]
+    return name_of(path) in PROGRAMS or not module.startswith("pagesort.cli")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_folders_import_only_what_lies_below_them(path: Path) -> None:
+    broken = {(name_of(path), module) for module in imports_of(path)}
+    broken = {(name, module) for name, module in broken if not is_allowed(path, module)}
+    assert broken == {known for known in EXCEPTIONS if known[0] == name_of(path)}
+
+
+def test_exceptions_are_of_files_that_exist() -> None:
+    assert {name for name, _ in EXCEPTIONS} <= {name_of(path) for path in SOURCES}
+
+
+def test_every_folder_has_its_rule() -> None:
+    folders = {path.parent.name for path in ROOT.glob("pagesort/*/__init__.py")}
+    assert folders == set(MAY_IMPORT)
+
+
+def test_utils_imports_nothing_of_ours() -> None:
+    tops = {module.partition(".")[0] for module in imports_of(ROOT / "utils.py")}
+    assert not tops & {"bundled_models", "classifier", "pagesort", "run"}

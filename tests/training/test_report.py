@@ -1,0 +1,119 @@
+"""What a person sees of a training."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+
+from pagesort.training.report import Reporter, draw_curves
+
+HISTORY = [
+    {"step": 5, "loss": 2.1, "learning_rate": 5e-5},
+    {"step": 10, "loss": 1.2, "learning_rate": 2e-5},
+    {"step": 10, "eval_loss": 1.0, "eval_accuracy": 0.75},
+    {"step": 20, "loss": 0.7, "learning_rate": 0.0},
+    {"step": 20, "eval_loss": 0.8, "eval_accuracy": 0.7},
+]
+
+
+def state(step: int, first: bool = True) -> SimpleNamespace:
+    return SimpleNamespace(global_step=step, max_steps=30, is_world_process_zero=first)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that the reporter's looks at the clock return, one after the other."""
+    times: list[float] = []
+    monkeypatch.setattr("pagesort.training.report.time.monotonic", lambda: times.pop(0))
+    return times
+
+
+def test_lines_tell_all_that_matters(clock, caplog: pytest.LogCaptureFixture) -> None:
+    clock[:] = [0.0, 100.0, 110.0]
+    reporter = Reporter(steps_per_epoch=10, pages_per_step=8, is_terminal=False)
+    with caplog.at_level(logging.INFO):
+        reporter.on_train_begin(None, state(10), None)
+        reporter.on_log(None, state(15), None, {"loss": 0.51, "learning_rate": 3e-5})
+        reporter.on_log(None, state(20), None, {"eval_accuracy": 0.875, "eval_loss": 0.4})
+    assert caplog.messages == [
+        "epoch 2 of 3, step 15 of 30: loss 0.5100, lr 3.00e-05, 4.0 pages/s, 30 s left",
+        "epoch 2: 87.5 % of the validation pages right, loss 0.4000",
+    ]
+    assert reporter.pages_per_second == 4.0
+
+
+def test_validation_does_not_slow_the_rate(clock) -> None:
+    clock[:] = [0.0, 0.0, 10.0, 500.0, 510.0]
+    reporter = Reporter(steps_per_epoch=5, pages_per_step=8, is_terminal=False)
+    reporter.on_train_begin(None, state(0), None)
+    for step in (5, 10):
+        reporter.on_log(None, state(step), None, {"loss": 0.5, "learning_rate": 3e-5})
+        if clock:
+            reporter.on_evaluate(None, state(step), None)
+    assert reporter.pages_per_second == 4.0
+
+
+def test_a_terminal_has_a_bar(capsys: pytest.CaptureFixture[str], caplog) -> None:
+    reporter = Reporter(steps_per_epoch=10, pages_per_step=8, is_terminal=True)
+    with caplog.at_level(logging.INFO):
+        reporter.on_train_begin(None, state(0), None)
+        reporter.on_log(None, state(30), None, {"loss": 0.25, "learning_rate": 3e-5})
+        reporter.on_step_end(None, state(30), None)
+        reporter.on_train_end(None, state(30), None)
+    shown = capsys.readouterr()
+    assert "0/30" in shown.err
+    assert "epoch 3 of 3, loss 0.2500, lr 3.00e-05" in shown.err
+    assert (shown.out, caplog.messages) == ("", [])
+
+
+def test_other_processes_keep_silent(caplog: pytest.LogCaptureFixture) -> None:
+    reporter = Reporter(steps_per_epoch=10, pages_per_step=8, is_terminal=True)
+    with caplog.at_level(logging.INFO):
+        reporter.on_train_begin(None, state(0, first=False), None)
+        reporter.on_log(None, state(5, False), None, {"loss": 0.5, "learning_rate": 3e-5})
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("history", [HISTORY, HISTORY[:2], []])
+def test_curves_become_a_picture(history, tmp_path: Path) -> None:
+    path = tmp_path / "plots" / "training_ViT.png"
+    draw_curves(history, 10, 1, path)
+    with Image.open(path) as picture:
+        assert min(picture.size) > 600
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_the_curves_show_every_report(monkeypatch, tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figures: list[Figure] = []
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, path, **_: (figures.append(self), Path(path).touch())
+    )
+    draw_curves(HISTORY, 10, 1, tmp_path / "curves.png")
+    loss, rate, accuracy = figures[0].axes
+    assert loss.lines[0].get_xydata().tolist() == [[0.5, 2.1], [1.0, 1.2], [2.0, 0.7]]
+    assert loss.lines[1].get_xydata().tolist() == [[1.0, 1.0], [2.0, 0.8]]
+    assert rate.lines[0].get_ydata().tolist() == [5e-5, 2e-5, 0.0]
+    assert accuracy.lines[0].get_xydata().tolist() == [[1.0, 75.0], [2.0, 70.0]]
+    assert accuracy.lines[1].get_xydata().tolist() == [[1.0, 75.0]]
+
+
+def test_short_lines_are_marked_and_no_tick_is_above_all(monkeypatch, tmp_path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figures: list[Figure] = []
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, path, **_: (figures.append(self), Path(path).touch())
+    )
+    perfect = [{"step": 10, "eval_loss": 0.1, "eval_accuracy": 1.0}]
+    draw_curves([*HISTORY[:2], *perfect], 10, 1, tmp_path / "curves.png")
+    draw_curves(HISTORY, 10, 1, tmp_path / "more.png")
+    loss, rate, accuracy = figures[0].axes
+    assert loss.lines[0].get_marker() == rate.lines[0].get_marker() == "o"
+    assert figures[1].axes[0].lines[0].get_marker() != "o"
+    assert max(accuracy.get_yticks()) == 100.0
