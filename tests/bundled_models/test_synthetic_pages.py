@@ -88,7 +88,7 @@ def test_same_seed_same_page(label: str):
 def test_same_seed_same_page_in_another_process_and_order():
     page = synth.draw_page("TEXT_P", synth.page_rng(9, 4), HEIGHT)
     code = (
-        "import hashlib; from pagesort import synth;"
+        "import hashlib; from bundled_models.synthetic_pages import page as synth;"
         "synth.draw_page('LINE_T', synth.page_rng(1, 1), 320);"
         "page = synth.draw_page('TEXT_P', synth.page_rng(9, 4), 320);"
         "print(hashlib.sha256(page.image.tobytes()).hexdigest())"
