@@ -25,6 +25,7 @@ from tests.helpers.pages import (
     write_model_settings,
     write_page,
 )
+from tests.helpers.paths import ROOT
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -362,7 +363,7 @@ def test_a_scan_of_30000_pixels_is_read_in_bounded_memory(tmp_path: Path) -> Non
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(loader.__file__).parents[1],
+        cwd=ROOT,
     )
     assert int(ran.stdout) < 300_000  # kB, for 150 megapixels
 
@@ -376,7 +377,7 @@ def test_loading_is_quiet_and_needs_no_torch(tmp_path: Path) -> None:
     )
     ran = subprocess.run(
         [sys.executable, "-c", script, str(path)],
-        cwd=Path(loader.__file__).parents[1],
+        cwd=ROOT,
         capture_output=True,
         check=False,
     )

@@ -18,6 +18,7 @@ from pagesort.pages.loader import load_page, load_pixels, load_shrunk
 from pagesort.pages.preprocessing import REDUCING_GAP, Preprocessing
 from pagesort.pages.raster import Scan
 from tests.helpers.pages import KINDS, grey_page
+from tests.helpers.paths import ROOT
 
 SQUASH = Preprocessing(resize=(20, 15))
 CROP = Preprocessing(shortest_edge=17, crop=(16, 18))
@@ -218,7 +219,7 @@ def test_a_batch_of_large_scans_stays_within_the_budget(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=True,
-            cwd=Path(raster.__file__).parents[1],
+            cwd=ROOT,
         )
         return int(ran.stdout) >> 10
 
@@ -231,7 +232,7 @@ def test_embeddings_of_the_quick_way_are_near_the_exact_ones(tmp_path: Path) -> 
     from bundled_models.synthetic_pages import page as synth
     from classifier import CLIP
 
-    clip = CLIP.open(Path(raster.__file__).parents[1] / "models" / "pagesort-small", device="cpu")
+    clip = CLIP.open(ROOT / "models" / "pagesort-small", device="cpu")
     exact = dataclasses.replace(clip.preprocessing, reducing_gap=None)
     for number, label in enumerate(synth.LABELS[::3]):
         page = synth.draw_page(label, synth.page_rng(7, number), 1800).image.convert("RGB")
