@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import filecmp
 import hashlib
 import logging
 import os
+import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +30,13 @@ READ_BYTES = 1 << 20
 BLOCK = 1000  # entries that undo holds at a time
 # Of each link kind the word in the manifest: `render` is a copy of one page of a PDF or TIFF.
 ACTIONS = ("copy", "hard", "sym", "move", "render")
+# Rows beside the entries: the sorting came to its end; the entry at this place is being taken back.
+COMPLETE = "complete"
+UNDOING = "undoing"
+# Names are written byte for byte, so that undo finds them in a session of another locale, too.
+ENCODING = sys.getfilesystemencoding()
+ERRORS = sys.getfilesystemencodeerrors()
+MISSING = "it is not where it was put"
 
 
 @dataclass(frozen=True)
@@ -55,11 +66,16 @@ class Manifest:
         _write_row(self._file, _row(entry, self.destination))
         self._file.flush()
 
-    def close(self) -> None:
-        """Bring the file to the disk."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                os.fsync(self._file.fileno())
+    def close(self, complete: bool) -> None:
+        """Bring the file to the disk; `complete` says that every entry's page is in its place."""
+        if self._file is None:
+            return
+        with contextlib.suppress(OSError):
+            if complete:
+                _write_row(self._file, [COMPLETE])
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        with contextlib.suppress(OSError):
             self._file.close()
 
 
@@ -69,8 +85,7 @@ def _open_new(destination: Path) -> tuple[Path, IO[str]]:
     while True:
         path = destination / f"{stem}{'' if number == 1 else f'~{number}'}.csv"
         try:
-            # Names that are not UTF-8 keep their bytes, so that undo finds them again.
-            file = path.open("x", encoding="utf-8", errors="surrogateescape", newline="")
+            file = path.open("x", encoding=ENCODING, errors=ERRORS, newline="")
         except FileExistsError:
             number += 1
             continue
@@ -83,11 +98,13 @@ class Undone:
 
     taken_back: int = 0
     left_alone: int = 0
+    missing: int = 0
     kept: list[tuple[Path, str]] = field(default_factory=list)
 
     def leave(self, target: Path, reason: str) -> None:
         """Count a page that is left alone; there can be a million, so some are kept."""
         self.left_alone += 1
+        self.missing += reason == MISSING
         if len(self.kept) < MOST_TOLD:
             self.kept.append((target, reason))
 
@@ -96,11 +113,12 @@ def undo(destination: Path, dry_run: bool = False) -> Undone:
     """Take the last sorting into a folder back, as its manifest tells.
 
     A copy or link is removed if it is what was put there and its original still exists; a moved
-    page goes back if nothing has taken its place. All else is left alone and told, and stays in
-    the manifest, which is removed once it is empty; then the sorting before can be taken back.
+    page goes back if nothing has taken its place. All else, and what is no longer where it was put,
+    is left alone and told, and stays in the manifest, which is removed once it is empty; then the
+    sorting before can be taken back.
 
     Raises:
-        PageSortError: there is no manifest, or it or a page cannot be read or changed.
+        PageSortError: there is no manifest, or it cannot be read or changed.
     """
     readable_folder(destination)
     # Absolute, as its entries are; links in the path stay.
@@ -109,31 +127,49 @@ def undo(destination: Path, dry_run: bool = False) -> Undone:
         try:
             manifests = _manifests(destination)
             path, earlier = manifests[-1], len(manifests) - 1
-            done, left = Undone(), array("Q")
-            folders: set[Path] = set()
-            for place, entry in _backwards(path, destination):
-                folders.add(entry.target.parent)
-                reason = _take_back(entry, dry_run)
-                if reason is None:
-                    done.taken_back += 1
-                elif reason:
-                    done.leave(entry.target, reason)
-                    left.append(place)
-            if not dry_run:
-                _tidy(destination, path, folders, left)
+            done = _undo(path, destination, dry_run)
         except OSError as error:
             raise unwritable(error, destination) from error
-    for target, reason in done.kept:
-        logger.warning("left alone: %s (%s)", target, reason)
-    if done.left_alone > len(done.kept):
-        logger.warning("and %d more", done.left_alone - len(done.kept))
-    what = "would be taken back" if dry_run else "taken back"
-    pages = counted(done.taken_back)
-    logger.info("%s %s by %s, %d left alone", pages, what, path.name, done.left_alone)
+    _tell(done, path, dry_run)
     if earlier and not done.kept and not dry_run:
         number = "1 earlier sorting is" if earlier == 1 else f"{earlier} earlier sortings are"
         logger.info("%s left; --undo again takes back the one before", number)
     return done
+
+
+def _undo(path: Path, destination: Path, dry_run: bool) -> Undone:
+    """Take back what one manifest tells, from its last entry to its first."""
+    survey = _survey(path, destination)
+    done, left = Undone(), array("Q")
+    folders: set[Path] = set()
+    with _notes(path, survey.end, dry_run) as note:
+        for place, entry in _backwards(path, destination, survey.starts):
+            folders.add(entry.target.parent)
+            reason = _take_back(entry, survey.may_be_gone(place), partial(note, place), dry_run)
+            if reason is None:
+                done.taken_back += 1
+            elif reason:
+                done.leave(entry.target, reason)
+                left.append(place)
+    if not dry_run:
+        _tidy(destination, path, folders, left)
+    return done
+
+
+def _tell(done: Undone, path: Path, dry_run: bool) -> None:
+    for target, reason in done.kept:
+        logger.warning("left alone: %s (%s)", target, reason)
+    if done.left_alone > len(done.kept):
+        logger.warning("and %d more", done.left_alone - len(done.kept))
+    if done.missing:
+        logger.warning(
+            "put what was renamed or moved back and give the command again, or delete %s to "
+            "forget it",
+            path,
+        )
+    what = "would be taken back" if dry_run else "taken back"
+    pages = counted(done.taken_back)
+    logger.info("%s %s by %s, %d left alone", pages, what, path.name, done.left_alone)
 
 
 def placed(destination: Path) -> Iterator[Entry]:
@@ -171,6 +207,16 @@ def _order(path: Path) -> tuple[str, int]:
 
 def _read(path: Path, destination: Path, start: int = 0) -> Iterator[tuple[int, Entry]]:
     """Yield the entries of a manifest, each with its place in bytes, from such a place on."""
+    for place, row, _ in _rows(path, start):
+        if len(row) == len(HEADER):  # the last one may be cut short by a crash
+            try:
+                yield place, _entry(row, destination)
+            except ValueError as error:
+                raise PageSortError("the manifest is damaged", where=path) from error
+
+
+def _rows(path: Path, start: int = 0) -> Iterator[tuple[int, list[str], int]]:
+    """Yield all rows of a manifest below its header, each with its first byte and its end."""
     try:
         with path.open("rb") as file:
             reader = csv.reader(_lines(file))
@@ -179,17 +225,83 @@ def _read(path: Path, destination: Path, start: int = 0) -> Iterator[tuple[int, 
             place = max(start, file.tell())
             file.seek(place)
             for row in reader:
-                if len(row) == len(HEADER):  # the last one may be cut short by a crash
-                    yield place, _entry(row, destination)
+                yield place, row, file.tell()
                 place = file.tell()
-    except (ValueError, csv.Error) as error:
+    except csv.Error as error:
         raise PageSortError("the manifest is damaged", where=path) from error
 
 
 def _lines(file: IO[bytes]) -> Iterator[str]:
     """Yield lines one by one, so that the file's place stays that of the reader."""
     while line := file.readline():
-        yield line.decode("utf-8", "surrogateescape")
+        yield line.decode(ENCODING, ERRORS)
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What a manifest says as a whole.
+
+    Attributes:
+        starts: the place of every 1000th entry.
+        last: the place of the last entry whose page may not have been put anywhere; -1 if all were.
+        undoing: the places of entries that an undo was about to take back, ascending.
+        end: where the last whole row ends.
+    """
+
+    starts: list[int]
+    last: int
+    undoing: array[int]
+    end: int
+
+    def may_be_gone(self, place: int) -> bool:
+        """Whether there may be nothing of an entry without anybody having moved it."""
+        found = bisect_left(self.undoing, place)
+        return place == self.last or place in self.undoing[found : found + 1]
+
+
+def _survey(path: Path, destination: Path) -> _Survey:
+    """Read all of a manifest, so that nothing is taken back by a damaged one."""
+    starts: list[int] = []
+    undoing = array("Q")
+    entries, last, end = 0, -1, 0
+    for place, row, row_end in _rows(path):
+        if len(row) == len(HEADER):
+            try:
+                _entry(row, destination)
+            except ValueError as error:
+                raise PageSortError("the manifest is damaged", where=path) from error
+            if not entries % BLOCK:
+                starts.append(place)
+            entries, last = entries + 1, place
+        elif row == [COMPLETE]:
+            last = -1
+        elif len(row) == 2 and row[0] == UNDOING and row[1].isdecimal():
+            undoing.append(int(row[1]))
+        else:
+            continue
+        end = row_end
+    return _Survey(starts, last, array("Q", sorted(undoing)), end)
+
+
+@contextlib.contextmanager
+def _notes(path: Path, end: int, dry_run: bool) -> Iterator[Callable[[int], object]]:
+    """Give a function that notes, by its place, that an entry is about to be taken back.
+
+    A disk that is too full for notes must not keep anybody from making room by an undo: they only
+    matter if that is killed.
+    """
+    if dry_run or not end:
+        yield lambda place: None
+        return
+    with path.open("r+b", buffering=0) as file:
+        file.seek(end)
+        file.truncate()
+
+        def note(place: int) -> None:
+            with contextlib.suppress(OSError):
+                file.write(f"{UNDOING},{place}\n".encode("ascii"))
+
+        yield note
 
 
 def _entry(row: list[str], destination: Path) -> Entry:
@@ -200,15 +312,9 @@ def _entry(row: list[str], destination: Path) -> Entry:
     return Entry(action, destination / inside, Path(source), int(size), digest)
 
 
-def _backwards(path: Path, destination: Path) -> Iterator[tuple[int, Entry]]:
-    """Yield the entries of a manifest from the last to the first, each with its place in bytes.
-
-    All of it is read before the first is yielded, so that nothing is taken back by a damaged one.
-    """
-    starts = [
-        place for number, (place, _) in enumerate(_read(path, destination)) if not number % BLOCK
-    ]
-    end = path.stat().st_size
+def _backwards(path: Path, destination: Path, starts: Sequence[int]) -> Iterator[tuple[int, Entry]]:
+    """Yield the entries of a manifest from the last to the first, each with its place in bytes."""
+    end = sys.maxsize
     for start in reversed(starts):
         entries = []
         for place, entry in _read(path, destination, start):
@@ -219,27 +325,44 @@ def _backwards(path: Path, destination: Path) -> Iterator[tuple[int, Entry]]:
         end = start
 
 
-def _take_back(entry: Entry, dry_run: bool) -> str | None:
+def _take_back(
+    entry: Entry, may_be_gone: bool, note: Callable[[], object], dry_run: bool
+) -> str | None:
     """Undo one entry: None if that is done, a reason if not; "" if there is nothing to undo."""
     target, source = entry.target, entry.source
-    if not os.path.lexists(target):
-        return ""
+    try:
+        os.lstat(target)
+    except (FileNotFoundError, NotADirectoryError):
+        is_undone = may_be_gone and (entry.action != "move" or os.path.lexists(source))
+        return "" if is_undone else MISSING
+    except OSError as error:
+        return f"it cannot be looked at: {(error.strerror or str(error)).lower()}"
+    try:
+        reason = _reason_to_stay(entry, may_be_gone)
+        if reason is None and not dry_run:
+            note()
+            if entry.action == "move" and not os.path.lexists(source):
+                source.parent.mkdir(parents=True, exist_ok=True)
+                _rename(target, source)
+            else:
+                target.unlink()
+    except OSError as error:
+        return f"it cannot be taken back: {(error.strerror or str(error)).lower()}"
+    return reason
+
+
+def _reason_to_stay(entry: Entry, may_be_gone: bool) -> str | None:
+    target, source = entry.target, entry.source
     if entry.action == "move":
         if os.path.lexists(source):
+            # A move to another disk that was killed has left both.
+            if may_be_gone and filecmp.cmp(target, source, shallow=False):
+                return None
             return f"something is at its old place, {source}"
-        if target.stat().st_size != entry.size:
-            return "it was changed since"
-        if not dry_run:
-            source.parent.mkdir(parents=True, exist_ok=True)
-            _rename(target, source)
-        return None
+        return "it was changed since" if target.stat().st_size != entry.size else None
     if not source.exists():
         return f"its original is gone, {source}"
-    if not _is_ours(entry):
-        return "it was changed since"
-    if not dry_run:
-        target.unlink()
-    return None
+    return None if _is_ours(entry) else "it was changed since"
 
 
 def _is_ours(entry: Entry) -> bool:
@@ -274,12 +397,13 @@ def _tidy(destination: Path, path: Path, folders: set[Path], left: array[int]) -
         path.unlink()
         return
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with temporary.open("w", encoding=ENCODING, errors=ERRORS, newline="") as file:
         _write_row(file, HEADER)
         for place, entry in _read(path, destination):
             if left and place == left[-1]:
                 left.pop()
                 _write_row(file, _row(entry, destination))
+        _write_row(file, [COMPLETE])
     temporary.replace(path)
 
 

@@ -187,7 +187,7 @@ class Placer:
         trace: TracebackType | None,
     ) -> None:
         """Close the manifest."""
-        self.manifest.close()
+        self.manifest.close(complete=kind is None)
         self._ledger.close()
         self.report.manifest = self.manifest.path
         with contextlib.suppress(OSError):

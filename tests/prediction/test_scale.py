@@ -409,7 +409,7 @@ def test_undo_goes_backwards_in_blocks_and_keeps_the_rest_in_order(
     monkeypatch.setattr(
         manifests,
         "_take_back",
-        lambda entry, dry_run: taken.append(entry.source.name) or take_back(entry, dry_run),
+        lambda entry, *more: taken.append(entry.source.name) or take_back(entry, *more),
     )
     done = undo(tmp_path / "out")
     assert taken == names[::-1]
