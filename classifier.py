@@ -213,15 +213,15 @@ class CLIP:
     @property
     def model_fingerprint(self) -> str:
         """Hash of the weights and settings; empty where it is not known."""
-        told = self._model_fingerprint
-        return told if isinstance(told, str) else told()
+        source = self._model_fingerprint
+        return source if isinstance(source, str) else source()
 
     @property
     def fingerprint(self) -> str:
         """Hash of what decides a score beside the precision: weights, texts, temperature."""
-        told = [self.model_fingerprint, self.prompts, self.metadata.average]
-        told.append(self.metadata.temperature)
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+        facts = [self.model_fingerprint, self.prompts, self.metadata.average]
+        facts.append(self.metadata.temperature)
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     @property
     def label_embeddings(self) -> torch.Tensor:

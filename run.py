@@ -20,13 +20,13 @@ from pagesort.cli.console import (
     console,
     emit,
     farewell,
-    is_first_process,
     stop_signals,
 )
 from pagesort.cli.options import BY_NAME
 from pagesort.cli.parser import build_parser
 from pagesort.cli.settings import Settings, read_settings
 from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.hardware import is_first_process
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,7 +89,7 @@ def _run(arguments: Sequence[str]) -> int:
     if not actions:
         build_parser().print_help(sys.stderr)
         return UsageError.exit_status
-    _tell_idle(settings)
+    _log_idle(settings)
     model = fetch_model(settings)
     statuses = [0]
     if "train" in actions:
@@ -360,11 +360,11 @@ def classify_folder(
 
 def undo_sorting(folder: Path) -> int:
     """Take the last sorting into a folder back; prints how many pages that were."""
-    from pagesort.common import upkeep
+    from pagesort.common.text import counted
     from pagesort.sorting import manifests
 
     done = manifests.undo(folder)
-    emit(f"{upkeep.counted(done.taken_back)} taken back out of {folder}")
+    emit(f"{counted(done.taken_back)} taken back out of {folder}")
     return UNREADABLE_PAGES_STATUS if done.kept else 0
 
 
@@ -408,7 +408,7 @@ def _check_topn(settings: Settings, classifier: CLIP) -> None:
         )
 
 
-def _tell_idle(settings: Settings) -> None:
+def _log_idle(settings: Settings) -> None:
     """Warn of flags on the command line that mean nothing to what is asked for."""
     for name, actions in USED_BY.items():
         if settings.is_named(name) and not set(actions) & set(settings.actions):

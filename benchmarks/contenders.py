@@ -173,8 +173,8 @@ class Pipeline(_Scored):
             hypothesis_template="{}",
             batch_size=self._batch,
         )
-        told = ({each["label"]: each["score"] for each in answer} for answer in answers)
-        self._found = [np.array([[answer[text] for text in texts] for answer in told])]
+        scores = ({each["label"]: each["score"] for each in answer} for answer in answers)
+        self._found = [np.array([[answer[text] for text in texts] for answer in scores])]
 
 
 class Published(_Scored):

@@ -173,8 +173,10 @@ def report(name: str, folds: Sequence[Fold], results: Sequence[tuple[int, Scored
             ]
         )
         speed = float(np.median([scored.pages_per_second for _, scored in results]))
-        told = {key: round(value, 4) for key, value in figures(scores, truth).items()}
-        rows.append({"recipe": name, "pages": kind, "scored": len(truth), **told, "pages/s": speed})
+        shown = {key: round(value, 4) for key, value in figures(scores, truth).items()}
+        rows.append(
+            {"recipe": name, "pages": kind, "scored": len(truth), **shown, "pages/s": speed}
+        )
     return rows
 
 

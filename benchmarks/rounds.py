@@ -64,7 +64,7 @@ class Worker:
         """Send a message, if there is one, and wait for the answer.
 
         Raises:
-            SystemExit: the process failed; its traceback is told.
+            SystemExit: the process failed; its traceback is shown.
         """
         try:
             if message:
@@ -73,7 +73,7 @@ class Worker:
         except (EOFError, OSError):
             sys.exit(f"{self.name}: the process died")
         if isinstance(answer, _Failed):
-            sys.exit(f"{self.name}: {answer.told}")
+            sys.exit(f"{self.name}: {answer.trace}")
         return answer
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class _Failed:
-    told: str
+    trace: str
 
 
 def serve(connection: Connection, name: str, job: Any, make: Callable[[str, Any], Any]) -> None:
@@ -165,7 +165,7 @@ def in_turn(
     rounds: int,
     pages: int,
     batches: Mapping[str, int],
-    tell: Callable[[str], None],
+    log_line: Callable[[str], None],
 ) -> dict[str, Measured]:
     """Measure prepared contenders in `rounds` rounds, each in another random order."""
     order = random.Random(0)
@@ -177,7 +177,7 @@ def in_turn(
             measured.seconds.append(seconds)
             measured.processor.append(processor)
             measured.answers.append(answer)
-            tell(f"  round {number + 1}: {worker.name}, {seconds:.2f} s")
+            log_line(f"  round {number + 1}: {worker.name}, {seconds:.2f} s")
     return found
 
 

@@ -38,7 +38,7 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 START_MODELS = (BUNDLED, "ViT-B/16", "tiny")
 
 
-def tell(line: str) -> None:
+def log_line(line: str) -> None:
     """Say how far the benchmark is."""
     print(line, file=sys.stderr, flush=True)
 
@@ -94,7 +94,7 @@ def memory_section(arguments: argparse.Namespace, pages: Sequence[Path]) -> dict
                 rate = count / found.seconds
                 rows.append((name, f"{count}", f"{found.seconds:.1f}", f"{rate:.1f}",
                              f"{found.peak_mib:.0f}"))  # fmt: skip
-                tell(f"memory: {', '.join(rows[-1])}")
+                log_line(f"memory: {', '.join(rows[-1])}")
     header = ("model", "pages", "seconds", "pages/s, start included", "peak MiB")
     return {"Memory": table(header, rows)}
 
@@ -118,10 +118,10 @@ def main() -> None:
         facts = speed_report.facts()
         for part in arguments.parts:
             sections = measures[part](arguments, pages)
-            told = {title: f"{facts}\n\n{body}" for title, body in sections.items()}
-            for title, body in told.items():
+            written = {title: f"{facts}\n\n{body}" for title, body in sections.items()}
+            for title, body in written.items():
                 print(f"## {title}\n\n{body}\n", flush=True)
-            speed_report.write_sections(arguments.out, told)
+            speed_report.write_sections(arguments.out, written)
 
 
 def parse() -> argparse.Namespace:

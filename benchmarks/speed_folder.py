@@ -92,14 +92,14 @@ def _measure(arguments: argparse.Namespace, job: Job) -> dict[str, Measured]:
     given[MODEL] = (OWN_PARTS,) if job.precision == "int8" else (OWN_PARTS, *tried)
     batches = {}
 
-    def tell(line: str) -> None:
+    def log_line(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
     with workers(_names(arguments, job), job, make_contender) as running:
         for worker in running:
             batches[worker.name] = settle(worker, len(job.pages), given.get(worker.name, tried))
-            tell(f"  {worker.name} is ready, best in batches of {batches[worker.name]}")
-        measured = in_turn(running, arguments.rounds, len(job.pages), batches, tell)
+            log_line(f"  {worker.name} is ready, best in batches of {batches[worker.name]}")
+        measured = in_turn(running, arguments.rounds, len(job.pages), batches, log_line)
     compare(job, measured)
     return measured
 

@@ -33,7 +33,7 @@ def facts() -> str:
 
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # in newer versions only
     features = [name for name in FEATURES if capabilities.get(name)]
-    told = [
+    facts = [
         f"{datetime.date.today():%Y-%m-%d}",
         f"commit {_commit()}",
         f"{_processor_name()}, {processors()} cores ({', '.join(features) or 'no vector unit'})",
@@ -41,7 +41,7 @@ def facts() -> str:
         f"{platform.system()}, Python {platform.python_version()}",
         ", ".join(f"{name} {_version(name)}" for name in LIBRARIES),
     ]
-    return " · ".join(told)
+    return " · ".join(facts)
 
 
 def _version(name: str) -> str:
@@ -82,10 +82,10 @@ def _processor_name() -> str:
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
     """Median, least and greatest."""
-    told = f"{statistics.median(values):.{digits}f}"
+    text = f"{statistics.median(values):.{digits}f}"
     if len(values) > 1:
-        told += f" ({min(values):.{digits}f}-{max(values):.{digits}f})"
-    return told
+        text += f" ({min(values):.{digits}f}-{max(values):.{digits}f})"
+    return text
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -172,7 +172,7 @@ def _processors() -> int:
 
 def pdf2png(arguments: argparse.Namespace) -> int:
     """Convert a folder's PDFs; print a line for each."""
-    from pagesort.common.upkeep import counted
+    from pagesort.common.text import counted
     from pagesort.sorting.pdf_to_png import Conversion, convert_folder, survey_folder
 
     job = Conversion(
@@ -210,7 +210,7 @@ def pdf2png(arguments: argparse.Namespace) -> int:
 
 def move_single(arguments: argparse.Namespace) -> int:
     """Move single pages; print each with its new place."""
-    from pagesort.common.upkeep import counted
+    from pagesort.common.text import counted
     from pagesort.sorting.single_pages import move_single_pages
 
     report = move_single_pages(arguments.folder, arguments.dry_run)
@@ -257,7 +257,7 @@ def sort(arguments: argparse.Namespace) -> int:
 
 def launchers(arguments: argparse.Namespace) -> int:
     """Put launchers that know this toolkit's place into a folder; print each."""
-    from pagesort.common.upkeep import readable_folder, unwritable
+    from pagesort.common.files import readable_folder, unwritable
 
     windows = os.name == "nt"
     source = TOOLKIT / "data_scripts" / ("windows" if windows else "unix")

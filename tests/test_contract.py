@@ -197,6 +197,7 @@ def test_run_imports_little_at_the_top() -> None:
         "pagesort.cli.parser",
         "pagesort.cli.settings",
         "pagesort.common.errors",
+        "pagesort.common.hardware",
     }
 
 

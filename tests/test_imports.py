@@ -28,15 +28,8 @@ MAY_IMPORT = {
 }
 # What still breaks the rules, and why.
 EXCEPTIONS = {
-    # The text of a size in bytes stands with the files of a model.
-    ("pagesort/common/transfer.py", "pagesort.models.folder"),
-    # A list of names for a message is made where labelled pages are read.
-    ("pagesort/models/zero_shot.py", "pagesort.labelled.folder"),
     # What SQLite complains of is told in the words of the journals.
     ("pagesort/sorting/placed_names.py", "pagesort.prediction.journal_files"),
-    # Whether this is the first of several processes is known to the console.
-    ("pagesort/training/plan.py", "pagesort.cli.console"),
-    ("pagesort/training/train.py", "pagesort.cli.console"),
 }
 PROGRAMS = {"run.py", "data_scripts/prepare.py"}  # which alone read a command line
 SOURCES = [

@@ -112,7 +112,7 @@ def make(arguments: argparse.Namespace) -> None:
     if not is_first():
         return
     facts["processes"] = int(os.environ.get("WORLD_SIZE", "1"))
-    facts["stages"] = maker.told()
+    facts["stages"] = maker.facts()
     if out_of_fold is None:
         temperature = _temperature_of_worn_pages(maker, drawn_stage)
     else:

@@ -111,7 +111,7 @@ class Maker:
         save_file({name: value.contiguous() for name, value in weights.items()}, temporary)
         temporary.replace(file)
 
-    def told(self) -> dict[str, dict[str, Any]]:
+    def facts(self) -> dict[str, dict[str, Any]]:
         """What is known of every stage that was run: its hours and accuracies on the way."""
         files = sorted(self.folder.glob("*.json"))
         return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import TextIO
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.hardware import is_first_process
 
 # After a stop, further ones are passed over for this long, so that an impatient second Ctrl-C does
 # not break the tidying up that the first one began.
@@ -55,11 +56,6 @@ def confirmation(is_given: bool) -> Callable[[str], bool] | None:
         return sys.stdin.readline().strip().lower() in ("y", "yes")
 
     return ask
-
-
-def is_first_process() -> bool:
-    """Whether this is the only process, or the first of those that `torchrun` started."""
-    return os.environ.get("RANK", "0") == "0"
 
 
 def visible(text: str) -> str:

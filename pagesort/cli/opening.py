@@ -60,7 +60,7 @@ def open_classifier(
         if metadata is None or not metadata.descriptions:
             fallback = _configured_descriptions(settings)
         elif not own_descriptions:
-            _tell_unused_table(settings)
+            _log_unused_table(settings)
     where, descriptions = named or fallback or (None, None)
     classifier = opener.open(
         folder,
@@ -388,7 +388,7 @@ def description_sets(settings: Settings) -> dict[str, Mapping[str, Sequence[str]
     return {}
 
 
-def _tell_unused_table(settings: Settings) -> None:
+def _log_unused_table(settings: Settings) -> None:
     """Say so if the settings file names a table that the model's own descriptions pass over."""
     if _has_own_table(settings):
         logger.info(

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: processors and memory, container limits included."""
+"""What this process may use of the machine, container limits included, and which process it is."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ def processors() -> int:
         if quota > 0 and period > 0:
             count = min(count, math.ceil(quota / period))
     return max(1, count)
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process, or the first of those that `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def decoding_threads() -> int:
@@ -157,8 +162,8 @@ def _windows_memory() -> int:
         )
 
     status = Status(length=ctypes.sizeof(Status))
-    told = ctypes.WinDLL("kernel32").GlobalMemoryStatusEx(ctypes.byref(status))
-    return min(status.free, status.free_page) if told else UNKNOWN_MEMORY
+    is_known = ctypes.WinDLL("kernel32").GlobalMemoryStatusEx(ctypes.byref(status))
+    return min(status.free, status.free_page) if is_known else UNKNOWN_MEMORY
 
 
 def _address_space() -> int:

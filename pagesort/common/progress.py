@@ -35,12 +35,12 @@ class Meter:
         has_terminal = sys.stderr is not None and sys.stderr.isatty()
         self._is_terminal = has_terminal if is_terminal is None else is_terminal
         self._look = bar
-        self._start = self._told = time.monotonic()
+        self._start = self._logged = time.monotonic()
         self._bar: tqdm | None = None
 
     def __enter__(self) -> Self:
         """Start the clock and draw the bar."""
-        self._start = self._told = time.monotonic()
+        self._start = self._logged = time.monotonic()
         if self._is_terminal:
             from tqdm import tqdm
 
@@ -64,13 +64,13 @@ class Meter:
         """Time since the start, in seconds."""
         return time.monotonic() - self._start
 
-    def _is_time_to_tell(self) -> bool:
+    def _is_time_to_log(self) -> bool:
         """Whether the last line is long enough ago; if so, the next one counts from now."""
         now = time.monotonic()
         interval = FIRST_INTERVAL if self.seconds < LATER_FROM else LATER_INTERVAL
-        if now - self._told < interval:
+        if now - self._logged < interval:
             return False
-        self._told = now
+        self._logged = now
         return True
 
 
@@ -100,7 +100,7 @@ class Progress(Meter):
             self._bar.set_postfix_str(_shortened(current), refresh=False)
             self._bar.update(pages)
             return
-        if not self._is_time_to_tell():
+        if not self._is_time_to_log():
             return
         left = duration((self.total - self.done) / self.rate) if self.rate else "unknown time"
         logger.info(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from pagesort.common.progress import Meter, duration
-from pagesort.models.folder import size_text
+from pagesort.common.text import size_text
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Transfer(Meter):
         if self._bar is not None:
             self._bar.update(count)
             return
-        if not self._is_time_to_tell():
+        if not self._is_time_to_log():
             return
         rate = max(self.done - self._skipped, 0) / max(self.seconds, 1e-6)
         left = duration((self.total - self.done) / rate) if rate else "unknown time"

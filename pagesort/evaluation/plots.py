@@ -131,8 +131,8 @@ def sample_figure(
             _draw_sample(page, guesses, samples[number], labels, max_megapixels)
         else:
             page.axis("off")
-    told = "true label above each page, best guesses below"
-    figure.suptitle(f"{plot_text(title, 70)}\n{told}", fontsize=10)
+    caption = "true label above each page, best guesses below"
+    figure.suptitle(f"{plot_text(title, 70)}\n{caption}", fontsize=10)
     save_png(figure, path)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pagesort.common.text import named
 from pagesort.evaluation import metrics
 from pagesort.evaluation.metrics import Report, TopAccuracy
-from pagesort.labelled.folder import named
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,16 +15,15 @@ import numpy as np
 from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.hardware import decoding_threads
 from pagesort.common.progress import Progress
+from pagesort.common.text import MOST_NAMED, named
 from pagesort.evaluation.files import shown_files
-from pagesort.labelled.folder import LabelledPage, named, page_digest, page_pixels
+from pagesort.labelled.folder import LabelledPage, page_digest, page_pixels
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.prediction.folder_run import Model
 from pagesort.prediction.journal import NO_SCORE
 from utils import page_name
 
 logger = logging.getLogger(__name__)
-
-MOST_TOLD_FAILURES = 20
 
 
 class Classifier(Model, Protocol):
@@ -157,8 +156,8 @@ def _known_pages(
             remedy=f"The model's are {named(labels)}; --zero_shot takes any",
         )
     if unknown:
-        told = named([f"{label} ({count} pages)" for label, count in unknown.items()])
-        logger.warning("left out, as the model does not know these labels: %s", told)
+        names = named([f"{label} ({count} pages)" for label, count in unknown.items()])
+        logger.warning("left out, as the model does not know these labels: %s", names)
     return known, unknown
 
 
@@ -215,7 +214,7 @@ def score_pages(
                     kept.append(each[sound])
             last = max((*batch, *unreadable))
             progress.advance(len(batch) + len(unreadable), selection.pages[last].name)
-    _tell_failures(selection, failures)
+    _log_failures(selection, failures)
     if not places:
         raise PageSortError(
             f"none of the {len(selection.pages)} labelled pages can be read",
@@ -263,9 +262,9 @@ def _score(classifiers: Sequence[Classifier], pixels: np.ndarray) -> list[np.nda
     return [np.asarray(classifier.scores(embeddings)) for classifier in classifiers]
 
 
-def _tell_failures(selection: Selection, failures: Mapping[int, str]) -> None:
+def _log_failures(selection: Selection, failures: Mapping[int, str]) -> None:
     """Name the pages without scores, the first of them only: a table has them all."""
-    for place in sorted(failures)[:MOST_TOLD_FAILURES]:
+    for place in sorted(failures)[:MOST_NAMED]:
         logger.warning("cannot read %s: %s", selection.pages[place].path, failures[place])
-    if len(failures) > MOST_TOLD_FAILURES:
+    if len(failures) > MOST_NAMED:
         logger.warning("further pages that cannot be read are only listed in a table")

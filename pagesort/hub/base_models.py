@@ -175,7 +175,7 @@ def _to_storage(hub: Hub, target: Path) -> Path:
     store = staging / "files"
     download.fetch(hub, commit, files, store, hub.about(place=target))
     ready = staging / "model"
-    with model_files.told_as_unwritable(staging):
+    with model_files.translate_unwritable(staging):
         shutil.rmtree(ready, ignore_errors=True)
         ready.mkdir()
         for file in files:
@@ -259,7 +259,7 @@ def convert_pickle(folder: Path, target: Path) -> None:
     if not tensors:
         raise PageSortError("the file holds no weights", where=weights, remedy="Fetch it again")
     staging = target.with_name(f".{target.name}.convert")
-    with model_files.told_as_unwritable(target):
+    with model_files.translate_unwritable(target):
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
         try:

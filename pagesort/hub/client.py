@@ -152,7 +152,7 @@ class Hub:
                 failed = 1 if has_gained() else failed + 1
                 pause = self.patience.before_next(failed, error)
                 if pause is None:
-                    raise told(error, about) from None
+                    raise translated(error, about) from None
                 logger.info("%s; trying again in %.3g s", hub_errors.short(error), pause)
                 time.sleep(pause)
 
@@ -188,7 +188,7 @@ class Hub:
         return [ref.name for ref in [*refs.branches, *refs.tags]]
 
 
-def told(error: BaseException, about: hub_errors.About) -> PageSortError:
+def translated(error: BaseException, about: hub_errors.About) -> PageSortError:
     """Explain an error; its own words go to the technical log only, without their secrets."""
     logger.debug("%s: %s", type(error).__name__, hub_errors.redacted(str(error)))
     return hub_errors.explain(error, about)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.text import size_text
 from pagesort.common.transfer import Transfer
 from pagesort.hub import errors
 from pagesort.models import folder, formats
@@ -128,18 +129,16 @@ def fetch(
     missing = [file for file in files if not is_there(store, file)]
     left = sum(file.size - _kept(store, file) for file in missing)
     folder.check_space(store, left + extra, what=f"fetching {hub.repository}")
-    with folder.told_as_unwritable(store):
+    with folder.translate_unwritable(store):
         store.mkdir(parents=True, exist_ok=True)
     if not missing:
         return
     total = sum(file.size for file in missing)
-    logger.info(
-        "fetching %d files, %s, of %s", len(missing), folder.size_text(total), hub.repository
-    )
+    logger.info("fetching %d files, %s, of %s", len(missing), size_text(total), hub.repository)
     with Transfer(total, "fetched") as transfer:
         for file in missing:
             _fetch_one(_Download(hub, commit, file, store, transfer), about)
-    logger.info("fetched %s, checksums agree", folder.size_text(total))
+    logger.info("fetched %s, checksums agree", size_text(total))
 
 
 def is_there(store: Path, file: RemoteFile) -> bool:
@@ -279,7 +278,7 @@ def _fetch_one(download: _Download, about: errors.About) -> None:
     file, target = download.file, download.partial.with_suffix("")
     download.transfer.begin(file.name, file.size, download.kept)
     download.hub.ask(download.attempt, about, download.has_gained)
-    with folder.told_as_unwritable(target):
+    with folder.translate_unwritable(target):
         download.partial.replace(target)
 
 

@@ -94,8 +94,8 @@ def pull(request: PullRequest) -> PullOutcome:
             if not request.use_local or not folder.is_dir():
                 raise
             model_files.check_complete(folder)
-            told = str(error).removesuffix(".")
-            logger.warning("%s. The model in %s is used as it is", told, folder)
+            reason = str(error).removesuffix(".")
+            logger.warning("%s. The model in %s is used as it is", reason, folder)
             return PullOutcome(folder, "", is_new=False)
 
 
@@ -143,7 +143,7 @@ def _pull(request: PullRequest, hub: Hub, base: catalogue.BaseModel, folder: Pat
         ready = _prepare(request, hub, base, staging, files)
         _check_usable(request, ready)
         note |= {"sources": sources, "files": _hashes(ready)}
-        with model_files.told_as_unwritable(ready):
+        with model_files.translate_unwritable(ready):
             model_files.write_json(ready / model_files.ORIGIN_FILE, note)
         kept = model_files.install(ready, folder, may_replace=is_ours)
     if kept is not None:
@@ -178,7 +178,7 @@ def _undo_half_install(folder: Path) -> None:
         return
     with (
         model_files.exclusive(staging / "lock", folder, waits=False),
-        model_files.told_as_unwritable(folder),
+        model_files.translate_unwritable(folder),
     ):
         old.rename(folder)
 
@@ -214,7 +214,7 @@ def _reuse(
     folder: Path, origin: Mapping[str, Any], files: Sequence[RemoteFile], store: Path
 ) -> None:
     """Take from the previous state of a model what the new one has in common with it."""
-    with model_files.told_as_unwritable(store):
+    with model_files.translate_unwritable(store):
         store.mkdir(parents=True, exist_ok=True)
         for file in files:
             is_same = origin["files"].get(file.name) == file.digest
@@ -238,7 +238,7 @@ def _prepare(
 ) -> Path:
     """Build the model folder from the fetched files, in our own format."""
     source, ready = staging / "source", staging / "model"
-    with model_files.told_as_unwritable(staging):
+    with model_files.translate_unwritable(staging):
         for folder in (source, ready, staging / "converted"):
             shutil.rmtree(folder, ignore_errors=True)
         source.mkdir()
@@ -248,13 +248,13 @@ def _prepare(
         convert_pickle(source, ready)
         return ready
     if formats.recognise(source) == "transformers":
-        with model_files.told_as_unwritable(staging):
+        with model_files.translate_unwritable(staging):
             ready.mkdir()
             for name, path in model_files.model_files(source).items():
                 _link(path, ready / name)
         return ready
     converted = formats.open_model_folder(source, staging / "converted")
-    with model_files.told_as_unwritable(staging):
+    with model_files.translate_unwritable(staging):
         converted.rename(ready)
     _complete(request, hub, base, ready, staging / "base")
     return ready
@@ -295,13 +295,13 @@ def _complete(
     if metadata is None:
         raise PageSortError("the converted model lacks its metadata", where=ready)
     with contextlib.suppress(UsageError):
-        told = catalogue.base_of_code(metadata.base)
-        if told != base:
+        held = catalogue.base_of_code(metadata.base)
+        if held != base:
             logger.warning(
                 "revision %s stands for %s, but %s holds a %s there",
-                request.revision, base.code, request.repository, told.code,
+                request.revision, base.code, request.repository, held.code,
             )  # fmt: skip
-            base = told
+            base = held
     training = {**metadata.training, "repository": request.repository}
     noted = dataclasses.replace(metadata, revision=request.revision, training=training)
     base_hub = impatient(Hub(base.hub_id, hub.token, hub.endpoint))
@@ -310,7 +310,7 @@ def _complete(
     except PageSortError as error:
         logger.info("tokenizer and preprocessing are this program's own copies: %s", error.what)
         settings = {}
-    with model_files.told_as_unwritable(ready):
+    with model_files.translate_unwritable(ready):
         (ready / METADATA_FILE).write_text(noted.to_json(), encoding="utf-8")
         _take_over(settings, ready)
 

@@ -21,7 +21,7 @@ MARK = "<!-- written by pagesort from pagesort.json and the evaluations -->"
 _MOST_EVALUATIONS = 3
 _PLOT_KINDS = ("conf_mat", "reliability", "samples")
 # Facts about the training that have a place of their own, or mean nothing to a reader.
-_TOLD_ELSEWHERE = {
+_SHOWN_ELSEWHERE = {
     "texts", "epochs", "history", "pages", "recipe", "validation", "versions", "page_names",
     "stages", "recipes", "cross_validation",
 }  # fmt: skip
@@ -88,7 +88,7 @@ def write_card(
     metadata = read_metadata(folder) or ModelMetadata(base=folder.name)
     config = read_json(folder / formats.CONFIG_FILE)
     base = _base(metadata)
-    licence, told = _licence(folder, metadata, licence)
+    licence, licence_text = _licence(folder, metadata, licence)
     notes = _own_notes(folder)
     parts = [
         _front_matter(base, licence, folder),
@@ -100,7 +100,7 @@ def write_card(
         _training(metadata),
         _figures(evaluations, has_notes=bool(notes)),
         _limits(metadata, evaluations, has_notes=bool(notes)),
-        f"## Licence\n\n{told}",
+        f"## Licence\n\n{licence_text}",
         notes,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -246,15 +246,15 @@ def _training(metadata: ModelMetadata) -> str:
     others = [
         f"* {_inline(key)}: {_value(value)}"
         for key, value in facts.items()
-        if key not in _TOLD_ELSEWHERE
+        if key not in _SHOWN_ELSEWHERE
     ]
     parts.append("\n".join(others))
     if isinstance(facts.get("validation"), dict) and facts["validation"]:
-        told = ", ".join(f"{k} {_value(v)}" for k, v in facts["validation"].items())
-        parts.append(f"On the validation pages: {told}.")
+        facts_text = ", ".join(f"{k} {_value(v)}" for k, v in facts["validation"].items())
+        parts.append(f"On the validation pages: {facts_text}.")
     if isinstance(facts.get("versions"), dict):
-        told = ", ".join(f"{k} {_value(v)}" for k, v in facts["versions"].items())
-        parts.append(f"Versions: {told}.")
+        facts_text = ", ".join(f"{k} {_value(v)}" for k, v in facts["versions"].items())
+        parts.append(f"Versions: {facts_text}.")
     return "\n\n".join(part for part in parts if part)
 
 

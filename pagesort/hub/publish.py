@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.text import size_text
 from pagesort.common.transfer import Transfer
 from pagesort.hub import download, errors, model_card
 from pagesort.hub.client import Hub, Patience, Token, find_token, quiet_client
@@ -107,11 +108,11 @@ class PushPlan:
         for name, content in self.sent.items():
             state = "sent, replaces the one there" if name in self.replaced else "sent"
             state = "unchanged, not sent again" if name in self.same else state
-            lines.append(f"  {name}, {model_files.size_text(_size(content))}: {state}")
+            lines.append(f"  {name}, {size_text(_size(content))}: {state}")
         lines += [f"  {name}: removed from the branch" for name in self.removed]
         lines += [f"  {name}: stays here, not part of the model" for name in self.left_out]
         total = sum(_size(self.sent[name]) for name in self.sent if name not in self.same)
-        return [*lines, f"{model_files.size_text(total)} will be sent"]
+        return [*lines, f"{size_text(total)} will be sent"]
 
 
 @dataclass(frozen=True)
@@ -377,7 +378,7 @@ def _operations(
             if isinstance(content, bytes):
                 additions.append(CommitOperationAdd(name, content))
                 continue
-            with model_files.told_as_unwritable(content):
+            with model_files.translate_unwritable(content):
                 file = stack.enter_context(_CountedFile(content, name, transfer))
                 additions.append(CommitOperationAdd(name, file))
             file.is_counting = True

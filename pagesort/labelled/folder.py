@@ -20,6 +20,7 @@ import numpy as np
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.progress import Progress
+from pagesort.common.text import MOST_NAMED, named
 from pagesort.pages.loader import (
     DEFAULT_MAX_MEGAPIXELS,
     Failure,
@@ -45,7 +46,6 @@ logger = logging.getLogger(__name__)
 TRAINED_PAGES_FILE = "trained_pages.txt"
 DIGEST_DIGITS = 16
 DIGEST = re.compile(r"[0-9a-f]{16}")
-MOST_TOLD = 20
 READ_BYTES = 1 << 20
 SAMPLE_BYTES = 1 << 14
 HASHING_WORKERS = 4
@@ -119,8 +119,8 @@ def read_labelled_folder(
         page = _labelled_page(Path(path))
         by_label[page.label].append(page)
     pages = [page for members in by_label.values() for page in _capped(members, max_categ)]
-    _tell_strays(folder, labels)
-    _tell_contradictions(pages)
+    _log_strays(folder, labels)
+    _log_contradictions(pages)
     left_out: tuple[tuple[LabelledPage, str], ...] = ()
     if safe:
         pages, left_out = _readable(pages, max_megapixels, workers)
@@ -186,7 +186,7 @@ def _holds_labels(folder: Path) -> bool:
     return False
 
 
-def _tell_strays(folder: Path, labels: Sequence[str]) -> None:
+def _log_strays(folder: Path, labels: Sequence[str]) -> None:
     """Warn of images that belong to no label: beside the labels' folders, or below them."""
     beside = sum(1 for _ in _images(folder))
     if beside:
@@ -247,15 +247,15 @@ def _readable(
             else:
                 kept.append(page)
             progress.advance(1, page.name)
-    tell_left_out(left_out)
+    log_left_out(left_out)
     return kept, tuple(left_out)
 
 
-def tell_left_out(left_out: Sequence[tuple[LabelledPage, str]]) -> None:
+def log_left_out(left_out: Sequence[tuple[LabelledPage, str]]) -> None:
     """Warn of pages that cannot be used: the first twenty by name, then how many there are."""
-    for page, reason in left_out[:MOST_TOLD]:
+    for page, reason in left_out[:MOST_NAMED]:
         logger.warning("left out: %s (%s)", page.path, reason)
-    if len(left_out) > MOST_TOLD:
+    if len(left_out) > MOST_NAMED:
         logger.warning("%d pages are left out in all", len(left_out))
 
 
@@ -288,7 +288,7 @@ def page_pixels(
                 yield page, result.reason if isinstance(result, Failure) else result.pixels
 
 
-def _tell_contradictions(pages: Sequence[LabelledPage]) -> None:
+def _log_contradictions(pages: Sequence[LabelledPage]) -> None:
     """Warn of files that lie in several labels' folders.
 
     Only files of one size are read, and first a little of each: to read a hundred thousand scans
@@ -297,12 +297,12 @@ def _tell_contradictions(pages: Sequence[LabelledPage]) -> None:
     groups = [list(pages)]
     for key in (_written_size, _sample, _digest_or_nothing):
         groups = [group for each in groups for group in _of_several_labels(each, key)]
-    for group in groups[:MOST_TOLD]:
+    for group in groups[:MOST_NAMED]:
         logger.warning(
             "the same page lies under several labels, which spoils figures: %s",
             named([page.name for page in group]),
         )
-    if len(groups) > MOST_TOLD:
+    if len(groups) > MOST_NAMED:
         logger.warning("%d pages lie under several labels in all", len(groups))
 
 
@@ -438,9 +438,3 @@ def write_atomically(path: Path, content: bytes) -> None:
             where=path,
             remedy="Free some space, or name a folder on another disk",
         ) from error
-
-
-def named(names: Sequence[str]) -> str:
-    """A list of names for a message: twenty at most, then how many more there are."""
-    shown = ", ".join(names[:MOST_TOLD])
-    return f"{shown} and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else shown

@@ -13,7 +13,7 @@ from typing import Any
 
 from pagesort.common.errors import PageSortError
 from pagesort.labelled.folder import LabelledFolder, LabelledPage, file_size, write_atomically
-from pagesort.labelled.splits import PARTS, By, split_pages, tell_missing_parts
+from pagesort.labelled.splits import PARTS, By, log_missing_parts, split_pages
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def open_split(
         _write(path, fingerprint, settings | {"max_categ": max_categ}, data, listed, parts)
         done = "split made"
     else:
-        tell_missing_parts(listed, parts, by)
+        log_missing_parts(listed, parts, by)
         done = "split of an earlier run used again"
     train, validation, test = (
         tuple(page for page in data.pages if parts[page.name] == part) for part in PARTS

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from pagesort.common.errors import PageSortError
-from pagesort.labelled.folder import LabelledPage, named
+from pagesort.common.text import named
+from pagesort.labelled.folder import LabelledPage
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +154,7 @@ def split_pages(
         parts = _split_by_document(ordered, seed, test_size)
     else:
         parts = _split_by_page(ordered, seed, test_size)
-    tell_missing_parts(ordered, parts, by)
+    log_missing_parts(ordered, parts, by)
     return parts
 
 
@@ -319,7 +320,7 @@ def label_stream(seed: int, label: str, *more: int) -> np.random.Generator:
     return np.random.default_rng([seed & _SEED_BITS, name, *more])
 
 
-def tell_missing_parts(pages: Sequence[LabelledPage], parts: Mapping[str, str], by: By) -> None:
+def log_missing_parts(pages: Sequence[LabelledPage], parts: Mapping[str, str], by: By) -> None:
     """Warn, in one line, of labels that have no test or no validation pages."""
     found: dict[str, set[str]] = {}
     for page in pages:
@@ -328,7 +329,7 @@ def tell_missing_parts(pages: Sequence[LabelledPage], parts: Mapping[str, str], 
     unvalidated = [label for label, has in found.items() if "validation" not in has]
     if not unvalidated and not untested:
         return
-    told = [
+    gaps = [
         f"no {what} pages of {named(labels)}"
         for what, labels in (("test", untested), ("validation", unvalidated))
         if labels
@@ -340,7 +341,7 @@ def tell_missing_parts(pages: Sequence[LabelledPage], parts: Mapping[str, str], 
         )
     else:
         reason = "three pages of a label are needed"
-    logger.warning("%s: %s", "; ".join(told), reason)
+    logger.warning("%s: %s", "; ".join(gaps), reason)
 
 
 def _is_readable(path: str) -> bool:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.text import size_text
 from pagesort.common.transfer import Transfer
 from pagesort.models import folder as model_files
 from pagesort.models import formats
@@ -82,7 +83,7 @@ def export_model(folder: Path, file: Path) -> Path:
         logger.info("%s is no part of the model and stays out of the archive", name)
     total = sum(path.stat().st_size for path in files.values())
     partial = file.with_name(f".{file.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
-    with model_files.told_as_unwritable(file):
+    with model_files.translate_unwritable(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         model_files.check_space(file.parent, total, what="the archive")
         try:
@@ -93,7 +94,7 @@ def export_model(folder: Path, file: Path) -> Path:
             partial.replace(file)
         finally:
             partial.unlink(missing_ok=True)
-    logger.info("%s: %d files, %s", file, len(files), model_files.size_text(total))
+    logger.info("%s: %d files, %s", file, len(files), size_text(total))
     return file
 
 
@@ -119,7 +120,7 @@ def import_model(file: Path, models_dir: Path) -> Imported:
         total = sum(facts["size"] for facts in listed.values())
         model_files.check_space(models_dir, total, what="the model")
         staging = models_dir / f".{name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.import"
-        with model_files.told_as_unwritable(models_dir):
+        with model_files.translate_unwritable(models_dir):
             staging.mkdir(parents=True)
             try:
                 _unpack(archive, listed, staging, file, total)

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.text import size_text
 from pagesort.models import external_formats, formats
 from pagesort.models.metadata import METADATA_FILE, read_metadata
 from pagesort.pages.preprocessing import Preprocessing
@@ -140,15 +141,6 @@ def check_space(folder: Path, needed: int, *, what: str) -> None:
         )
 
 
-def size_text(size: float) -> str:
-    """Write a number of bytes for people: `571 MB`, `1.4 GB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 999.5:
-            return f"{size:.0f} {unit}" if size >= 10 or unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB" if size < 999.5 else f"{size:.0f} TB"
-
-
 def install(ready: Path, target: Path, *, may_replace: bool) -> Path | None:
     """Give a finished folder its name; another model of that name is kept under a new one.
 
@@ -165,7 +157,7 @@ def install(ready: Path, target: Path, *, may_replace: bool) -> Path | None:
     """
     kept: Path | None = None
     old = ready.with_name(f"{ready.name}.old")
-    with told_as_unwritable(target.parent):
+    with translate_unwritable(target.parent):
         if old.exists():
             shutil.rmtree(old)
         if target.exists() or target.is_symlink():
@@ -184,7 +176,7 @@ def install(ready: Path, target: Path, *, may_replace: bool) -> Path | None:
 
 
 @contextmanager
-def told_as_unwritable(where: Path) -> Iterator[None]:
+def translate_unwritable(where: Path) -> Iterator[None]:
     """Turn errors of writing into a line that names the place."""
     try:
         yield
@@ -214,7 +206,7 @@ def exclusive(lock: Path, where: Path, *, waits: bool) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     held = FileLock(lock)
-    with told_as_unwritable(lock):
+    with translate_unwritable(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
             held.acquire(timeout=0)

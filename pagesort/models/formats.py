@@ -282,7 +282,7 @@ def _write_folder(target: Path, write: Callable[[Path], None], *, replace: bool)
     from safetensors import SafetensorError
 
     partial = target.parent / f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial"
-    with _told_as_unwritable(target.parent, SafetensorError):
+    with _translate_unwritable(target.parent, SafetensorError):
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(target)
         try:
@@ -335,7 +335,7 @@ def _remove_stale(target: Path) -> None:
 
 
 @contextmanager
-def _told_as_unwritable(folder: Path, *others: type[Exception]) -> Iterator[None]:
+def _translate_unwritable(folder: Path, *others: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (OSError, *others) as error:

@@ -28,7 +28,7 @@ CLIP_VOCABULARY_SIZE = 49408
 # word, where a named id would be one only that vocabulary has.
 _POOL_AT_HIGHEST_ID = 2
 _HEAD_WIDTH = 64
-_NAMES_TOLD = 3
+_MOST_NAMED = 3
 
 # Sizes and buffers that OpenAI's own archives carry beside the weights.
 _NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size", "attn_mask"}
@@ -237,9 +237,9 @@ def _check(state: Mapping[str, torch.Tensor], expected: Mapping[str, tuple[int, 
         ("misshapen", misshapen),
         ("not a float tensor", not_float),
     )
-    told = [f"{kind}: {_named(names)}" for kind, names in problems if names]
-    if told:
-        raise _refusal(told)
+    faults = [f"{kind}: {_named(names)}" for kind, names in problems if names]
+    if faults:
+        raise _refusal(faults)
 
 
 def _config(sizes: _Sizes, image_size: int | None) -> CLIPConfig:
@@ -288,9 +288,9 @@ def _shape(value: object) -> tuple[int, ...]:
 
 
 def _named(names: Sequence[str]) -> str:
-    told = ", ".join(names[:_NAMES_TOLD])
-    more = len(names) - _NAMES_TOLD
-    return f"{told} and {more} more" if more > 0 else told
+    first = ", ".join(names[:_MOST_NAMED])
+    more = len(names) - _MOST_NAMED
+    return f"{first} and {more} more" if more > 0 else first
 
 
 def _refusal(problems: Sequence[str]) -> PageSortError:

@@ -90,14 +90,14 @@ def _check_report(report: Mapping[str, Any], folder: Path) -> None:
     misshapen = [entry[0] for entry in report["mismatched_keys"]]
     missing = [name for name in report["missing_keys"] if name not in misshapen]
     kinds = (("missing", missing), ("unknown", unknown), ("misshapen", misshapen))
-    told = []
+    faults = []
     for kind, names in kinds:
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            told.append(f"{kind}: {', '.join(sorted(names)[:3])}{more}")
-    if told:
+            faults.append(f"{kind}: {', '.join(sorted(names)[:3])}{more}")
+    if faults:
         raise PageSortError(
-            f"the weights do not fit the model's config.json ({'; '.join(told)})",
+            f"the weights do not fit the model's config.json ({'; '.join(faults)})",
             where=folder,
             remedy=_REFETCH,
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pagesort.common.errors import PageSortError
-from pagesort.labelled.folder import named
+from pagesort.common.text import named
 from pagesort.models.descriptions import match_labels, prompt_texts, words_from_label
 from pagesort.models.metadata import ModelMetadata
 
@@ -63,7 +63,7 @@ def zero_shot_descriptions(
         return _from_named_table(wanted, table, where)
     if own is not None and own.labels and own.descriptions and set(wanted) <= set(own.labels):
         logger.info("zero-shot: the model's own %d categories", len(own.labels))
-        _tell_further(own.labels, wanted)
+        _log_further(own.labels, wanted)
         return ZeroShotTexts(None, None, "the model")
     wanted = wanted or (own.labels if own is not None else ())
     if table is not None and set(wanted) <= set(table):
@@ -89,7 +89,7 @@ def _from_table(
     table: Mapping[str, Sequence[str]], wanted: Collection[str], where: str | Path
 ) -> ZeroShotTexts:
     logger.info("zero-shot: the %d categories of %s", len(table), where)
-    _tell_further(table, wanted)
+    _log_further(table, wanted)
     return ZeroShotTexts(
         tuple(table), {label: list(texts) for label, texts in table.items()}, where
     )
@@ -129,7 +129,7 @@ def _from_names(
     return ZeroShotTexts(wanted, texts, "the labels' names")
 
 
-def _tell_further(candidates: Iterable[str], wanted: Collection[str]) -> None:
+def _log_further(candidates: Iterable[str], wanted: Collection[str]) -> None:
     """Say which candidates no page of the folder belongs to: they cost accuracy."""
     further = [label for label in candidates if label not in wanted]
     if wanted and further:

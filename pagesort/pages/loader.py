@@ -145,7 +145,10 @@ def load_page(
     Raises:
         PageUnreadableError: with a short reason as `what`, and the path as `where`.
     """
-    with _told(path), _scan(path, max_megapixels, page, None, MemoryBudget(0).hold) as scan:
+    with (
+        _translated(path),
+        _scan(path, max_megapixels, page, None, MemoryBudget(0).hold) as scan,
+    ):
         return scan.upright()
 
 
@@ -170,7 +173,7 @@ def load_shrunk(
         PageUnreadableError: as `load_page` does.
     """
     hold = hold or MemoryBudget(0).hold
-    with _told(path), _scan(path, max_megapixels, page, preprocessing, hold) as scan:
+    with _translated(path), _scan(path, max_megapixels, page, preprocessing, hold) as scan:
         return preprocessing.shrink(scan)
 
 
@@ -183,12 +186,12 @@ def load_pixels(
 
 def check_page(path: str | Path, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS) -> None:
     """Refuse, from its first bytes, a file that is no page; raises as `load_page` does."""
-    with _told(path), _open_file(path) as file, _identify(file, path) as image:
+    with _translated(path), _open_file(path) as file, _identify(file, path) as image:
         _check_size(image, path, max_megapixels)
 
 
 @contextlib.contextmanager
-def _told(path: str | Path) -> Iterator[None]:
+def _translated(path: str | Path) -> Iterator[None]:
     """Turn what Pillow and the system raise into a reason for a person."""
     try:
         yield
@@ -224,7 +227,7 @@ def _scan(
             image.load()
             turn = _turn(image)
             if image.format == "TIFF" and page is None:
-                _tell_of_more_pages(path)
+                _log_of_more_pages(path)
             yield Scan(image, turn, covers)
 
 
@@ -327,7 +330,7 @@ def count_tiff_pages(path: str | Path) -> int:
     return pages
 
 
-def _tell_of_more_pages(path: str | Path) -> None:
+def _log_of_more_pages(path: str | Path) -> None:
     """Warn of a TIFF of several pages where only its first is wanted."""
     pages = count_tiff_pages(path)
     if pages > 1:

@@ -122,7 +122,7 @@ class PdfRenderers:
         if "refused" in answer:
             raise PageUnreadableError(answer["refused"], where=path)
         if "errno" in answer:
-            raise _told(answer, Path(path), absolute)
+            raise _translated(answer, Path(path), absolute)
         return answer, data
 
     @contextlib.contextmanager
@@ -205,7 +205,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 stream.close()
 
 
-def _told(answer: dict[str, Any], path: Path, absolute: str) -> PageSortError:
+def _translated(answer: dict[str, Any], path: Path, absolute: str) -> PageSortError:
     """Turn a system error of the process into one line: the PDF's own fault, or the disk's."""
     number, reason = answer["errno"], (answer["strerror"] or "unknown reason").lower()
     if number in FULL_DISK:

@@ -19,7 +19,7 @@ import numpy as np
 from pagesort.common.errors import PageSortError
 from pagesort.common.hardware import decoding_threads, freed_memory_kept
 from pagesort.common.progress import Progress, duration
-from pagesort.common.upkeep import counted
+from pagesort.common.text import MOST_NAMED, counted
 from pagesort.pages.documents import expand, write_page_png
 from pagesort.pages.loader import Failure, Page, PageRef, Preprocessing, decode_batches
 from pagesort.pages.pdf_renderers import PdfRenderers
@@ -29,7 +29,6 @@ from utils import IMAGE_SUFFIXES, has_pages, list_pages, round_scores, top_guess
 
 logger = logging.getLogger(__name__)
 
-MOST_TOLD_FAILURES = 20
 
 Batch = Sequence[Page | Failure]
 
@@ -145,7 +144,7 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
 
     def after_tables() -> None:
         sortings.extend(_sort_pages(classifier, journal, request))
-        _tell_new(journal, request)
+        _log_new(journal, request)
 
     with _journal(classifier, request) as journal:
         before = journal.counts()
@@ -166,7 +165,7 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
                 f"{counts.scored} of {counts.total} pages are scored and kept in {journal.path}"
             ) from None
     scored_now = counts.scored - before.scored
-    _tell_summary(finished, counts.scored, counts.failed, scored_now, seconds)
+    _log_summary(finished, counts.scored, counts.failed, scored_now, seconds)
     tables = (finished.result, finished.raw, finished.failures)
     written = tuple(path for path in tables if path is not None)
     return Outcome(written, counts.failed, sortings[0] if sortings else None)
@@ -241,7 +240,7 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
         counts = journal.counts()
         logger.info("going on: %d of %d pages are scored already", counts.scored, counts.total)
         return journal
-    _tell_resumable(request, settings)
+    _log_resumable(request, settings)
     return RunJournal.create(
         request.tables,
         folder=request.folder,
@@ -257,7 +256,7 @@ def _listing(request: Request) -> Iterator[tuple[str, int | None]]:
         yield path.relative_to(request.folder).as_posix(), part
 
 
-def _tell_new(journal: RunJournal, request: Request) -> None:
+def _log_new(journal: RunJournal, request: Request) -> None:
     """Tell of pages that came since a resumed run began.
 
     Last, as listing a million pages again takes minutes on a network drive.
@@ -270,7 +269,7 @@ def _tell_new(journal: RunJournal, request: Request) -> None:
             logger.warning("%d pages are new since the run began and are not in its tables", new)
 
 
-def _tell_resumable(request: Request, settings: dict[str, Any]) -> None:
+def _log_resumable(request: Request, settings: dict[str, Any]) -> None:
     """Mention an interrupted run that `--resume` would have gone on with."""
     if not any(request.tables.glob(f"*{JOURNAL_SUFFIX}")):
         return
@@ -300,14 +299,14 @@ def _score_pages(classifier: Classifier, journal: RunJournal, request: Request) 
         max_megapixels=request.max_megapixels,
     )
     progress = Progress(counts.total, counts.scored)
-    told = 0
+    logged = 0
     results = _score_batches(classifier, batches, request.batch_size, counts.total)
     with contextlib.closing(batches), contextlib.closing(results), progress:
         for batch, scored in results:
             failures = [item for item in batch if isinstance(item, Failure)]
             journal.record(scored, failures)
-            _tell_failures(failures, told)
-            told += len(failures)
+            _log_failures(failures, logged)
+            logged += len(failures)
             progress.advance(len(batch), _relative_name(journal, batch[-1]))
     return progress
 
@@ -338,11 +337,11 @@ def _score_batches(
             pool.shutdown()
 
 
-def _tell_failures(failures: Sequence[Failure], told: int) -> None:
+def _log_failures(failures: Sequence[Failure], logged: int) -> None:
     """Name the pages that could not be read, the first of a run only: the table has them all."""
-    for failure in failures[: max(0, MOST_TOLD_FAILURES - told)]:
+    for failure in failures[: max(0, MOST_NAMED - logged)]:
         logger.warning("cannot read %s: %s", _shown(failure.ref), failure.reason)
-    if told < MOST_TOLD_FAILURES <= told + len(failures):
+    if logged < MOST_NAMED <= logged + len(failures):
         logger.warning("further pages that cannot be read are only listed in a table")
 
 
@@ -386,7 +385,7 @@ def _score_batch(
     return [(page.ref.index, scores[page.ref.index - first]) for page in pages]
 
 
-def _tell_summary(
+def _log_summary(
     finished: FinishedTables, scored: int, failed: int, scored_now: int, seconds: float
 ) -> None:
     """Say what the run found, how fast, and where the tables are."""

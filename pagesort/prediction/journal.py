@@ -27,7 +27,7 @@ from pagesort.prediction.journal_files import (
     open_existing,
     remove,
     reserve,
-    told,
+    translate_faults,
     write_ahead,
 )
 from pagesort.prediction.result_tables import FinishedTables, TableNames, write_tables
@@ -89,7 +89,7 @@ class RunJournal:
         self.settings: dict[str, Any] = dict(run["settings"])
         self._names = TableNames(path.parent, run["date_time"], run["base"])
         self._connection = connection
-        with _told_reading(path):
+        with _translate_reading(path):
             # Pages are numbered from 0 without gaps, so that a million of them need not be counted.
             self._total, self._scored, self._failed = (
                 int(connection.execute(f"SELECT {number} FROM {table}").fetchone()[0])
@@ -99,7 +99,7 @@ class RunJournal:
                     ("count(*)", "failures"),
                 )
             )
-        with told(path, "The scores cannot be written"):
+        with translate_faults(path, "The scores cannot be written"):
             self._is_ahead = write_ahead(connection)
         self._synced = -SYNC_INTERVAL_S  # the first batch is brought to the disk
 
@@ -131,7 +131,7 @@ class RunJournal:
         tables_dir, folder = Path(tables_dir), Path(folder).resolve()
         date_time = (now or datetime.now()).strftime("%Y%m%d-%H%M")
         base = re.sub(r"[^\w.+@-]+", "-", base).strip("-.") or "model"
-        with told(tables_dir, "The result tables cannot be written"):
+        with translate_faults(tables_dir, "The result tables cannot be written"):
             tables_dir.mkdir(parents=True, exist_ok=True)
             path, date_time = reserve(tables_dir, date_time, base)
         run = {
@@ -143,7 +143,7 @@ class RunJournal:
         }
         connection = None
         try:
-            with told(path, "The result tables cannot be written"):
+            with translate_faults(path, "The result tables cannot be written"):
                 connection = connect(path, NEW_LOCK_WAIT_S)
                 _write_start(connection, run, folder, listing)
             return cls(path, connection, run)
@@ -167,10 +167,10 @@ class RunJournal:
         folder = Path(folder).resolve()
         wanted = json.loads(json.dumps(dict(settings)))
         refusal: PageSortError | None = None
-        with told(Path(tables_dir), "The result tables cannot be read"):
+        with translate_faults(Path(tables_dir), "The result tables cannot be read"):
             paths = newest_first(Path(tables_dir))
         for path in paths:
-            with told(path, "The interrupted run cannot be taken up"):
+            with translate_faults(path, "The interrupted run cannot be taken up"):
                 connection, run, problem = open_existing(path)
             if connection is None or run is None:
                 refusal = refusal or problem
@@ -236,7 +236,7 @@ class RunJournal:
             start += batch_size
 
     def _rows(self, query: str, values: tuple[int, int]) -> list[tuple[Any, ...]]:
-        with _told_reading(self.path):
+        with _translate_reading(self.path):
             return self._connection.execute(query, values).fetchall()
 
     def record(
@@ -265,7 +265,7 @@ class RunJournal:
             else:
                 failed.append((int(index), NO_SCORE))
         with (
-            told(self.path, "The scores cannot be written", KEPT),
+            translate_faults(self.path, "The scores cannot be written", KEPT),
             self._commit() as connection,
         ):
             retried = connection.executemany(
@@ -290,14 +290,14 @@ class RunJournal:
     def failures(self) -> Iterator[tuple[str, str]]:
         """Yield (path relative to the folder, reason) of each failed page, in listing order."""
         query = "SELECT path, reason FROM failures JOIN pages USING (idx) ORDER BY idx"
-        with _told_reading(self.path):
+        with _translate_reading(self.path):
             for path, reason in self._connection.execute(query):
                 yield os.fsdecode(path), reason
 
     def count_new(self, listing: Iterable[Listed]) -> int:
         """How many pages of a fresh listing this run does not know; it goes on without them."""
         # Eight bytes a page. Two of a million pages share a hash once in twenty million runs.
-        with _told_reading(self.path):
+        with _translate_reading(self.path):
             pages = self._connection.execute("SELECT path, part FROM pages")
             known = np.fromiter(map(hash, pages), np.int64)
         listed = ((os.fsencode(path), part) for path, part in map(_split, listing))
@@ -306,7 +306,7 @@ class RunJournal:
     def scored(self) -> Iterator[tuple[PageRef, np.ndarray]]:
         """Yield each scored page with its probabilities, float32 (labels,), in listing order."""
         query = "SELECT idx, path, part, scores FROM scores JOIN pages USING (idx) ORDER BY idx"
-        with _told_reading(self.path):
+        with _translate_reading(self.path):
             for index, path, part, scores in self._connection.execute(query):
                 page = PageRef(index, self.folder / os.fsdecode(path), part)
                 yield page, np.frombuffer(scores, dtype="<f4")
@@ -328,11 +328,11 @@ class RunJournal:
             PageSortError: the tables cannot be written; the journal is kept, and `--resume` writes
                 them.
         """
-        with told(self.path, "The finished tables cannot be written", KEPT):
+        with translate_faults(self.path, "The finished tables cannot be written", KEPT):
             finished = write_tables(self._connection, self._names, labels, top_n, max_categ, raw)
         if then is not None:
             then()
-        with told(self.path, "The finished tables cannot be written", KEPT):
+        with translate_faults(self.path, "The finished tables cannot be written", KEPT):
             self.close()
             if not self._failed:
                 remove(self.path)
@@ -375,7 +375,7 @@ def _named(path: str, part: int | None) -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def _told_reading(path: Path) -> Iterator[None]:
+def _translate_reading(path: Path) -> Iterator[None]:
     """Turn what SQLite reports of a journal that is read into one line for a person."""
     try:
         yield

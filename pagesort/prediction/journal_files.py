@@ -136,7 +136,7 @@ def remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def told(where: Path, what: str, remedy: str | None = None) -> Iterator[None]:
+def translate_faults(where: Path, what: str, remedy: str | None = None) -> Iterator[None]:
     """Turn what the disk or SQLite reports into one line for a person."""
     try:
         yield

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
-from pagesort.common.upkeep import exclusive, readable_folder, unwritable, write_list
+from pagesort.common.files import exclusive, readable_folder, unwritable, write_list
+from pagesort.common.text import MOST_NAMED
 from pagesort.pages.loader import PageRef
 from pagesort.sorting.pdf_to_png import ONE_PAGERS
-from pagesort.sorting.placer import Placer, SortReport, folder_name_problem, tell
+from pagesort.sorting.placer import Placer, SortReport, folder_name_problem, log_report
 from utils import IMAGE_SUFFIXES, list_pages, page_name
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,6 @@ PROBLEMS_NAME = "sort_PROBLEMS.csv"
 CLASS_COLUMNS = ("CLASS", "CATEGORY", "CLASS-1")  # the first of them that the table has
 LINE_END = re.compile(r"\r\n|\r|\n")
 DELIMITERS = (",", ";", "\t", "|")
-MOST_TOLD = 20
 MOST_DIGITS = 1000  # of a page number; no name of a file has more
 # Endings that people leave on the names of documents.
 DOCUMENT_SUFFIXES = (*IMAGE_SUFFIXES, ".pdf")
@@ -82,7 +82,7 @@ def sort_by_table(job: SortJob) -> TableReport:
     if job.dry_run:
         for row, source in _choose(rows, found, job, report):
             report.planned.append(f"{source}\t{job.out / row.label / source.name}")
-        _tell_problems(report)
+        _log_problems(report)
         return report
     try:
         job.out.mkdir(parents=True, exist_ok=True)
@@ -98,10 +98,10 @@ def sort_by_table(job: SortJob) -> TableReport:
                     report.problems.append(_problem(row, error.what))
         header = ("LINE", "FILE", "PAGE", "CLASS", "PROBLEM")
         write_list(job.out / PROBLEMS_NAME, header, report.problems)
-    tell(done, job.out)
+    log_report(done, job.out)
     report.manifest = done.manifest
     report.problem_list = job.out / PROBLEMS_NAME if report.problems else None
-    _tell_problems(report)
+    _log_problems(report)
     return report
 
 
@@ -317,9 +317,9 @@ def _problem(row: Row, problem: str) -> tuple[object, ...]:
     return row.line, row.file, row.page, row.label, problem
 
 
-def _tell_problems(report: TableReport) -> None:
+def _log_problems(report: TableReport) -> None:
     report.problems.sort(key=lambda problem: int(str(problem[0])))
-    for line, file, page, label, problem in report.problems[:MOST_TOLD]:
+    for line, file, page, label, problem in report.problems[:MOST_NAMED]:
         logger.warning("line %s (%s, %s, %s): %s", line, file, page, label, problem)
-    if len(report.problems) > MOST_TOLD:
-        logger.warning("and %d more", len(report.problems) - MOST_TOLD)
+    if len(report.problems) > MOST_NAMED:
+        logger.warning("and %d more", len(report.problems) - MOST_NAMED)

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import IO
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.upkeep import counted, exclusive, readable_folder, unwritable
+from pagesort.common.files import exclusive, readable_folder, unwritable
+from pagesort.common.text import MOST_NAMED, counted
 
 logger = logging.getLogger(__name__)
 
 HEADER = ("ACTION", "TARGET", "SOURCE", "SIZE", "SHA256")
 PREFIX = "manifest_"
-MOST_TOLD = 20
 READ_BYTES = 1 << 20
 BLOCK = 1000  # entries that undo holds at a time
 # Of each link kind the word in the manifest: `render` is a copy of one page of a PDF or TIFF.
@@ -105,7 +105,7 @@ class Undone:
         """Count a page that is left alone; there can be a million, so some are kept."""
         self.left_alone += 1
         self.missing += reason == MISSING
-        if len(self.kept) < MOST_TOLD:
+        if len(self.kept) < MOST_NAMED:
             self.kept.append((target, reason))
 
 

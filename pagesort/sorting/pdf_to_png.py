@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pagesort.common.errors import PageUnreadableError
+from pagesort.common.files import exclusive, readable_folder, unwritable, write_list
+from pagesort.common.parallel import in_order
 from pagesort.common.progress import Progress
-from pagesort.common.upkeep import exclusive, in_order, readable_folder, unwritable, write_list
+from pagesort.common.text import MOST_NAMED
 from pagesort.pages.pdf_renderers import PdfRenderers
 from utils import list_pages
 
@@ -22,7 +24,6 @@ logger = logging.getLogger(__name__)
 FAILED_NAME = "pdf2png_FAILED.csv"
 ONE_PAGERS = "onepagers"
 TEMPORARY = ".pagesort-{number}.part"
-MOST_TOLD = 20
 # What a folder's name is to blame for; all else is the disk's fault and ends the run.
 NAME_FAULTS = {errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EINVAL}
 STAMP_VERSION = 1
@@ -147,9 +148,11 @@ def _survey(job: Conversion, renderers: PdfRenderers, report: Report) -> None:
         for path, found in looked:
             owner = owners.setdefault(path.stem, path)
             if owner != path:
-                _tell(report, Problem(path, None, f"{owner.name} has the same name for its pages"))
+                _log_problem(
+                    report, Problem(path, None, f"{owner.name} has the same name for its pages")
+                )
             elif isinstance(found, str):
-                _tell(report, Problem(path, None, found))
+                _log_problem(report, Problem(path, None, found))
             else:
                 report.documents.append(found)
 
@@ -186,7 +189,7 @@ def _convert(job: Conversion, renderers: PdfRenderers, report: Report) -> None:
         states: list[str] = []
         for (document, number), state in done:
             if isinstance(state, PageUnreadableError):
-                _tell(report, Problem(document.path, number, state.what))
+                _log_problem(report, Problem(document.path, number, state.what))
                 state = "failed"
             report.written += state == "written"
             report.present += state in ("there", "foreign")
@@ -203,7 +206,7 @@ def _tasks(job: Conversion, report: Report) -> Iterator[tuple[Document, int]]:
         folder = job.out / document.path.stem
         if document.page_file(job.out, 1).parent == folder and not _make_folder(folder):
             reason = "the folder for its pages cannot be made; is a file of its name in the way?"
-            _tell(report, Problem(document.path, None, reason))
+            _log_problem(report, Problem(document.path, None, reason))
             continue
         for number in range(1, document.pages + 1):
             yield document, number
@@ -246,26 +249,26 @@ def _finish(job: Conversion, document: Document, states: Sequence[str], report: 
         return
     if "foreign" in states:
         reason = "kept, as pages that are there already are not known to be from this PDF"
-        _tell(report, Problem(document.path, None, reason))
+        _log_problem(report, Problem(document.path, None, reason))
         return
     try:
         status = document.path.stat()
         if (status.st_mtime_ns, status.st_size) != document.status:
             reason = "kept, as it was changed in the meantime"
-            _tell(report, Problem(document.path, None, reason))
+            _log_problem(report, Problem(document.path, None, reason))
             return
         document.path.unlink()
     except OSError as error:
-        _tell(report, Problem(document.path, None, f"cannot be removed ({error.strerror})"))
+        _log_problem(report, Problem(document.path, None, f"cannot be removed ({error.strerror})"))
         return
     report.removed.append(document.path)
 
 
-def _tell(report: Report, problem: Problem) -> None:
+def _log_problem(report: Report, problem: Problem) -> None:
     """Note a problem, and name it on the console if it is one of the first."""
     report.problems.append(problem)
     page = f", page {problem.page}" if problem.page else ""
-    if len(report.problems) <= MOST_TOLD:
+    if len(report.problems) <= MOST_NAMED:
         logger.warning("%s%s: %s", problem.path.name, page, problem.reason)
-    elif len(report.problems) == MOST_TOLD + 1:
+    elif len(report.problems) == MOST_NAMED + 1:
         logger.warning("further problems are only listed in %s", FAILED_NAME)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pagesort.prediction.journal_files import told
+from pagesort.prediction.journal_files import translate_faults
 
 CACHE_KIB = 8192  # above this, the rest is in a file that has no name
 # Where SQLite keeps such files.
@@ -39,7 +39,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._count = 0
-        with self._told():
+        with self._translate_faults():
             self._base = sqlite3.connect("", isolation_level=None)
             for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}"):
                 self._base.execute(f"PRAGMA {pragma}")
@@ -53,7 +53,7 @@ class Ledger:
 
     def claim(self, folder: str, name: str, is_new: bool) -> None:
         """Give a name in a folder of the destination to a page, that was there or is put there."""
-        with self._told():
+        with self._translate_faults():
             self._base.execute(
                 "INSERT OR REPLACE INTO claims VALUES (?, ?, 1)",
                 (hash((folder, name)), int(is_new)),
@@ -62,7 +62,7 @@ class Ledger:
     def claimed(self, folder: str, name: str) -> str | None:
         """Whether this sorting gave the name to a page that was there (`found`) or not (`new`)."""
         query = "SELECT is_new FROM claims WHERE key = ?"
-        with self._told():
+        with self._translate_faults():
             row = self._base.execute(query, (hash((folder, name)),)).fetchone()
         return None if row is None else "new" if row[0] else "found"
 
@@ -72,20 +72,20 @@ class Ledger:
         Thousands of volumes have a page of one name, and each would else ask for all before it.
         """
         query = "SELECT number FROM claims WHERE key = ?"
-        with self._told():
+        with self._translate_faults():
             row = self._base.execute(query, (hash((folder, name)),)).fetchone()
         return 1 if row is None else row[0] + 1
 
     def go_on_after(self, folder: str, name: str, number: int) -> None:
         """Remember that a claimed name is claimed with all numbers up to this one."""
         query = "UPDATE claims SET number = ? WHERE key = ?"
-        with self._told():
+        with self._translate_faults():
             self._base.execute(query, (number, hash((folder, name))))
 
     def note(self, page: tuple[str, int | None], folder: str, name: str) -> None:
         """Write down that an earlier sorting put a page there."""
         self._count += 1
-        with self._told():
+        with self._translate_faults():
             self._base.execute(
                 "INSERT INTO earlier VALUES (?, ?, ?, ?)",
                 (hash(page), self._count, os.fsencode(folder), os.fsencode(name)),
@@ -93,12 +93,12 @@ class Ledger:
 
     def earlier(self, page: tuple[str, int | None]) -> list[tuple[str, str]]:
         """The folders and names that earlier sortings gave a page, the last one first."""
-        with self._told():
+        with self._translate_faults():
             rows = self._base.execute(
                 "SELECT folder, name FROM earlier WHERE key = ? ORDER BY number DESC", (hash(page),)
             ).fetchall()
         return [(os.fsdecode(folder), os.fsdecode(name)) for folder, name in rows]
 
     @staticmethod
-    def _told() -> contextlib.AbstractContextManager[None]:
-        return told(PLACE, FAULT, REMEDY)
+    def _translate_faults() -> contextlib.AbstractContextManager[None]:
+        return translate_faults(PLACE, FAULT, REMEDY)

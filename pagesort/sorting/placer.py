@@ -17,7 +17,8 @@ from pathlib import Path
 from types import TracebackType
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
-from pagesort.common.upkeep import counted, exclusive, unwritable
+from pagesort.common.files import exclusive, unwritable
+from pagesort.common.text import MOST_NAMED, counted
 from pagesort.pages.loader import PageRef
 from pagesort.sorting.manifests import READ_BYTES, Entry, Manifest, file_digest, placed
 from pagesort.sorting.placed_names import Ledger
@@ -27,7 +28,6 @@ logger = logging.getLogger(__name__)
 LINKS = ("copy", "hard", "sym")
 REVIEW = "_review"
 TEMPORARY = ".pagesort-sorting.part"
-MOST_TOLD = 20
 LONGEST_LABEL = 200  # bytes; file systems take 255
 FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
 # Windows keeps these names for devices, whatever follows a dot.
@@ -62,7 +62,7 @@ class SortReport:
     def leave_out(self, ref: PageRef, reason: str) -> None:
         """Count a page that could not be sorted; there can be a million, so some are kept."""
         self.left_out += 1
-        if len(self.problems) < MOST_TOLD:
+        if len(self.problems) < MOST_NAMED:
             self.problems.append((ref, reason))
 
 
@@ -136,7 +136,7 @@ def sort_pages(
                 placer.place(page.ref, folder, draw)
             except PageUnreadableError as error:
                 report.leave_out(page.ref, error.what)
-    tell(report, destination)
+    log_report(report, destination)
     return report
 
 
@@ -144,7 +144,7 @@ def _page_key(path: Path, part: int | None) -> tuple[str, int | None]:
     return os.path.abspath(path), part  # noqa: PTH100 - a link stays a link
 
 
-def tell(report: SortReport, destination: Path) -> None:
+def log_report(report: SortReport, destination: Path) -> None:
     """Say what a sorting did."""
     for ref, reason in report.problems:
         logger.warning("not sorted: %s (%s)", ref.path, reason)
@@ -159,7 +159,7 @@ def tell(report: SortReport, destination: Path) -> None:
 class Placer:
     """Puts one page after the other into folders of a destination, with a manifest.
 
-    The destination exists, and the caller holds it (`upkeep.exclusive`).
+    The destination exists, and the caller holds it (`files.exclusive`).
     """
 
     def __init__(self, destination: Path, link: str, report: SortReport) -> None:

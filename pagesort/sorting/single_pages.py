@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from pagesort.common.upkeep import exclusive, readable_folder, unwritable
+from pagesort.common.files import exclusive, readable_folder, unwritable
 from pagesort.pages.pdf_stamp import read_stamp
 from pagesort.sorting.pdf_to_png import ONE_PAGERS
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.progress import Progress
-from pagesort.labelled.folder import LabelledPage, page_pixels, tell_left_out
+from pagesort.labelled.folder import LabelledPage, log_left_out, page_pixels
 from pagesort.pages.loader import DAMAGE, Hold, load_shrunk
 from pagesort.pages.memory_budget import MemoryBudget
 from pagesort.pages.preprocessing import REDUCING_GAP, Preprocessing
@@ -75,7 +75,7 @@ def prepare_pages(
     """
     folder = Path(folder)
     reasons: dict[str, str] = {}
-    with _told(folder, "the prepared pages cannot be kept", WRITE_REMEDY):
+    with _translate_disk_errors(folder, "the prepared pages cannot be kept", WRITE_REMEDY):
         folder.mkdir(parents=True, exist_ok=True)
         present = _present(folder)
         missing = [page for page in pages if _file_name(page.path, size) not in present]
@@ -83,7 +83,7 @@ def prepare_pages(
             logger.info("preparing %d of %d pages in %s", len(missing), len(pages), folder)
             reasons = _prepare_missing(missing, folder, size, max_megapixels, workers)
     left_out = tuple((page, reasons[page.name]) for page in pages if page.name in reasons)
-    tell_left_out(left_out)
+    log_left_out(left_out)
     return tuple(page for page in pages if page.name not in reasons), left_out
 
 
@@ -204,7 +204,7 @@ def _prepare(
 
 
 @contextlib.contextmanager
-def _told(where: Path, what: str, remedy: str) -> Iterator[None]:
+def _translate_disk_errors(where: Path, what: str, remedy: str) -> Iterator[None]:
     """Turn what the disk reports into one line for a person."""
     try:
         yield
@@ -344,7 +344,7 @@ class TrainingViews:
         return kept[1]
 
     def _prepared(self, pages: Sequence[LabelledPage]) -> list[str]:
-        with _told(self.folder, "the prepared pages cannot be read", READ_REMEDY):
+        with _translate_disk_errors(self.folder, "the prepared pages cannot be read", READ_REMEDY):
             present = _present(self.folder)
         files = [_file_name(page.path, self.size) for page in pages]
         for page, name in zip(pages, files, strict=True):

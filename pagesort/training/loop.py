@@ -18,7 +18,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from pagesort.common.errors import PageSortError
 from pagesort.models.precision import has_bf16
 from pagesort.training.recipe import Recipe
-from pagesort.training.state import RunFolder, told_as_damaged, told_as_unwritable
+from pagesort.training.state import RunFolder, translate_damaged, translate_unwritable
 from pagesort.training.weight_averaging import MovingAverage
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class PageTrainer(Trainer):
     def train_or_close(self, checkpoint: Path | None) -> None:
         """Train, from a checkpoint if there is one; if that fails, leave nothing running."""
         # The reports of TensorBoard meet a full disk outside of checkpoints, too.
-        with told_as_unwritable(self._run.folder):
+        with translate_unwritable(self._run.folder):
             try:
                 self.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             except BaseException as error:
@@ -87,7 +87,7 @@ class PageTrainer(Trainer):
         return str(self._run.partial)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        with told_as_unwritable(self._run.folder):
+        with translate_unwritable(self._run.folder):
             super()._save_checkpoint(model, trial)
             step = self.state.global_step
             if self.args.should_save and self._average is not None:
@@ -97,22 +97,22 @@ class PageTrainer(Trainer):
             self._run.adopt_checkpoint(step)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        with told_as_damaged(self._run.folder):
+        with translate_damaged(self._run.folder):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
             if self._average is not None:
                 self._average.load(Path(resume_from_checkpoint))
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        with told_as_damaged(self._run.folder):
+        with translate_damaged(self._run.folder):
             super()._load_optimizer_and_scheduler(checkpoint)
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
-        with told_as_damaged(self._run.folder):
+        with translate_damaged(self._run.folder):
             super()._load_rng_state(checkpoint)
 
 
 @contextlib.contextmanager
-def told_plainly(recipe: Recipe) -> Iterator[None]:
+def translate_training_errors(recipe: Recipe) -> Iterator[None]:
     """Turn what the library raises for want of memory, and in its workers, into one line."""
     try:
         yield

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pagesort.cli.console import is_first_process
 from pagesort.common import hardware
 from pagesort.common.errors import PageSortError
+from pagesort.common.hardware import is_first_process
 from pagesort.labelled.folder import LabelledPage
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.training.data import prepare_pages
@@ -171,9 +171,11 @@ def _fitting(recipe: Recipe, pages: int, processes: int) -> Recipe:
             ("batch size", batch, recipe.batch_size),
             ("accumulation", accumulation, recipe.accumulation),
         )
-        told = [f"{name} {now} instead of {asked}" for name, now, asked in changes if now != asked]
+        changed = [
+            f"{name} {now} instead of {asked}" for name, now, asked in changes if now != asked
+        ]
         logger.warning(
-            "%d training pages are fewer than one step takes: %s", pages, ", ".join(told)
+            "%d training pages are fewer than one step takes: %s", pages, ", ".join(changed)
         )
     return fitting
 

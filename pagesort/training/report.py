@@ -39,8 +39,8 @@ class Reporter(TrainerCallback):
         self.pages_per_step = pages_per_step
         self._is_terminal = sys.stderr.isatty() if is_terminal is None else is_terminal
         self._bar: tqdm | None = None
-        self._begin_step = self._told_step = 0
-        self._begun = self._told = time.monotonic()
+        self._begin_step = self._logged_step = 0
+        self._begun = self._logged = time.monotonic()
         self._training_seconds = 0.0
         self._training_steps = 0
 
@@ -51,8 +51,8 @@ class Reporter(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         """Start the clocks and draw the bar."""
-        self._begin_step = self._told_step = state.global_step
-        self._begun = self._told = time.monotonic()
+        self._begin_step = self._logged_step = state.global_step
+        self._begun = self._logged = time.monotonic()
         if self._is_terminal and state.is_world_process_zero:
             from tqdm import tqdm
 
@@ -75,17 +75,17 @@ class Reporter(TrainerCallback):
         if not state.is_world_process_zero or not logs:
             return
         if "eval_accuracy" in logs:
-            self._tell_validation(state.global_step, logs)
+            self._log_validation(state.global_step, logs)
         elif "loss" in logs:
-            self._tell_steps(state, logs)
+            self._log_steps(state, logs)
 
     def on_evaluate(self, args, state, control, **kwargs) -> None:
         """Leave the time of validation out of the rate."""
-        self._told = time.monotonic()
+        self._logged = time.monotonic()
 
     def on_save(self, args, state, control, **kwargs) -> None:
         """Leave the time of saving out of the rate."""
-        self._told = time.monotonic()
+        self._logged = time.monotonic()
 
     def on_train_end(self, args, state, control, **kwargs) -> None:
         """Remove the bar."""
@@ -97,21 +97,21 @@ class Reporter(TrainerCallback):
             self._bar.close()
             self._bar = None
 
-    def _tell_steps(self, state: Any, logs: Mapping[str, float]) -> None:
+    def _log_steps(self, state: Any, logs: Mapping[str, float]) -> None:
         now, step = time.monotonic(), state.global_step
-        steps, seconds = step - self._told_step, now - self._told
+        steps, seconds = step - self._logged_step, now - self._logged
         self._training_steps += steps
         self._training_seconds += seconds
-        self._told_step, self._told = step, now
+        self._logged_step, self._logged = step, now
         rate = steps * self.pages_per_step / max(seconds, 1e-6)
         left = (now - self._begun) / max(1, step - self._begin_step) * (state.max_steps - step)
         epoch, epochs = (
             -(-step // self.steps_per_epoch),
             -(-state.max_steps // self.steps_per_epoch),
         )
-        told = f"loss {logs['loss']:.4f}, lr {logs['learning_rate']:.2e}, {rate:.1f} pages/s"
+        figures = f"loss {logs['loss']:.4f}, lr {logs['learning_rate']:.2e}, {rate:.1f} pages/s"
         if self._bar is not None:
-            self._bar.set_postfix_str(f"epoch {epoch} of {epochs}, {told}")
+            self._bar.set_postfix_str(f"epoch {epoch} of {epochs}, {figures}")
             return
         logger.info(
             "epoch %d of %d, step %d of %d: %s, %s left",
@@ -119,11 +119,11 @@ class Reporter(TrainerCallback):
             epochs,
             step,
             state.max_steps,
-            told,
+            figures,
             duration(left),
         )
 
-    def _tell_validation(self, step: int, logs: Mapping[str, float]) -> None:
+    def _log_validation(self, step: int, logs: Mapping[str, float]) -> None:
         if self._bar is not None:
             self._bar.clear()
         logger.info(
@@ -195,8 +195,8 @@ def _draw_accuracy(
     axes.set_yticks([tick for tick in axes.get_yticks() if bottom <= tick <= 100.0])
     for epoch, percent in zip(epochs, percents, strict=True):
         if round(epoch) == best_epoch:
-            told = f"best epoch: {percent:.1f} %"
-            axes.plot(epoch, percent, "o", ms=12, mfc="none", color=_ACCURACY_COLOUR, label=told)
+            text = f"best epoch: {percent:.1f} %"
+            axes.plot(epoch, percent, "o", ms=12, mfc="none", color=_ACCURACY_COLOUR, label=text)
             axes.legend(loc="lower right")
 
 

@@ -64,8 +64,8 @@ class RunFolder:
     """
 
     def __init__(self, parent: Path, base: str, facts: Mapping[str, Any]) -> None:
-        told = json.dumps(facts, sort_keys=True, default=str)
-        self.fingerprint = hashlib.sha256(told.encode()).hexdigest()
+        text = json.dumps(facts, sort_keys=True, default=str)
+        self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self.folder = parent / f"{base}_{self.fingerprint[:_FINGERPRINT_DIGITS]}"
         self._facts = dict(facts)
         self._lock: Any = None
@@ -92,7 +92,7 @@ class RunFolder:
         Raises:
             PageSortError: it cannot be written, or another process holds it.
         """
-        with told_as_unwritable(self.folder):
+        with translate_unwritable(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._hold()
             shutil.rmtree(self.partial, ignore_errors=True)
@@ -101,7 +101,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove all state, so that the training begins at the first step."""
-        with told_as_unwritable(self.folder):
+        with translate_unwritable(self.folder):
             for path in self.folder.iterdir():
                 if path.is_dir() and not path.is_symlink():
                     shutil.rmtree(path)
@@ -117,7 +117,7 @@ class RunFolder:
 
     def finish(self, model: str) -> None:
         """Note down that the training is done, and what it has made."""
-        with told_as_unwritable(self.folder):
+        with translate_unwritable(self.folder):
             self._write_facts({"model": model})
 
     def last_checkpoint(self) -> tuple[int, Path] | None:
@@ -127,7 +127,7 @@ class RunFolder:
     def adopt_checkpoint(self, step: int) -> None:
         """Give a completely written checkpoint its name, and remove the older ones."""
         name = f"checkpoint-{step}"
-        with told_as_unwritable(self.folder):
+        with translate_unwritable(self.folder):
             if not (self.folder / name).exists():
                 _flush_to_disk(self.partial / name)
                 (self.partial / name).replace(self.folder / name)
@@ -141,7 +141,7 @@ class RunFolder:
 
         found = []
         for step, path in sorted(self._numbered(_BEST)):
-            with told_as_damaged(self.folder):
+            with translate_damaged(self.folder):
                 metadata = read_metadata(path)
                 if metadata is not None:
                     found.append(Best(step, path, metadata.training["figures"]))
@@ -197,7 +197,7 @@ class RunFolder:
 
 
 @contextmanager
-def told_as_unwritable(folder: Path) -> Iterator[None]:
+def translate_unwritable(folder: Path) -> Iterator[None]:
     """Turn a full disk and its like, however a library reports it, into one line."""
     from safetensors import SafetensorError
 
@@ -217,7 +217,7 @@ def told_as_unwritable(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def told_as_damaged(folder: Path) -> Iterator[None]:
+def translate_damaged(folder: Path) -> Iterator[None]:
     """Turn whatever reading a torn file of a training's state raises into one line."""
     from safetensors import SafetensorError
 

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 from transformers import TrainerState
 
-from pagesort.cli.console import is_first_process
 from pagesort.common.errors import PageSortError
+from pagesort.common.hardware import is_first_process
 from pagesort.models.formats import quiet_transformers, save_folder
 from pagesort.models.transformers_loader import load_towers
 from pagesort.training.cpu import quick_on_processors
@@ -32,8 +32,8 @@ from pagesort.training.loop import (
     Schedule,
     Watchdog,
     default_workers,
-    told_plainly,
     training_arguments,
+    translate_training_errors,
     wait_for_all,
 )
 from pagesort.training.objective import Collator, LabelLearner, LabelTexts, save_memory
@@ -48,7 +48,7 @@ from pagesort.training.plan import (
 )
 from pagesort.training.recipe import Recipe, TrainOutcome, TrainRequest
 from pagesort.training.report import Reporter, draw_curves
-from pagesort.training.state import Best, RunFolder, quality, told_as_damaged
+from pagesort.training.state import Best, RunFolder, quality, translate_damaged
 from pagesort.training.validation import ValidationPages
 from pagesort.training.weight_averaging import MovingAverage, best_share, interpolated
 
@@ -84,7 +84,7 @@ def train(classifier: Any, request: TrainRequest) -> TrainOutcome:
     run = RunFolder(request.checkpoints, classifier.name, facts)
     start = {name: value.cpu().clone() for name, value in classifier.model.state_dict().items()}
     try:
-        with told_plainly(plan.recipe), quiet_transformers():
+        with translate_training_errors(plan.recipe), quiet_transformers():
             return _Session(classifier, request, plan, facts, run, start).outcome()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(_what_is_kept(run, plan)) from None
@@ -150,7 +150,7 @@ class _Session:
             checkpoints=self.run.folder,
         )
         if self.is_first:
-            _tell_outcome(outcome, of_start.get("accuracy"))
+            _log_outcome(outcome, of_start.get("accuracy"))
         wait_for_all()  # a process that ended early would have the others stopped
         return outcome
 
@@ -230,7 +230,7 @@ class _Session:
         """Train from the last checkpoint to the last step; returns the reports and pages/s."""
         last = self.run.last_checkpoint()
         if last is not None:
-            with told_as_damaged(self.run.folder):
+            with translate_damaged(self.run.folder):
                 state = TrainerState.load_from_json(str(last[1] / _STATE_FILE))
             if last[0] >= self.plan.steps:
                 return state.log_history, 0.0
@@ -340,7 +340,7 @@ class _Session:
             Their share, the figures of the mixture, and those of the starting model.
         """
         wait_for_all()  # until the first process has written the last best epoch
-        with told_as_damaged(self.run.folder):
+        with translate_damaged(self.run.folder):
             trained = load_towers(best.folder)[0].state_dict()
 
         def figures_of(share: float) -> dict[str, float]:
@@ -416,16 +416,16 @@ def _share_buffers(learner: LabelLearner, processes: int) -> None:
             torch.distributed.broadcast(buffer, 0)
 
 
-def _tell_outcome(outcome: TrainOutcome, accuracy_of_start: float | None) -> None:
+def _log_outcome(outcome: TrainOutcome, accuracy_of_start: float | None) -> None:
     mixed = f", mixed with {1 - outcome.wise_ft:.0%} of the start" if outcome.wise_ft < 1 else ""
-    told = ""
+    gain = ""
     if outcome.accuracy is not None and accuracy_of_start is not None:
-        told = (
+        gain = (
             f": {100 * outcome.accuracy:.1f} % of the validation pages right (the starting model: "
             f"{100 * accuracy_of_start:.1f} %), temperature {outcome.temperature:.2f}"
         )
-    logger.info("the new model has the weights of epoch %d%s%s", outcome.epoch, mixed, told)
-    if told and outcome.accuracy < accuracy_of_start:
+    logger.info("the new model has the weights of epoch %d%s%s", outcome.epoch, mixed, gain)
+    if gain and outcome.accuracy < accuracy_of_start:
         logger.warning(
             "the new model sorts fewer validation pages right than the one it started from: lower "
             "--lr, or train on more pages"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pagesort.common.progress import Progress
-from pagesort.labelled.folder import LabelledPage, page_pixels, tell_left_out
+from pagesort.labelled.folder import LabelledPage, log_left_out, page_pixels
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.training.calibration import fit_temperature, mean_loss
-from pagesort.training.state import told_as_unwritable
+from pagesort.training.state import translate_unwritable
 
 if TYPE_CHECKING:
     from pagesort.training.objective import LabelLearner
@@ -67,7 +67,7 @@ class ValidationPages:
         everywhere = sorted(gather_object(read))
         left_out = tuple(gather_object(list(failed.items())))
         if state.is_main_process:
-            tell_left_out(left_out)
+            log_left_out(left_out)
         return cls(
             own,
             np.searchsorted(everywhere, read),
@@ -131,7 +131,7 @@ def _prepared_pixels(
     decoded = page_pixels(pages, preprocessing, max_megapixels, workers)
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(pages), height, width, 3)}
     partial = path.with_name(f"{path.name}.part")
-    with told_as_unwritable(path.parent), contextlib.closing(decoded):
+    with translate_unwritable(path.parent), contextlib.closing(decoded):
         # Written in order, not mapped: a full disk kills a process that writes into a mapping.
         with partial.open("wb") as file, Progress(len(pages), 0) as progress:
             np.lib.format.write_array_header_1_0(file, header)

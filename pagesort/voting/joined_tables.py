@@ -66,8 +66,8 @@ def join_results(
             ballots = [_ballot(row, path) for row, path in zip(rows, results, strict=True)]
             label, agreement = decide(ballots)
             classes = [ballot[0] if ballot else "" for ballot in ballots]
-            told = [present.cells["FILE"], present.cells["PAGE"], label, f"{agreement:.3f}"]
-            writer.writerow([*told, *classes])
+            cells = [present.cells["FILE"], present.cells["PAGE"], label, f"{agreement:.3f}"]
+            writer.writerow([*cells, *classes])
             count.categories[label] += 1
             count.unanimous += set(classes) == {label}
     return count

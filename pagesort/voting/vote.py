@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.text import named
 from pagesort.evaluation import accuracies
-from pagesort.labelled.folder import named
 from pagesort.models import catalogue
 from pagesort.pages.loader import load_pixels
 from pagesort.prediction import folder_run
@@ -228,7 +228,7 @@ def predict_vote(
         run = state.find_run(request.tables, request.folder, settings)
         logger.info("going on with the vote of %s", ", ".join(each.name for each in run.voters))
     else:
-        _tell_resumable(request, settings)
+        _log_resumable(request, settings)
         opened = _voters(list(_open_each(open_classifier, folders)))
         _check_topn(request.top_n, opened)
         voters = [
@@ -241,7 +241,7 @@ def predict_vote(
     return _count(run)
 
 
-def _tell_resumable(request: folder_run.Request, settings: Mapping[str, Any]) -> None:
+def _log_resumable(request: folder_run.Request, settings: Mapping[str, Any]) -> None:
     """Mention an interrupted vote that `--resume` would have gone on with."""
     with contextlib.suppress(PageSortError):
         earlier = state.find_run(request.tables, request.folder, settings)
@@ -294,17 +294,17 @@ def _voters(opened: list[_Opened]) -> list[_Opened]:
         if model not in kept and len(kept) >= FEWEST_VOTERS:
             logger.warning("%s shares no category with the others: left out", model.folder.name)
     if len(kept) < FEWEST_VOTERS:
-        told = "; ".join(f"{model.folder.name}: {named(model.labels)}" for model in models)
-        reason = f"the models share no category ({told})" if len(models) > 1 else "one is left"
+        labels = "; ".join(f"{model.folder.name}: {named(model.labels)}" for model in models)
+        reason = f"the models share no category ({labels})" if len(models) > 1 else "one is left"
         raise PageSortError(
             f"a vote takes {FEWEST_VOTERS} models, and {reason if models else 'none is left'}",
             remedy=_MORE_MODELS,
         )
-    _tell_different_labels(kept)
+    _log_different_labels(kept)
     return kept
 
 
-def _tell_different_labels(models: Sequence[_Opened]) -> None:
+def _log_different_labels(models: Sequence[_Opened]) -> None:
     every = list(dict.fromkeys(label for model in models for label in model.labels))
     lacking = [
         f"{model.folder.name} has no {named(missing)}"
@@ -373,14 +373,14 @@ def _count(run: VoteRun) -> folder_run.Outcome:
         failed = join_failures(failures, names, run.failures)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("all models are done; their votes remain to be counted") from None
-    _tell_count(run, count, failed)
+    _log_count(run, count, failed)
     if not failed:
         run.complete()
         return folder_run.Outcome((run.votes,), 0)
     return folder_run.Outcome((run.votes, run.failures), failed)
 
 
-def _tell_count(run: VoteRun, count: VoteCount, failed: int) -> None:
+def _log_count(run: VoteRun, count: VoteCount, failed: int) -> None:
     pages = count.categories.total()
     logger.info(
         "%d models voted on %d pages and agree on %d of them",

@@ -17,6 +17,7 @@ from PIL import Image
 
 import run
 from pagesort.common.progress import Progress, duration
+from pagesort.common.text import MOST_NAMED
 from pagesort.prediction import folder_run
 from tests.helpers.paths import ROOT
 
@@ -214,7 +215,7 @@ def test_a_flood_of_failures_is_told_briefly(command: Run, tmp_path: Path) -> No
         (folder / f"p-{number}.png").write_bytes(b"")
     status, out, err = command("-d", folder, "--batch_size", "8")
     assert status == 3
-    assert err.count("cannot read ") == folder_run.MOST_TOLD_FAILURES
+    assert err.count("cannot read ") == MOST_NAMED
     assert len(read_table(out.splitlines()[1])) == 40
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.text import size_text
 from pagesort.models import archive as model_archive
 from pagesort.models import folder as model_files
 from pagesort.models.archive import LIST_FILE, export_model, import_model
@@ -313,7 +314,7 @@ def test_disk_space_is_checked(
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1000))
     # What is asked for includes what stays free, or it could be less than there is.
     total = sum(path.stat().st_size for path in model.iterdir())
-    needed = model_files.size_text(total + 50_000_000)
+    needed = size_text(total + 50_000_000)
     line = refusal(archive, tmp_path)
     assert f"needs {needed} of free space, and 1.0 kB are free" in line
     with pytest.raises(PageSortError, match="the archive needs"):

@@ -27,7 +27,7 @@ OWN = ModelMetadata(labels=("B", "A", "C"), descriptions={"A": ["one"], "B": ["t
 
 
 @pytest.fixture(autouse=True)
-def _tell_everything(caplog: pytest.LogCaptureFixture) -> None:
+def _log_everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
 

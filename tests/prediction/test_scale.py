@@ -220,7 +220,7 @@ def test_a_folder_that_is_gone_at_the_end_costs_no_tables(
     )
     with journal:
         shutil.rmtree(folder)
-        folder_run._tell_new(journal, request(tmp_path, resume=True))
+        folder_run._log_new(journal, request(tmp_path, resume=True))
 
 
 def test_listing_asks_for_folders_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

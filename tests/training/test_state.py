@@ -10,7 +10,7 @@ import pytest
 
 from pagesort.common.errors import PageSortError
 from pagesort.models.metadata import METADATA_FILE, ModelMetadata
-from pagesort.training.state import RunFolder, told_as_unwritable
+from pagesort.training.state import RunFolder, translate_unwritable
 
 FACTS = {"seed": 1, "recipe": {"lr": 0.1}, "texts": {"A": ["ä"]}}
 
@@ -95,10 +95,10 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
 
 
 def test_errors_of_the_program_are_not_taken_for_a_full_disk(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="shapes"), told_as_unwritable(tmp_path):
+    with pytest.raises(RuntimeError, match="shapes"), translate_unwritable(tmp_path):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
     full = OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(PageSortError, match="No space left"), told_as_unwritable(tmp_path):
+    with pytest.raises(PageSortError, match="No space left"), translate_unwritable(tmp_path):
         raise full
 
 
@@ -107,9 +107,9 @@ def test_errors_of_the_program_are_not_taken_for_a_full_disk(tmp_path: Path) -> 
 )
 def test_torch_and_an_empty_disk_are_understood(said, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=0))
-    with pytest.raises(PageSortError, match="cannot be written"), told_as_unwritable(tmp_path):
+    with pytest.raises(PageSortError, match="cannot be written"), translate_unwritable(tmp_path):
         raise RuntimeError(said)
-    with pytest.raises(RuntimeError, match="memory"), told_as_unwritable(tmp_path):
+    with pytest.raises(RuntimeError, match="memory"), translate_unwritable(tmp_path):
         raise RuntimeError("CUDA out of memory")
 
 

@@ -32,7 +32,7 @@ Opener = Callable[[Path], CLIP]
 
 
 @pytest.fixture(autouse=True)
-def _tell_everything(caplog: pytest.LogCaptureFixture) -> None:
+def _log_everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
 

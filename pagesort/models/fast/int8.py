@@ -144,7 +144,7 @@ def open_int8(
 
 def _make(tower: nn.Module, preprocessing: Preprocessing, target: Path) -> None:
     """Quantise a tower into a folder that is there completely or not at all."""
-    from pagesort.models.folder import check_space, told_as_unwritable
+    from pagesort.models.folder import check_space, translate_unwritable
 
     nncf = _extra("nncf")
     needed = sum(each.numel() * each.element_size() for each in tower.parameters())
@@ -152,7 +152,7 @@ def _make(tower: nn.Module, preprocessing: Preprocessing, target: Path) -> None:
     logger.info("turning the model into 8-bit integers, once, in %s", target)
     started = time.monotonic()
     partial = target.parent / f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial"
-    with told_as_unwritable(target.parent):
+    with translate_unwritable(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_stale(target)
         partial.mkdir()

@@ -6,19 +6,13 @@ import contextlib
 import csv
 import os
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.text import shown
 
 LOCK_NAME = ".pagesort.lock"  # on Windows only, and gone with the process that made it
-AHEAD = 4  # tasks given out for each thread
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
@@ -63,36 +57,6 @@ def _lock(folder: Path) -> int:
     return descriptor
 
 
-def in_order(
-    tasks: Iterable[Task],
-    do: Callable[[Task], Result],
-    threads: int,
-    give_up: Callable[[], object] | None = None,
-) -> Iterator[tuple[Task, Result]]:
-    """Yield each task with its result, in order, while threads work some tasks ahead.
-
-    Tasks are taken as they are needed. When the consumer stops early, waiting tasks are dropped,
-    and `give_up` is called, which may bring those at work to an early end.
-    """
-    pool = ThreadPoolExecutor(max_workers=max(1, threads), thread_name_prefix="jobs")
-    waiting: deque[tuple[Task, Future[Result]]] = deque()
-    try:
-        for task in tasks:
-            waiting.append((task, pool.submit(do, task)))
-            if len(waiting) > AHEAD * threads:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        while waiting:
-            first, future = waiting.popleft()
-            yield first, future.result()
-    except BaseException:
-        if give_up is not None:
-            give_up()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
 def write_list(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Write a list of what this run could not do over that of the last run; no rows, no file.
 
@@ -111,16 +75,6 @@ def write_list(path: Path, header: Sequence[str], rows: Sequence[Sequence[object
         temporary.replace(path)
     except OSError as error:
         raise unwritable(error, path) from error
-
-
-def counted(pages: int) -> str:
-    """Return a number of pages in words that agree."""
-    return f"{pages} page{'' if pages == 1 else 's'}"
-
-
-def shown(cell: object) -> str:
-    """Return a cell as text that any reader of UTF-8 takes."""
-    return str(cell).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def unwritable(error: OSError, where: Path) -> PageSortError:
