@@ -130,7 +130,7 @@ def undo(destination: Path, dry_run: bool = False) -> Undone:
             done = _undo(path, destination, dry_run)
         except OSError as error:
             raise unwritable(error, destination) from error
-    _tell(done, path, dry_run)
+    _log_outcome(done, path, dry_run)
     if earlier and not done.kept and not dry_run:
         number = "1 earlier sorting is" if earlier == 1 else f"{earlier} earlier sortings are"
         logger.info("%s left; --undo again takes back the one before", number)
@@ -156,7 +156,7 @@ def _undo(path: Path, destination: Path, dry_run: bool) -> Undone:
     return done
 
 
-def _tell(done: Undone, path: Path, dry_run: bool) -> None:
+def _log_outcome(done: Undone, path: Path, dry_run: bool) -> None:
     for target, reason in done.kept:
         logger.warning("left alone: %s (%s)", target, reason)
     if done.left_alone > len(done.kept):
