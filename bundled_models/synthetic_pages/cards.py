@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bundled_models.synthetic_pages.charts import CHARTS, machine_figure
 from bundled_models.synthetic_pages.drawings import drawing, ornaments, pot, tool
 from bundled_models.synthetic_pages.forms import card_head, columns_of, grey_of, table, writer_of
 from bundled_models.synthetic_pages.hand import Hand
+from bundled_models.synthetic_pages.identities import identity
 from bundled_models.synthetic_pages.ink import Print, Typewriter, fill_lines
 from bundled_models.synthetic_pages.photographs import contact_prints, cut_out, place_photograph
 from bundled_models.synthetic_pages.sheet import Box, Sheet
@@ -17,6 +19,7 @@ from bundled_models.synthetic_pages.sketches import (
     sketched_view,
 )
 from bundled_models.synthetic_pages.tables import text_in_card
+from bundled_models.synthetic_pages.townplans import tinted_map, town_plan
 from bundled_models.synthetic_pages.words import (
     NAMES,
     cell,
@@ -233,7 +236,8 @@ def _framed_plan(sheet: Sheet) -> None:
     if kind > 0.4:
         _title_block(sheet, w - edge, low)
         low -= 40
-    drawing(sheet, (edge + 5, edge + 5, w - edge - 5, max(edge + 45, low - 6)))
+    kind_of = pick(rng, (drawing, drawing, machine_figure, machine_figure, town_plan, tinted_map))
+    kind_of(sheet, (edge + 5, edge + 5, w - edge - 5, max(edge + 45, low - 6)))
 
 
 def _sketches_on_paper(sheet: Sheet, box: Box) -> None:
@@ -253,11 +257,12 @@ def draw_card(sheet: Sheet) -> None:
     """Drawings under a card's head, beside records, in a grid, or with a tabular legend."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
     kind = rng.random()
-    if kind < 0.1:
+    if chance(rng, 0.2):
         _framed_plan(sheet)
         return
-    if kind < 0.22:
-        _table_with(sheet, span(rng, 8, 25), drawing)
+    if kind < 0.2:
+        picture = pick(rng, (drawing, drawing, *CHARTS))
+        _table_with(sheet, span(rng, 8, 25), picture)
         return
     y = _head(sheet)
     if kind < 0.28:
@@ -329,6 +334,9 @@ def _museum_card(sheet: Sheet, y: float) -> None:
 def photo_card(sheet: Sheet) -> None:
     """Photographs or cut-out finds under a card's head, in a grid or beside tabular records."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
+    if chance(rng, 0.4):
+        identity(sheet)
+        return
     kind = rng.random()
     if kind < 0.12:
         many = contact_prints if chance(rng, 0.12) else place_photograph

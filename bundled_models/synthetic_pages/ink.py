@@ -163,11 +163,19 @@ class Typewriter:
         self.smudge = span(rng, 1.0, 2.4) if chance(rng, 0.65) else 0.0
         self.colour = colour or pick(
             rng,
-            (BLACK, BLACK, BLACK, (30, 30, 60), (40, 40, 110), (85, 60, 150), (90, 30, 60)),
+            (
+                *(BLACK, BLACK, BLACK, (30, 30, 60), (40, 40, 110), (85, 60, 150), (90, 30, 60)),
+                *(BLACK, (70, 70, 75), (60, 50, 190), (120, 90, 170), (40, 70, 160), (110, 80, 70)),
+            ),
         )
-        per_size = open_font(self.path, 200).getlength("n") / 200
-        self.size = max(5, round(self.pitch * sheet.scale / per_size))
+        self.blur = 0.06 if chance(rng, 0.7) else span(rng, 0.06, 0.16)
         self.czech = has_czech(self.path)
+        self.fit()
+
+    def fit(self) -> None:
+        """Make the letters as large as `pitch`, which may have been set anew, asks for."""
+        per_size = open_font(self.path, 200).getlength("n") / 200
+        self.size = max(5, round(self.pitch * self.sheet.scale / per_size))
 
     def room(self, width: float) -> int:
         """How many letters fit into `width` mm."""
@@ -217,7 +225,7 @@ class Typewriter:
                 )
         mask = Image.fromarray(layer)
         if self.smudge:  # a fresh ribbon or a carbon copy: the letters run
-            mask = mask.filter(ImageFilter.BoxBlur(self.pitch * s * 0.06))
+            mask = mask.filter(ImageFilter.BoxBlur(self.pitch * s * self.blur))
             layer = np.minimum(255, np.asarray(mask, np.float32) * self.smudge)
             mask = Image.fromarray(layer.astype(np.uint8))
         if self.unevenness > 0.3 or self.density < 0.95:

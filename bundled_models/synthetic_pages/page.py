@@ -4,7 +4,7 @@
 
 writes N pages a label as `DIR/<LABEL>/synth<S>_<label>_<n>-1.png`, each a document of its own. The
 same seed and the same installed fonts (see `fonts.py`) give the same pages.
-`category_samples/` came from
+`category_samples/` came from an earlier state of the renderer, by this command:
 
     python3 -m bundled_models.synthetic_pages --out category_samples --pages 3 --seed 3 \
         --height 1755 --greys 16
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from bundled_models.synthetic_pages import mixtures, plates, tables, texts, typed
+from bundled_models.synthetic_pages import mixtures, plates, printed_tables, tables, texts, typed
 from bundled_models.synthetic_pages.forms import library_marks
 from bundled_models.synthetic_pages.paper import scan
 from bundled_models.synthetic_pages.sheet import OVERSAMPLING, REGIONS, Sheet
@@ -34,7 +34,7 @@ _LAYOUTS: dict[str, Callable[[Sheet], None]] = {
     "DRAW": plates.draw_page,
     "DRAW_L": plates.draw_card,
     "LINE_HW": tables.line_hand,
-    "LINE_P": tables.line_print,
+    "LINE_P": printed_tables.line_print,
     "LINE_T": tables.line_typed,
     "PHOTO": plates.photo_page,
     "PHOTO_L": plates.photo_card,

@@ -7,6 +7,8 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from bundled_models.synthetic_pages.copies import copied_again
+from bundled_models.synthetic_pages.grounds import on_cloth
 from bundled_models.synthetic_pages.sheet import OVERSAMPLING, REGIONS, Colour, Sheet, smooth_noise
 from bundled_models.synthetic_pages.words import chance, pick, span, whole
 
@@ -53,11 +55,12 @@ def scan(sheet: Sheet, target: int) -> tuple[Image.Image, np.ndarray]:
     """The page as scanned, `target` pixels on the longer side, and region masks (6, h/16, w/16)."""
     rng = sheet.rng
     image = sheet.image
+    held = {REGIONS[region] for region, _ in sheet.marks}
+    photos = "photo" in held
     copied = chance(rng, 0.2)  # in black and white only, or by a hard copier
     if copied:
         grey = image.convert("L")
         ink = float(np.percentile(np.asarray(grey.reduce(2)), 1))
-        photos = any(region == REGIONS.index("photo") for region, _ in sheet.marks)
         image = grey.point(
             _curve(ink + (255 - ink) * span(rng, 0.4, 0.75), ink, 255.0, hard=not photos)
         )
@@ -65,6 +68,8 @@ def scan(sheet: Sheet, target: int) -> tuple[Image.Image, np.ndarray]:
     masks = region_masks(sheet, image.size)
     image, masks, box = _lay_on_bed(rng, image, masks)
     image = _light_and_noise(rng, image, box, clean=copied or chance(rng, 0.65))
+    if not photos:
+        image = copied_again(rng, image, dark=0.05 if "type" in held else 0.02)
     if chance(rng, 0.25):
         image = image.filter(ImageFilter.BoxBlur(span(rng, 0.2, 0.8) * target / 640))
     if chance(rng, 0.3):
@@ -119,6 +124,8 @@ def _lay_on_bed(
     back = (bed,) * 3 if mode == "RGB" else bed
     if show > 0.95:
         return _on_a_table(rng, image, masks, skew)
+    if show > 0.87:
+        return on_cloth(rng, image, masks)
     turned = image.rotate(skew, Image.Resampling.BILINEAR, fillcolor=back)
     canvas = Image.new(mode, size, back)
     canvas.paste(turned, (left, top))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from bundled_models.synthetic_pages.cards import a_find, draw_card, photo_card, row_of, strewn
+from bundled_models.synthetic_pages.charts import figure_page
 from bundled_models.synthetic_pages.drawings import drawing, ornaments
+from bundled_models.synthetic_pages.engravings import engraved_page
 from bundled_models.synthetic_pages.hand import Hand
 from bundled_models.synthetic_pages.ink import Print, Typewriter, fill_lines
 from bundled_models.synthetic_pages.maps import grid_paper, map_plan, scale_and_north
+from bundled_models.synthetic_pages.mounts import mounted
 from bundled_models.synthetic_pages.photographs import contact_prints, cut_out, place_photograph
 from bundled_models.synthetic_pages.sheet import Box, Sheet
 from bundled_models.synthetic_pages.sketches import (
@@ -16,6 +19,7 @@ from bundled_models.synthetic_pages.sketches import (
     pasted_paper,
     sketched_view,
 )
+from bundled_models.synthetic_pages.townplans import map_page
 from bundled_models.synthetic_pages.words import (
     NAMES,
     PLACES,
@@ -69,8 +73,11 @@ def _lettered(sheet: Sheet, y: float) -> None:
 
 
 def draw_page(sheet: Sheet) -> None:
-    """A plan, a plate of finds, a sketch, with or without captions and notes."""
+    """A plan, a plate of finds, a sketch, a report's figures, an engraving, a map."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
+    if chance(rng, 0.42):
+        pick(rng, (figure_page, figure_page, engraved_page, engraved_page, map_page))(sheet)
+        return
     kind = rng.random()
     if chance(rng, 0.15):
         grid_paper(
@@ -251,6 +258,9 @@ def _album_page(sheet: Sheet) -> None:
 def photo_page(sheet: Sheet) -> None:
     """One to six photographs with captions, free on the page or filling it."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
+    if chance(rng, 0.3):
+        mounted(sheet)
+        return
     kind = rng.random()
     if kind < 0.1:
         edge = span(rng, 0, 8)

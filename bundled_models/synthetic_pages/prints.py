@@ -45,7 +45,7 @@ def _worn(rng: np.random.Generator, view: Image.Image) -> Image.Image:
     return view
 
 
-def _screened(rng: np.random.Generator, field: np.ndarray) -> np.ndarray:
+def screened(rng: np.random.Generator, field: np.ndarray) -> np.ndarray:
     """The dots of a printer's screen, or of a coarse copy, set at 45 degrees."""
     height, width = field.shape[:2]
     pitch = span(rng, 2.2, 4.5)
@@ -76,7 +76,7 @@ def developed(rng: np.random.Generator, view: Image.Image, colour: bool) -> Imag
         grain = grain - (x * x + y * y).astype(np.float32) * span(rng, 5, 35)
     field = field + (grain[..., None] if dyes else grain)
     if min(width, height) > 80 and chance(rng, 0.09):
-        field = _screened(rng, field)
+        field = screened(rng, field)
     if colour:
         tint = np.array(pick(rng, _TINTS), np.float32)
         field = (field if dyes else field[..., None]) * (tint + (1 - tint) * rng.random())

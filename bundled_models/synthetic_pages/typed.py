@@ -5,7 +5,9 @@ from __future__ import annotations
 from bundled_models.synthetic_pages.forms import stamp
 from bundled_models.synthetic_pages.hand import Hand
 from bundled_models.synthetic_pages.ink import Print, Typewriter, fill_lines
+from bundled_models.synthetic_pages.memos import memo, message, program
 from bundled_models.synthetic_pages.sheet import BLACK, Sheet
+from bundled_models.synthetic_pages.stamps import office_marks
 from bundled_models.synthetic_pages.texts import heading, small_notes, typed_body
 from bundled_models.synthetic_pages.words import (
     NAMES,
@@ -30,19 +32,26 @@ _PENS = (BLACK, (40, 60, 150), (30, 40, 110), (90, 90, 95))
 def text_typed(sheet: Sheet) -> None:
     """A page of one machine, with the few pen marks and stamps that such pages bear."""
     rng, roll, machine = sheet.rng, sheet.rng.random(), Typewriter(sheet)
-    if roll < 0.15:
+    if roll < 0.1:
         _title(sheet, machine)
-    elif roll < 0.29:
+    elif roll < 0.2:
         _letter(sheet, machine)
-    elif roll < 0.38 or (roll < 0.6 and sheet.width > sheet.height):
+    elif roll < 0.26 or (roll < 0.6 and sheet.width > sheet.height):
         _slip(sheet, machine)
-    elif roll < 0.5:
+    elif roll < 0.34:
         _hanging_list(sheet, machine)
-    elif roll < 0.56:
+    elif roll < 0.39:
         _dialogue(sheet, machine)
+    elif roll < 0.58:
+        memo(sheet, machine)
+    elif roll < 0.63:
+        message(sheet, machine)
+    elif roll < 0.67:
+        program(sheet, machine)
     else:
         _report(sheet, machine)
     small_notes(sheet, 0.35)
+    office_marks(sheet, pick(rng, (0.0, 0.0, 0.5, 1.0, 1.6)))
     if chance(rng, 0.06):
         _date_stamp(sheet)
 

@@ -1,0 +1,188 @@
+"""Layouts by the noun of their module: each marks what its label promises and draws something."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bundled_models.synthetic_pages import (
+    charts,
+    copies,
+    engravings,
+    figures,
+    grounds,
+    identities,
+    listings,
+    memos,
+    mounts,
+    stamps,
+    townplans,
+)
+from bundled_models.synthetic_pages.ink import Typewriter
+from bundled_models.synthetic_pages.sheet import REGIONS, Sheet
+
+BOX = (20.0, 30.0, 190.0, 200.0)
+
+
+def new_sheet(seed: int, size: tuple[float, float] = (210, 297)) -> Sheet:
+    return Sheet(np.random.default_rng(seed), *size, 3.0, colour=seed % 2 == 1)
+
+
+def marked(sheet: Sheet) -> set[str]:
+    return {REGIONS[region] for region, _ in sheet.marks}
+
+
+def inked(sheet: Sheet) -> float:
+    """The share of the sheet that is not white."""
+    return float((np.asarray(sheet.image.convert("L")) < 200).mean())
+
+
+@pytest.mark.parametrize("layout", [memos.memo, memos.message, memos.program])
+def test_office_typescripts_are_typed_and_no_tables(layout):
+    for seed in range(4):
+        sheet = new_sheet(seed)
+        layout(sheet, Typewriter(sheet, density=1.0))
+        assert "type" in marked(sheet)
+        assert not marked(sheet) & {"table", "photo", "drawing"}
+        assert inked(sheet) > 0.001
+
+
+def test_office_marks_leave_no_table_or_picture():
+    for seed in range(8):
+        sheet = new_sheet(seed)
+        stamps.office_marks(sheet, 3.0)
+        assert not marked(sheet) & {"table", "photo", "drawing"}
+
+
+def test_bars_cover_typed_lines_only():
+    sheet = new_sheet(3)
+    Typewriter(sheet, density=1.0).lines(20, 60, ["a" * 60] * 30)
+    before = np.asarray(sheet.image.convert("L"))
+    stamps.bars(sheet)
+    changed = np.argwhere(np.asarray(sheet.image.convert("L")) != before) / sheet.scale
+    assert len(changed)
+    assert changed[:, 0].min() > 50
+    assert changed[:, 1].min() > 18
+
+
+@pytest.mark.parametrize("size", [(210, 297), (297, 210), (148, 105)])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        listings.typed_figures,
+        listings.list_of_documents,
+        listings.questionnaire,
+        listings.report_form,
+        listings.library_card,
+    ],
+)
+def test_typed_lists_are_typed_tables(layout, size: tuple[float, float]):
+    for seed in range(3):
+        sheet = new_sheet(seed, size)
+        layout(sheet, Typewriter(sheet, density=1.0))
+        assert {"type", "table"} <= marked(sheet)
+        assert not marked(sheet) & {"photo", "drawing"}
+
+
+def test_line_printer_types_in_columns():
+    sheet = new_sheet(2, (297, 210))
+    listings.line_printer(sheet)
+    assert {"type", "table"} <= marked(sheet)
+
+
+@pytest.mark.parametrize("size", [(210, 297), (297, 210)])
+@pytest.mark.parametrize(
+    "layout",
+    [
+        figures.statistics,
+        figures.logarithms,
+        figures.timetable,
+        figures.directory,
+        figures.almanac,
+        figures.blank_register,
+    ],
+)
+def test_printed_figures_are_printed_tables(layout, size: tuple[float, float]):
+    for seed in range(2):
+        sheet = new_sheet(seed, size)
+        layout(sheet)
+        assert marked(sheet) == {"print", "table"}
+        assert inked(sheet) > 0.002
+
+
+@pytest.mark.parametrize("picture", [*dict.fromkeys(charts.CHARTS), engravings.engraving,
+                                     engravings.painting, townplans.town_plan,
+                                     townplans.tinted_map])  # fmt: skip
+def test_pictures_are_drawings_within_their_box(picture):
+    for seed in range(3):
+        sheet = new_sheet(seed)
+        picture(sheet, BOX)
+        assert "drawing" in marked(sheet)
+        assert not marked(sheet) & {"table", "photo"}
+        assert inked(sheet) > 0.002
+
+
+@pytest.mark.parametrize("page", [charts.figure_page, engravings.engraved_page, townplans.map_page])
+def test_pages_of_drawings_hold_no_table(page):
+    for seed in range(3):
+        sheet = new_sheet(seed)
+        page(sheet)
+        assert "drawing" in marked(sheet)
+        assert not marked(sheet) & {"table", "photo"}
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        identities.registration,
+        identities.framed_card,
+        identities.two_views,
+        identities.deposited,
+    ],
+)
+@pytest.mark.parametrize("size", [(210, 297), (210, 148)])
+def test_papers_with_a_portrait_are_photographs_in_tables(layout, size: tuple[float, float]):
+    for seed in range(3):
+        sheet = new_sheet(seed, size)
+        layout(sheet)
+        assert {"photo", "table"} <= marked(sheet)
+
+
+@pytest.mark.parametrize("layout", [mounts.studio_card, mounts.film_print, mounts.screened_plate])
+def test_mounted_photographs_are_no_tables(layout):
+    for seed in range(3):
+        sheet = new_sheet(seed)
+        layout(sheet)
+        assert "photo" in marked(sheet)
+        assert "table" not in marked(sheet)
+
+
+def faint_page() -> Image.Image:
+    """Grey paper with a few lines of pale ink."""
+    field = np.full((400, 300), 215, np.uint8)
+    field[60:300:20, 40:200:3] = 150
+    return Image.fromarray(field)
+
+
+@pytest.mark.parametrize("copy", [copies.photocopied, copies.photostat, copies.microfilmed])
+def test_faint_writing_survives_copying(copy):
+    for seed in range(5):
+        out = np.asarray(copy(np.random.default_rng(seed), faint_page()), float)
+        assert out.shape == (400, 300)
+        lines, between = out[60:300:20, 40:200:3].mean(), out[70:300:20, 40:200:3].mean()
+        assert abs(lines - between) > 10
+        assert (lines > between) == (copy is copies.photostat)
+
+
+def test_masks_follow_a_page_onto_the_cloth():
+    for seed in range(5):
+        page = Image.new("L", (320, 480), 250)
+        mask = Image.new("L", (40, 60))
+        mask.paste(255, (10, 20, 30, 40))
+        placed, (moved,), box = grounds.on_cloth(np.random.default_rng(seed), page, [mask])
+        assert placed.width > page.width
+        assert (box[2] - box[0], box[3] - box[1]) == page.size
+        rows, columns = np.nonzero(np.asarray(moved) > 127)
+        assert columns.mean() * 8 == pytest.approx((box[0] + box[2]) / 2, abs=20)
+        assert rows.mean() * 8 == pytest.approx((box[1] + box[3]) / 2, abs=24)
