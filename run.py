@@ -42,7 +42,7 @@ EVALUATIONS = ("eval", "eval_dir")
 # Which actions a flag means something to; flags that are not here mean something to all.
 USED_BY = {
     **dict.fromkeys(("inner", "file_format"), FOLDERS),
-    "raw": (*FOLDERS, *EVALUATIONS),
+    **dict.fromkeys(("raw", "absolute_paths", "csv_excel"), (*FOLDERS, *EVALUATIONS)),
     "batch_size": ("train", *FOLDERS, *EVALUATIONS),
     **dict.fromkeys(("topn", "precision"), (*PREDICTIONS, *EVALUATIONS)),
     **dict.fromkeys(("epochs", "lr", "safe"), ("train",)),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 def prediction_request(settings: Settings, folder: Path) -> Request:
     """Say which pages of a folder are sorted into which tables."""
+    from pagesort.common.tables import PLAIN, excel_form
     from pagesort.prediction.folder_run import Request
 
     return Request(
@@ -37,6 +38,8 @@ def prediction_request(settings: Settings, folder: Path) -> Request:
         sort_to=settings.sort_to,
         link=settings.link,
         min_score=settings.min_score,
+        absolute_paths=settings.absolute_paths,
+        form=excel_form() if settings.csv_excel else PLAIN,
     )
 
 
@@ -84,6 +87,7 @@ def training_request(settings: Settings, split: PageSplit) -> TrainRequest:
 
 def evaluation_request(settings: Settings) -> EvaluationRequest:
     """Say which pages are scored: all of a folder, or of the training folder the test part."""
+    from pagesort.common.tables import PLAIN, excel_form
     from pagesort.evaluation.evaluate import EvaluationRequest
     from pagesort.labelled import folder as labelled
 
@@ -114,6 +118,8 @@ def evaluation_request(settings: Settings) -> EvaluationRequest:
         batch_size=settings.batch_size,
         max_megapixels=settings.max_megapixels,
         seed=settings.seed,
+        absolute_paths=settings.absolute_paths,
+        form=excel_form() if settings.csv_excel else PLAIN,
     )
 
 

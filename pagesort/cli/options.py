@@ -138,6 +138,16 @@ OPTIONS: tuple[Option, ...] = (
         flags=("--undo",), audience=FOLDER,
     ),
     Option(
+        "absolute_paths", SWITCH, False, "name pages by their whole path on this machine in the "
+        "column PATH of tables, not by that in their folder",
+        "OUTPUT", "absolute_paths", ("--absolute_paths",), FOLDER,
+    ),
+    Option(
+        "csv_excel", SWITCH, False, "write tables so that Excel opens them by a click: with a "
+        "mark for UTF-8, the separator and decimal sign of this machine, and no formulas",
+        "OUTPUT", "csv_excel", ("--csv_excel",), FOLDER,
+    ),
+    Option(
         "results_folder", DIRECTORY, Path("result"), "where tables are written",
         "OUTPUT", "FOLDER_RESULTS", audience=FOLDER,
     ),

@@ -39,6 +39,8 @@ class Settings:
     link: str
     min_score: float
     undo: bool
+    absolute_paths: bool
+    csv_excel: bool
     results_folder: Path
     model: str
     revision: str

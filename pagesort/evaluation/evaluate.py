@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
+from pagesort.common.tables import PLAIN, TableForm
 from pagesort.evaluation import accuracies, plots
 from pagesort.evaluation.files import (
     EvaluationFiles,
     check_writable,
     evaluation_table,
+    failure_table,
+    printable,
     reserved_files,
-    write_failures,
     write_json,
     write_table,
     written,
@@ -65,6 +67,8 @@ class EvaluationRequest:
         trained: digests of the pages that it was trained on (`read_trained_pages`).
         zero_shot: whether the model is untouched: its row belongs into the other table then, and a
             figure of sample pages is drawn.
+        absolute_paths: whether tables name pages by their paths on this machine.
+        form: of the tables.
     """
 
     pages: Sequence[LabelledPage]
@@ -82,6 +86,8 @@ class EvaluationRequest:
     descriptions: str = "own"
     trained: frozenset[str] = frozenset()
     zero_shot: bool = False
+    absolute_paths: bool = False
+    form: TableForm = PLAIN
 
 
 @dataclass(frozen=True)
@@ -174,9 +180,10 @@ def _write(
     top_n = min(request.top_n, len(labels))
     request = replace(request, model=request.model or classifier.name)
     true = selection.true[scored.places]
+    pages = [selection.pages[place] for place in scored.places]
     table, raw = evaluation_table(
-        [selection.pages[place] for place in scored.places],
-        [selection.shown[place] for place in scored.places],
+        pages,
+        _paths(request, pages),
         [labels[index] for index in true],
         scores,
         labels,
@@ -185,16 +192,15 @@ def _write(
     report = report_of_table(table, labels, request.seed, _places(scores, true))
     with reserved_files(request.results, classifier.name, top_n, request.max_categ) as names:
         files = [names.table]
-        write_table(table, names.table)
+        write_table(table, names.table, request.form)
         if request.raw:
-            write_table(raw, names.raw)
+            write_table(raw, names.raw, request.form)
             files.append(names.raw)
         if scored.failures:
-            lost = [
-                (selection.pages[place], selection.shown[place], reason)
-                for place, reason in scored.failures
-            ]
-            write_failures(lost, names.failures)
+            places, reasons = zip(*scored.failures, strict=True)
+            lost = [selection.pages[place] for place in places]
+            columns = {"REASON": reasons, "PATH": _paths(request, lost)}
+            write_table(failure_table(lost, columns), names.failures, request.form)
             files.append(names.failures)
         row = _row(classifier, request, selection, report, names.date_time)
         facts = json_report(classifier, request, selection, scored, report, names.date_time)
@@ -204,6 +210,12 @@ def _write(
             files += _draw(request, selection, scored, scores, labels, report, names)
     lines = report_lines(request, selection, scored, report, table)
     return EvaluationOutcome(report, lines, tuple(files), len(scored.failures), row)
+
+
+def _paths(request: EvaluationRequest, pages: Sequence[LabelledPage]) -> list[str]:
+    """PATH of pages: their places in the folder, or with it on this machine."""
+    root = f"{request.folder.resolve().as_posix()}/" if request.absolute_paths else ""
+    return [printable(root + page.name) for page in pages]
 
 
 def _places(scores: np.ndarray, true: np.ndarray) -> np.ndarray:

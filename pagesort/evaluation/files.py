@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import json
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.tables import TableForm, TableWriter
 from pagesort.labelled.folder import LabelledPage, write_atomically
 from pagesort.prediction.journal import JOURNAL_SUFFIX
 from utils import dataframe_results, page_name, round_scores, top_guesses
@@ -136,31 +135,9 @@ def written(where: Path) -> Iterator[None]:
         ) from error
 
 
-def shown_files(pages: Sequence[LabelledPage]) -> list[str]:
-    """FILE of every page as tables show it: the plain one, unless pages share it and PAGE.
-
-    Those get their folder in front, `TEXT/report`, or if that is not enough, their whole name,
-    `TEXT/report-01.png/report`; FILE always stands behind the last `/`.
-    """
-    keys = [page_name(page.path) for page in pages]
-    plain = Counter(keys)
-    folders = Counter(
-        (PurePosixPath(page.name).parent, key) for page, key in zip(pages, keys, strict=True)
-    )
-    shown = []
-    for page, key in zip(pages, keys, strict=True):
-        folder = PurePosixPath(page.name).parent
-        if plain[key] == 1:
-            shown.append(key[0])
-        else:
-            before = folder.as_posix() if folders[folder, key] == 1 else page.name
-            shown.append(printable(f"{before}/{key[0]}"))
-    return shown
-
-
 def evaluation_table(
     pages: Sequence[LabelledPage],
-    shown: Sequence[str],
+    paths: Sequence[str],
     true: Sequence[str],
     scores: np.ndarray,
     labels: Sequence[str],
@@ -169,7 +146,7 @@ def evaluation_table(
     """Make the EVAL table and the RAW table, their rows in the order of the pages given.
 
     Args:
-        shown: FILE of each page.
+        paths: PATH of each page.
         true: the label of each page.
         scores: (pages, labels), probabilities.
     """
@@ -178,30 +155,30 @@ def evaluation_table(
         [page.path for page in pages], guesses, labels, top_n, raw_scores=scores
     )
     assert raw is not None  # raw_scores were given
-    table["FILE"] = raw["FILE"] = list(shown)
-    table["TRUE"] = list(true)
     # By the label columns, descending, so that pages of one category lie together.
     order = np.lexsort(-round_scores(scores).T[::-1])
-    return table, raw.iloc[order]
+    return table.assign(TRUE=list(true), PATH=paths), raw.assign(PATH=paths).iloc[order]
 
 
-def write_table(table: pd.DataFrame, path: Path) -> None:
+def write_table(table: pd.DataFrame, path: Path, form: TableForm) -> None:
     """Write a table as CSV, whole or not at all.
 
     Raises:
         PageSortError: the disk is full or gone.
     """
-    write_atomically(path, table.to_csv(index=False, lineterminator="\n").encode())
-
-
-def write_failures(failures: Sequence[tuple[LabelledPage, str, str]], path: Path) -> None:
-    """Write the pages that could not be read; each is (page, FILE as shown, reason)."""
     content = io.StringIO()
-    writer = csv.writer(content, lineterminator="\n")
-    writer.writerow(["FILE", "PAGE", "PATH", "REASON"])
-    for page, shown, reason in failures:
-        writer.writerow([shown, page_name(page.path)[1], page.name, reason])
-    write_atomically(path, printable(content.getvalue()).encode())
+    writer = TableWriter(content, form)
+    for row in (table.columns, *table.itertuples(index=False, name=None)):
+        writer.write(row)
+    write_atomically(path, content.getvalue().encode())
+
+
+def failure_table(pages: Sequence[LabelledPage], rest: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Make the table of pages that could not be read; `rest` are its columns after FILE, PAGE."""
+    import pandas as pd
+
+    names = pd.DataFrame([page_name(page.path) for page in pages], columns=["FILE", "PAGE"])
+    return names.assign(**rest)
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:

@@ -173,16 +173,15 @@ def _indices(column: Sequence[str], names: dict[str, int]) -> np.ndarray:
 
 
 def documents_of_table(table: pd.DataFrame) -> list[str]:
-    """Tell the document of each row: what stands behind the last `/` of FILE.
+    """Tell the document of each row, which is FILE.
 
-    What is before it tells pages of one name apart. Pages that are named by a number alone have
-    their label's folder for FILE; each of them counts as a document of its own.
+    Pages that are named by a number alone have their label's folder for FILE; each of them counts
+    as a document of its own.
     """
     documents = []
     for file, page, label in zip(table["FILE"], table["PAGE"], table["TRUE"], strict=True):
-        document = file.rpartition("/")[2]
-        is_folder = normalize("NFC", document) == normalize("NFC", label)
-        documents.append(f"{document}/{page}" if is_folder else document)
+        is_folder = normalize("NFC", file) == normalize("NFC", label)
+        documents.append(f"{file}/{page}" if is_folder else file)
     return documents
 
 

@@ -16,7 +16,6 @@ from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.hardware import decoding_threads
 from pagesort.common.progress import Progress
 from pagesort.common.text import MOST_NAMED, named
-from pagesort.evaluation.files import shown_files
 from pagesort.labelled.folder import LabelledPage, page_digest, page_pixels
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.prediction.folder_run import Model
@@ -50,7 +49,6 @@ class Selection:
 
     Attributes:
         true: (pages,) the model's label of each page, as its index.
-        shown: FILE of each page as tables show it.
         unknown: labels that the model does not know -> their pages.
         without_pages: labels of the model that no page has.
         seen: pages that the model was trained on.
@@ -60,7 +58,6 @@ class Selection:
     folder: Path
     pages: tuple[LabelledPage, ...]
     true: np.ndarray
-    shown: tuple[str, ...]
     unknown: dict[str, int]
     without_pages: tuple[str, ...]
     seen: int
@@ -111,21 +108,16 @@ def select_pages(
     known, unknown = _known_pages(pages, folder, folder_labels, labels)
     fresh = _fresh_pages(known, trained)
     kept = fresh or known
-    shown = shown_files(kept)
-    order = sorted(
-        range(len(kept)),
-        key=lambda place: (shown[place], page_name(kept[place].path)[1], kept[place].name),
-    )
-    true = np.array([indices[normalize("NFC", kept[place].label)] for place in order])
+    kept = sorted(kept, key=lambda page: (*page_name(page.path), page.name))
+    true = np.array([indices[normalize("NFC", page.label)] for page in kept])
     present = set(true.tolist())
     without = tuple(label for index, label in enumerate(labels) if index not in present)
     if without:
         logger.warning("labels of the model that no page has: %s", named(without))
     return Selection(
         folder=folder,
-        pages=tuple(kept[place] for place in order),
+        pages=tuple(kept),
         true=true,
-        shown=tuple(shown[place] for place in order),
         unknown=unknown,
         without_pages=without,
         seen=len(known) - len(fresh),

@@ -19,6 +19,7 @@ import numpy as np
 from pagesort.common.errors import PageSortError
 from pagesort.common.hardware import decoding_threads, freed_memory_kept
 from pagesort.common.progress import Progress, duration
+from pagesort.common.tables import PLAIN, TableForm
 from pagesort.common.text import MOST_NAMED, counted
 from pagesort.pages.documents import expand, write_page_png
 from pagesort.pages.loader import Failure, Page, PageRef, Preprocessing, decode_batches
@@ -81,6 +82,7 @@ class Request:
     `batch_size` pages go through the model and reach the disk together; `max_megapixels` is the
     size of the largest page accepted, in million pixels. With `sort_to`, the pages are put into
     folders there when the tables are written (see `placer.sort_pages` for `link`, `min_score`).
+    Tables name pages by their paths in the folder, or with `absolute_paths` on this machine.
     """
 
     folder: Path
@@ -96,6 +98,8 @@ class Request:
     sort_to: Path | None = None
     link: str = "copy"
     min_score: float = 0.0
+    absolute_paths: bool = False
+    form: TableForm = PLAIN
 
 
 @dataclass(frozen=True)
@@ -157,6 +161,8 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
                 request.top_n,
                 raw=request.raw,
                 max_categ=request.max_categ,
+                absolute_paths=request.absolute_paths,
+                form=request.form,
                 then=after_tables,
             )
         except KeyboardInterrupt:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.tables import PLAIN, TableForm
 from pagesort.pages.loader import WHOLE, Failure, PageRef
 from pagesort.prediction.journal_files import (
     JOURNAL_SUFFIX,
@@ -30,7 +31,12 @@ from pagesort.prediction.journal_files import (
     translate_faults,
     write_ahead,
 )
-from pagesort.prediction.result_tables import FinishedTables, TableNames, write_tables
+from pagesort.prediction.result_tables import (
+    FinishedTables,
+    TableNames,
+    TableStyle,
+    write_tables,
+)
 from utils import page_name
 
 __all__ = ["JOURNAL_SUFFIX", "Counts", "FinishedTables", "RunJournal"]
@@ -317,6 +323,8 @@ class RunJournal:
         top_n: int,
         max_categ: int,
         raw: bool = False,
+        absolute_paths: bool = False,
+        form: TableForm = PLAIN,
         then: Callable[[], object] | None = None,
     ) -> FinishedTables:
         """Write the finished tables under their final names, then let the journal go.
@@ -328,8 +336,12 @@ class RunJournal:
             PageSortError: the tables cannot be written; the journal is kept, and `--resume` writes
                 them.
         """
+        root = _printable(f"{self.folder.as_posix().rstrip('/')}/") if absolute_paths else ""
+        style = TableStyle(form, root)
         with translate_faults(self.path, "The finished tables cannot be written", KEPT):
-            finished = write_tables(self._connection, self._names, labels, top_n, max_categ, raw)
+            finished = write_tables(
+                self._connection, self._names, labels, top_n, max_categ, raw, style
+            )
         if then is not None:
             then()
         with translate_faults(self.path, "The finished tables cannot be written", KEPT):

@@ -3,34 +3,50 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import os
+import posixpath
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import IO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.tables import PLAIN, TableForm, TableWriter
 from utils import dataframe_results, round_scores, top_guesses
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CHUNK_ROWS = 2000
 
-# FILE as shown: the plain one, unless two pages would share it and PAGE.
+# FILE as shown: the plain one, unless several documents have it. A document is a file of several
+# pages, or the pages of one FILE in one folder; if such pages share a number, those of one ending.
+NAMED = (
+    "CREATE TEMP TABLE named AS SELECT idx, file, page, path, document(path, part) AS document "
+    "FROM pages WHERE file IN (SELECT file FROM pages GROUP BY file "
+    "HAVING count(DISTINCT document(path, part)) > 1 OR count(*) > count(DISTINCT page))"
+)
+PART_BY_ENDING = (
+    "UPDATE named SET document = document || ending(path) WHERE (file, document) IN "
+    "(SELECT file, document FROM named GROUP BY file, document HAVING count(*) > "
+    "count(DISTINCT page))"
+)
+DOCUMENTS = (
+    "CREATE TEMP TABLE documents AS SELECT file, document, in_folder(file, document) AS shown "
+    "FROM (SELECT DISTINCT file, document FROM named) WHERE file IN (SELECT file FROM named "
+    "GROUP BY file HAVING count(DISTINCT document) > 1)"
+)
+ADD_ENDINGS = (
+    "UPDATE documents SET shown = with_ending(shown, document) WHERE shown IN "
+    "(SELECT shown FROM documents GROUP BY shown HAVING count(*) > 1)"
+)
 RENAMED = (
-    "CREATE TEMP TABLE renamed (idx INTEGER PRIMARY KEY, file TEXT NOT NULL, page TEXT NOT NULL)"
-)
-COLLIDING = (
-    "SELECT idx, path, file, page FROM pages JOIN "
-    "(SELECT file, page FROM pages GROUP BY file, page HAVING count(*) > 1) USING (file, page)"
-)
-RENAME_AGAIN = (
-    "UPDATE renamed SET file = (SELECT shown(path) FROM pages WHERE pages.idx = renamed.idx) "
-    "WHERE idx IN (SELECT idx FROM renamed JOIN "
-    "(SELECT file, page FROM renamed GROUP BY file, page HAVING count(*) > 1) USING (file, page))"
+    "CREATE TEMP TABLE renamed (idx INTEGER PRIMARY KEY, file TEXT NOT NULL)",
+    "INSERT INTO renamed SELECT idx, shown FROM named JOIN documents USING (file, document)",
 )
 SCORED = (
     "SELECT pages.path, coalesce(renamed.file, pages.file) AS shown, pages.page, scores.scores "
@@ -38,11 +54,19 @@ SCORED = (
     "JOIN pages USING (idx) LEFT JOIN renamed USING (idx) ORDER BY "
 )
 FAILED = (
-    "SELECT coalesce(renamed.file, pages.file) AS shown, pages.page, pages.path, failures.reason "
+    "SELECT coalesce(renamed.file, pages.file) AS shown, pages.page, failures.reason, pages.path "
     "FROM failures JOIN pages USING (idx) LEFT JOIN renamed USING (idx) ORDER BY "
 )
 # A page number is stored as text without leading zeros, so that no number is too large to sort.
 BY_NAME = "shown, length(pages.page), pages.page, pages.path"
+
+
+@dataclass(frozen=True)
+class TableStyle:
+    """How the tables of a run are written; `root` stands before PATH, which is relative else."""
+
+    form: TableForm = PLAIN
+    root: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,6 +119,7 @@ def write_tables(
     top_n: int,
     max_categ: int,
     raw: bool,
+    style: TableStyle,
 ) -> FinishedTables:
     """Write all tables of a run beside their final names, then move them there together.
 
@@ -105,23 +130,23 @@ def write_tables(
         removed.
         PageSortError: the journal's rows hold another number of scores than there are labels.
     """
-    _rename_collisions(connection)
+    _tell_documents_apart(connection)
     categories: Counter[str] = Counter()
     result, raw_path = names.result(top_n, max_categ), names.raw() if raw else None
     (failed,) = connection.execute("SELECT count(*) FROM failures").fetchone()
     failures_path = names.failures() if failed else None
-    writers: dict[Path, Callable[[IO[str]], None]] = {
-        result: lambda file: _write_result(connection, file, labels, top_n, categories)
+    tables: dict[Path, Iterable[pd.DataFrame]] = {
+        result: _result_rows(connection, labels, top_n, style.root, categories)
     }
     if raw_path:
-        writers[raw_path] = lambda file: _write_raw(connection, file, labels)
+        tables[raw_path] = _raw_rows(connection, labels, style.root)
     if failures_path:
-        writers[failures_path] = lambda file: _write_failures(connection, file)
-    temporary = {path: path.with_name(f".{path.name}.tmp") for path in writers}
+        tables[failures_path] = _failures(connection, style.root)
+    temporary = {path: path.with_name(f".{path.name}.tmp") for path in tables}
     try:
-        for path, write in writers.items():
+        for path, rows in tables.items():
             with temporary[path].open("w", encoding="utf-8", newline="") as file:
-                write(file)
+                _write(file, rows, style.form)
                 file.flush()
                 os.fsync(file.fileno())
         for path, written in temporary.items():
@@ -147,23 +172,43 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _rename_collisions(connection: sqlite3.Connection) -> None:
-    """Tell pages of one FILE and PAGE apart: by their folder, or else by their whole path."""
-    connection.execute("DROP TABLE IF EXISTS temp.renamed")
-    connection.execute(RENAMED)
-    rows = connection.execute(COLLIDING)
-    connection.executemany(
-        "INSERT INTO renamed VALUES (?, ?, ?)",
-        ((index, _in_folder(_shown(path), file), page) for index, path, file, page in rows),
-    )
-    connection.create_function("shown", 1, _shown, deterministic=True)
-    connection.execute(RENAME_AGAIN)
+def _tell_documents_apart(connection: sqlite3.Connection) -> None:
+    """Put their folder before FILE where documents share it; those of one folder get endings."""
+    for name, arity, function in (
+        ("document", 2, _document),
+        ("ending", 1, _ending),
+        ("in_folder", 2, _in_folder),
+        ("with_ending", 2, _with_ending),
+    ):
+        connection.create_function(name, arity, function, deterministic=True)
+    for table in ("named", "documents", "renamed"):
+        connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+    for statement in (NAMED, PART_BY_ENDING, DOCUMENTS, ADD_ENDINGS, *RENAMED):
+        connection.execute(statement)
     connection.commit()
 
 
-def _in_folder(path: str, file: str) -> str:
-    folder = PurePosixPath(path).parent.as_posix()
-    return file if folder == "." else f"{folder}/{file}"
+def _document(path: bytes, part: int | None) -> str:
+    """What tells a page's document from others of its FILE: its folder, and for a file its ending.
+
+    A line break parts the two, as no ending holds one.
+    """
+    shown = _shown(path)
+    ending = "" if part is None else posixpath.splitext(shown)[1]  # noqa: PTH122 - for a million
+    return f"{posixpath.dirname(shown)}\n{ending}"  # noqa: PTH120
+
+
+def _ending(path: bytes) -> str:
+    return posixpath.splitext(_shown(path))[1].lower()  # noqa: PTH122
+
+
+def _in_folder(file: str, document: str) -> str:
+    folder = document.rpartition("\n")[0]
+    return f"{folder}/{file}" if folder else file
+
+
+def _with_ending(shown: str, document: str) -> str:
+    return shown + document.rpartition("\n")[2]
 
 
 def _shown(path: bytes) -> str:
@@ -172,9 +217,9 @@ def _shown(path: bytes) -> str:
 
 
 def _chunks(
-    connection: sqlite3.Connection, order: str, labels: Sequence[str]
+    connection: sqlite3.Connection, order: str, labels: Sequence[str], root: str
 ) -> Iterator[tuple[list[str], list[str], list[str], np.ndarray]]:
-    """Yield (paths, shown FILEs, PAGEs, float32 scores (rows, labels)) of some pages at a time."""
+    """Yield (PATHs, FILEs, PAGEs, float32 scores (rows, labels)) of some pages at a time."""
     cursor = connection.execute(SCORED + order)
     while rows := cursor.fetchmany(CHUNK_ROWS):
         scores = [np.frombuffer(row[3], dtype="<f4") for row in rows]
@@ -183,39 +228,51 @@ def _chunks(
             raise PageSortError(
                 f"The journal holds {wrong} scores a page, for {len(labels)} labels"
             )
-        paths = [os.fsdecode(row[0]) for row in rows]
+        paths = [root + _shown(row[0]) for row in rows]
         yield paths, [row[1] for row in rows], [row[2] for row in rows], np.stack(scores)
 
 
-def _write_result(
+def _write(file: IO[str], pieces: Iterable[pd.DataFrame], form: TableForm) -> None:
+    """Write the pieces of a table below one another, with the header of the first."""
+    writer = TableWriter(file, form)
+    for place, piece in enumerate(pieces):
+        if place == 0:
+            writer.write(piece.columns)
+        for row in piece.itertuples(index=False, name=None):
+            writer.write(row)
+
+
+def _result_rows(
     connection: sqlite3.Connection,
-    file: IO[str],
     labels: Sequence[str],
     top_n: int,
+    root: str,
     categories: Counter[str],
-) -> None:
+) -> Iterator[pd.DataFrame]:
+    """Yield the table of guesses in pieces, the first one empty; counts first guesses."""
     table, _ = dataframe_results([], [], labels, top_n)
-    table.to_csv(file, index=False, lineterminator="\n")
-    for paths, files, pages, scores in _chunks(connection, BY_NAME, labels):
+    yield table.assign(PATH=[])
+    for paths, files, pages, scores in _chunks(connection, BY_NAME, labels, root):
         guesses = [top_guesses(row, top_n) for row in scores]
         table, _ = dataframe_results(paths, guesses, labels, top_n)
-        table["FILE"], table["PAGE"] = files, pages
-        table.to_csv(file, index=False, header=False, lineterminator="\n")
         categories.update(table["CLASS-1"])
+        yield table.assign(FILE=files, PAGE=pages, PATH=paths)
 
 
-def _write_raw(connection: sqlite3.Connection, file: IO[str], labels: Sequence[str]) -> None:
+def _raw_rows(
+    connection: sqlite3.Connection, labels: Sequence[str], root: str
+) -> Iterator[pd.DataFrame]:
+    """Yield the table of all scores in pieces, the first one empty."""
     connection.create_function("raw_key", 1, _raw_key, deterministic=True)
-    empty = np.empty((0, len(labels)))
-    _, table = dataframe_results([], [], labels, 1, raw_scores=empty)
-    table.to_csv(file, index=False, lineterminator="\n")
-    for paths, files, pages, scores in _chunks(
-        connection, f"raw_key(scores.scores), {BY_NAME}", labels
-    ):
+    _, table = dataframe_results([], [], labels, 1, raw_scores=np.empty((0, len(labels))))
+    assert table is not None  # as always with raw_scores
+    yield table.assign(PATH=[])
+    order = f"raw_key(scores.scores), {BY_NAME}"
+    for paths, files, pages, scores in _chunks(connection, order, labels, root):
         best = scores.argmax(axis=1)
         _, table = dataframe_results(paths, best, labels, 1, raw_scores=scores)
-        table["FILE"], table["PAGE"] = files, pages
-        table.to_csv(file, index=False, header=False, lineterminator="\n")
+        assert table is not None
+        yield table.assign(FILE=files, PAGE=pages, PATH=paths)
 
 
 def _raw_key(scores: bytes) -> bytes:
@@ -224,8 +281,11 @@ def _raw_key(scores: bytes) -> bytes:
     return (30000 - thousandths).astype(">u2").tobytes()
 
 
-def _write_failures(connection: sqlite3.Connection, file: IO[str]) -> None:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["FILE", "PAGE", "PATH", "REASON"])
-    for shown, page, path, reason in connection.execute(FAILED + BY_NAME):
-        writer.writerow([shown, page, _shown(path), reason])
+def _failures(connection: sqlite3.Connection, root: str) -> Iterator[pd.DataFrame]:
+    """Yield the table of pages that could not be read in pieces."""
+    import pandas as pd
+
+    cursor = connection.execute(FAILED + BY_NAME)
+    while rows := cursor.fetchmany(CHUNK_ROWS):
+        table = pd.DataFrame(rows, columns=["FILE", "PAGE", "REASON", "PATH"])
+        yield table.assign(PATH=[root + _shown(path) for path in table["PATH"]])

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import IO
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.tables import PLAIN, TableForm, TableWriter, number, read_rows
 
 COLUMNS = ("FILE", "PAGE", "VOTE", "AGREEMENT")
-FAILED_COLUMNS = ("FILE", "PAGE", "PATH", "REASON", "MODELS")
+FAILED_COLUMNS = ("FILE", "PAGE", "REASON")
 
 # A model's first guess for a page and its score; None where the model could not read the page.
 Ballot = tuple[str, float] | None
@@ -40,9 +41,13 @@ class _Row:
 
 
 def join_results(
-    results: Sequence[Path | None], names: Sequence[str], target: Path, decide: Decide
+    results: Sequence[Path | None],
+    names: Sequence[str],
+    target: Path,
+    decide: Decide,
+    form: TableForm = PLAIN,
 ) -> VoteCount:
-    """Write the table of votes: FILE, PAGE, VOTE, AGREEMENT, and each model's class.
+    """Write the table of votes: FILE, PAGE, VOTE, AGREEMENT, each model's class, and PATH.
 
     The tables are read side by side, one row of each at a time, so that memory does not grow with
     the number of pages. A page that a table lacks leaves that model's cell empty.
@@ -58,22 +63,25 @@ def join_results(
     """
     count = VoteCount()
     with _written(target) as file, contextlib.ExitStack() as stack:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([*COLUMNS, *names])
+        writer = TableWriter(file, form)
+        writer.write([*COLUMNS, *names, "PATH"])
         tables = [stack.enter_context(contextlib.closing(_rows(path))) for path in results]
         for rows in _side_by_side(tables):
             present = next(row for row in rows if row is not None)
             ballots = [_ballot(row, path) for row, path in zip(rows, results, strict=True)]
             label, agreement = decide(ballots)
             classes = [ballot[0] if ballot else "" for ballot in ballots]
-            cells = [present.cells["FILE"], present.cells["PAGE"], label, f"{agreement:.3f}"]
-            writer.writerow([*cells, *classes])
+            row = [present.cells["FILE"], present.cells["PAGE"], label]
+            row.append(f"{agreement:.3f}".replace(".", form.decimal))
+            writer.write([*row, *classes, present.cells.get("PATH", "")])
             count.categories[label] += 1
             count.unanimous += set(classes) == {label}
     return count
 
 
-def join_failures(failures: Sequence[Path | None], names: Sequence[str], target: Path) -> int:
+def join_failures(
+    failures: Sequence[Path | None], names: Sequence[str], target: Path, form: TableForm = PLAIN
+) -> int:
     """Write the table of pages that some model could not read, with the first reason and by whom.
 
     Returns:
@@ -87,13 +95,14 @@ def join_failures(failures: Sequence[Path | None], names: Sequence[str], target:
         return 0
     number = 0
     with _written(target) as file, contextlib.ExitStack() as stack:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(FAILED_COLUMNS)
+        writer = TableWriter(file, form)
+        writer.write([*FAILED_COLUMNS, "MODELS", "PATH"])
         tables = [stack.enter_context(contextlib.closing(_rows(path))) for path in failures]
         for rows in _side_by_side(tables):
             failed = [name for name, row in zip(names, rows, strict=True) if row is not None]
             cells = next(row for row in rows if row is not None).cells
-            writer.writerow([*(cells[column] for column in FAILED_COLUMNS[:-1]), "; ".join(failed)])
+            row = [cells[column] for column in FAILED_COLUMNS]
+            writer.write([*row, "; ".join(failed), cells.get("PATH", "")])
             number += 1
     return number
 
@@ -102,7 +111,7 @@ def _ballot(row: _Row | None, path: Path | None) -> Ballot:
     if row is None:
         return None
     try:
-        return row.cells["CLASS-1"], float(row.cells["SCORE-1"])
+        return row.cells["CLASS-1"], number(row.cells["SCORE-1"])
     except (KeyError, ValueError, TypeError) as error:
         raise PageSortError(
             f"the row of {row.cells['FILE']}, page {row.cells['PAGE']}, has no class with a score",
@@ -114,6 +123,11 @@ def _ballot(row: _Row | None, path: Path | None) -> Ballot:
 def _side_by_side(tables: Sequence[Iterator[_Row]]) -> Iterator[list[_Row | None]]:
     """Yield the rows of one page from all tables, page after page; None from those without it."""
     heads = [next(table, None) for table in tables]
+    if len({"PATH" in row.cells for row in heads if row is not None}) > 1:
+        raise PageSortError(
+            "the models' tables are of two versions of this program, one without PATH",
+            remedy=_AGAIN,
+        )
     while waiting := [row.key for row in heads if row is not None]:
         first = min(waiting)
         rows = [row if row is not None and row.key == first else None for row in heads]
@@ -130,18 +144,15 @@ def _rows(path: Path | None) -> Iterator[_Row]:
         return
     before: tuple[str, int, str, str] | None = None
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for cells in csv.DictReader(file):
-                page = cells["PAGE"]
-                key = (cells["FILE"], len(page), page, cells.get("PATH") or "")
-                if before is not None and key < before:
-                    raise PageSortError(
-                        "the table is not sorted by FILE and PAGE any more",
-                        where=path,
-                        remedy=_AGAIN,
-                    )
-                before = key
-                yield _Row(key, cells)
+        for cells in read_rows(path):
+            page = cells["PAGE"]
+            key = (cells["FILE"], len(page), page, cells.get("PATH", ""))
+            if before is not None and key < before:
+                raise PageSortError(
+                    "the table is not sorted by FILE and PAGE any more", where=path, remedy=_AGAIN
+                )
+            before = key
+            yield _Row(key, cells)
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError) as error:
         raise PageSortError(
             f"a model's table cannot be read ({error})", where=path, remedy=_AGAIN

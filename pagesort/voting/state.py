@@ -167,7 +167,7 @@ def find_run(tables: Path, folder: Path, settings: Mapping[str, Any]) -> VoteRun
 
 def distinct_names(models: Sequence[Path]) -> list[str]:
     """Name models after their folders, so that each can head a column and name a folder."""
-    taken = {column.lower() for column in COLUMNS}
+    taken = {column.lower() for column in (*COLUMNS, "PATH")}
     names = []
     for model in models:
         stem = model.stem if model.is_file() else model.name

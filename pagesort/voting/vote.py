@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.tables import TableForm
 from pagesort.common.text import named
 from pagesort.evaluation import accuracies
 from pagesort.models import catalogue
@@ -223,6 +224,8 @@ def predict_vote(
         "raw": request.raw,
         "max_categ": request.max_categ,
         "max_megapixels": request.max_megapixels,
+        # Earlier versions knew one way only, and votes that they began go on in it.
+        **({"absolute_paths": True} if request.absolute_paths else {}),
     }
     if request.resume:
         run = state.find_run(request.tables, request.folder, settings)
@@ -238,7 +241,7 @@ def predict_vote(
         voters = state.renamed(voters)
         run = state.start_run(request.tables, request.folder, settings, voters)
     _run_voters(open_classifier, run, request)
-    return _count(run)
+    return _count(run, request.form)
 
 
 def _log_resumable(request: folder_run.Request, settings: Mapping[str, Any]) -> None:
@@ -363,14 +366,14 @@ def _run_voters(open_classifier: OpenClassifier, run: VoteRun, request: folder_r
             ) from None
 
 
-def _count(run: VoteRun) -> folder_run.Outcome:
+def _count(run: VoteRun, form: TableForm) -> folder_run.Outcome:
     """Join the models' tables, and say what the vote found."""
     names = [voter.name for voter in run.voters]
     results = [run.result_of(voter) for voter in run.voters]
     try:
-        count = join_results(results, names, run.votes, vote)
+        count = join_results(results, names, run.votes, vote, form)
         failures = [run.failures_of(voter) for voter in run.voters]
-        failed = join_failures(failures, names, run.failures)
+        failed = join_failures(failures, names, run.failures, form)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("all models are done; their votes remain to be counted") from None
     _log_count(run, count, failed)

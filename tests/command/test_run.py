@@ -176,7 +176,8 @@ def test_folder_tables_are_sorted_and_named(command: Run, archive: Path, workpla
     assert [(row["FILE"], row["PAGE"]) for row in rows] == [
         ("CTX1932", str(page)) for page in (1, 2, 3, 9, 10)
     ]
-    assert list(rows[0]) == ["FILE", "PAGE", "CLASS-1", "CLASS-2", "SCORE-1", "SCORE-2"]
+    columns = ["FILE", "PAGE", "CLASS-1", "CLASS-2", "SCORE-1", "SCORE-2", "PATH"]
+    assert list(rows[0]) == columns and rows[0]["PATH"] == "CTX1932-1.png"
     assert "5 pages sorted, 0 could not be read" in err
     assert str(result) in err
     assert sum(int(line.split()[1]) for line in err.splitlines() if line.startswith("  ")) == 5

@@ -229,7 +229,8 @@ def test_best_lets_models_vote(
     status, out, err = command("--best", "-d", shades, "--inner", model=False)
     assert status == 0, err
     rows = read_table(out.splitlines()[0])
-    assert list(rows[0]) == ["FILE", "PAGE", "VOTE", "AGREEMENT", "first", "second", "third"]
+    models = ["first", "second", "third"]
+    assert list(rows[0]) == ["FILE", "PAGE", "VOTE", "AGREEMENT", *models, "PATH"]
     assert len(rows) == 24
     assert all(row["VOTE"] == row["first"] for row in rows)
 

@@ -154,7 +154,7 @@ def test_many_documents_are_drawn_in_parts_of_the_same_stream(
 
 def test_documents_are_told_from_the_table() -> None:
     table = _table(6, 1)
-    table["FILE"] = ["doc", "A/doc", "A/doc-01.png/doc", "other", "A", "A"]
+    table["FILE"] = ["doc", "doc", "doc", "other", "A", "A"]
     table["PAGE"] = [1, 2, 2, 1, 1, 2]
     table["TRUE"] = table["CLASS-1"] = "A"
     # Pages that are named by their number alone have their label for FILE, and are no document.

@@ -74,21 +74,21 @@ def test_tables_are_named_sorted_and_complete(tmp_path: Path) -> None:
     done = journal.finalise(LABELS, top_n=2, max_categ=500, raw=True)
     assert _written(tmp_path) == {
         "result_20260304-0506_ViT-B16_2n_500c.csv": (
-            b"FILE,PAGE,CLASS-1,CLASS-2,SCORE-1,SCORE-2\n"
-            b"A,1,DRAW,PHOTO,1.0,0.0\n"
-            b"a,1,PHOTO,DRAW,0.8,0.1\n"
-            b"b,2,TEXT,PHOTO,0.5,0.3\n"
-            b"b,10,TEXT,PHOTO,0.5,0.3\n"
+            b"FILE,PAGE,CLASS-1,CLASS-2,SCORE-1,SCORE-2,PATH\n"
+            b"A,1,DRAW,PHOTO,1.0,0.0,A-1.png\n"
+            b"a,1,PHOTO,DRAW,0.8,0.1,a.png\n"
+            b"b,2,TEXT,PHOTO,0.5,0.3,b-2.png\n"
+            b"b,10,TEXT,PHOTO,0.5,0.3,b-10.png\n"
         ),
         "20260304-0506_ViT-B16_RAW.csv": (
-            b"FILE,PAGE,DRAW,PHOTO,TEXT\n"
-            b"A,1,1.0,0.0,0.0\n"
-            b"b,2,0.2,0.3,0.5\n"
-            b"b,10,0.2,0.3,0.5\n"
-            b"a,1,0.1,0.8,0.1\n"
+            b"FILE,PAGE,DRAW,PHOTO,TEXT,PATH\n"
+            b"A,1,1.0,0.0,0.0,A-1.png\n"
+            b"b,2,0.2,0.3,0.5,b-2.png\n"
+            b"b,10,0.2,0.3,0.5,b-10.png\n"
+            b"a,1,0.1,0.8,0.1,a.png\n"
         ),
         "20260304-0506_ViT-B16_FAILED.csv": (
-            b'FILE,PAGE,PATH,REASON\nb,1,b-1.png,"cut ""short"", so"\n'
+            b'FILE,PAGE,REASON,PATH\nb,1,"cut ""short"", so",b-1.png\n'
         ),
     }
     assert done.categories == {"DRAW": 1, "PHOTO": 1, "TEXT": 2}
@@ -99,7 +99,7 @@ def test_a_run_without_any_readable_page_has_an_empty_table(tmp_path: Path) -> N
     journal = _create(tmp_path, ["a-1.png"])
     _score(journal, bad=(0,))
     done = journal.finalise(LABELS, 1, 10)
-    assert done.result.read_text() == "FILE,PAGE,CLASS-1,SCORE-1\n"
+    assert done.result.read_text() == "FILE,PAGE,CLASS-1,SCORE-1,PATH\n"
     assert done.raw is None and done.categories == dict.fromkeys(LABELS, 0)
 
 
@@ -110,9 +110,10 @@ def test_pages_of_one_name_stay_apart(tmp_path: Path) -> None:
     _score(journal)
     lines = journal.finalise(LABELS, 1, 10).result.read_text().splitlines()[1:]
     names = [tuple(line.split(",")[:2]) for line in lines]
+    assert {line.split(",")[-1] for line in lines} == set(listing)
     assert set(names) == {
         *(("x", "1"), ("a/x", "1"), ("a/b/x", "1")),
-        *(("c/y-2.png", "2"), ("c/y-2.jpg", "2"), ("c/y_2.png", "2")),
+        *(("c/y.jpg", "2"), ("c/y.png", "2")),  # two pages have this name, and their PATHs
         *(("one", "7"), ("two", "7"), ("p/scans/scans", "1"), ("q/scans/scans", "1")),
         *(("only", "3"), ("pages", "5")),
     }
@@ -130,7 +131,7 @@ def test_names_of_any_kind_are_written(tmp_path: Path) -> None:
     result = text["result_20260304-0506_ViT-B16_1n_10c.csv"]
     assert '"a,""b""",1,' in result and '"two\nlines",1,' in result and "Příloha č,2," in result
     assert result.index("x,3,") < result.index("x," + "9" * 30)
-    failed = "caf\\udce9,1,caf\\udce9-1.png,the file is empty"
+    failed = "caf\\udce9,1,the file is empty,caf\\udce9-1.png"
     assert failed in text["20260304-0506_ViT-B16_FAILED.csv"]
 
 

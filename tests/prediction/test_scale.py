@@ -11,7 +11,7 @@ import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,25 +59,23 @@ def odd_names() -> list[str]:
 
 
 def shown_names(names: list[str], folder: Path) -> list[str]:
-    """FILE of every page, told apart by folder, or else by the whole path."""
+    """FILE of every page: of documents of one name, told apart by folder, or by ending, too."""
     plain = [page_name(f"{folder}/{name}") for name in names]
-    met = Counter(plain)
-    places = [PurePosixPath(name).parent.as_posix() for name in names]
-    first = [
-        file if met[file, page] == 1 or place == "." else f"{place}/{file}"
-        for (file, page), place in zip(plain, places, strict=True)
+    places = [os.path.dirname(name) for name in names]  # noqa: PTH120 - none is ""
+    met = Counter(zip(plain, places, strict=True))
+    twice = {(file, place) for ((file, _), place), count in met.items() if count > 1}
+    documents = [
+        (file, place, os.path.splitext(name)[1] if (file, place) in twice else "")  # noqa: PTH122
+        for name, (file, _), place in zip(names, plain, places, strict=True)
     ]
-    again = Counter(
-        (file, page)
-        for file, key, page in zip(first, plain, [page for _, page in plain], strict=True)
-        if met[key] > 1
-    )
-    return [
-        (name if met[key] > 1 and again[file, key[1]] > 1 else file)
-        .encode("utf-8", "backslashreplace")
-        .decode("utf-8")
-        for name, file, key in zip(names, first, plain, strict=True)
-    ]
+    of_file = Counter(file for file, _, _ in set(documents))
+    first = {
+        (file, place, ending): f"{place}/{file}" if place and of_file[file] > 1 else file
+        for file, place, ending in documents
+    }
+    again = Counter(first.values())
+    shown = {key: name + key[2] if again[name] > 1 else name for key, name in first.items()}
+    return [shown[key].encode("utf-8", "backslashreplace").decode("utf-8") for key in documents]
 
 
 def test_tables_are_those_of_a_sort_in_memory(
@@ -110,6 +108,8 @@ def test_tables_are_those_of_a_sort_in_memory(
         assert table is not None and path is not None
         table["FILE"] = [files[index] for index in indices]
         table["PAGE"] = [str(pages[index]) for index in indices]
+        paths = [names[index] for index in indices]
+        table["PATH"] = [name.encode("utf-8", "backslashreplace").decode() for name in paths]
         expected = table.to_csv(index=False, lineterminator="\n")
         assert path.read_bytes() == expected.encode("utf-8")
 

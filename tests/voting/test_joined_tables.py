@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.tables import PLAIN, TableForm, TableWriter, read_rows
 from pagesort.voting.joined_tables import join_failures, join_results
 from pagesort.voting.vote import vote
 
@@ -60,16 +61,42 @@ def test_rows_are_joined_in_the_order_of_result_tables_with_gaps(tmp_path: Path)
     ]
     count = join_results([*paths, None], ["M1", "M2", "M3", "M4"], tmp_path / "vote.csv", vote)
     assert _rows(tmp_path / "vote.csv") == [
-        ["FILE", "PAGE", "VOTE", "AGREEMENT", "M1", "M2", "M3", "M4"],
-        ["a", "1", "X", "0.250", "", "X", "", ""],
-        ["a", "2", "Y", "0.500", "X", "Y", "Y", ""],
-        ["a", "10", "Y", "0.500", "Y", "", "Y", ""],
-        ['b, "č"', "1", "X", "0.500", "X", "X", "", ""],
-        ["Ž\nx", "3", "Y", "0.250", "Y", "", "X", ""],
+        ["FILE", "PAGE", "VOTE", "AGREEMENT", "M1", "M2", "M3", "M4", "PATH"],
+        ["a", "1", "X", "0.250", "", "X", "", "", ""],
+        ["a", "2", "Y", "0.500", "X", "Y", "Y", "", ""],
+        ["a", "10", "Y", "0.500", "Y", "", "Y", "", ""],
+        ['b, "č"', "1", "X", "0.500", "X", "X", "", "", ""],
+        ["Ž\nx", "3", "Y", "0.250", "Y", "", "X", "", ""],
     ]
     assert dict(count.categories) == {"X": 2, "Y": 3}
     assert count.unanimous == 0
     assert join_results(paths[:1], ["M"], tmp_path / "one.csv", vote).unanimous == 4
+
+
+def test_pages_of_one_name_are_joined_by_path_in_both_forms_of_tables(tmp_path: Path) -> None:
+    excel = TableForm(";", ",", is_for_excel=True)
+    rows = [("=a", "1", "X", 0.5, "-p/=a-1.jpg"), ("=a", "1", "Y", 0.25, "-p/=a-1.png")]
+    paths = []
+    for number, form in enumerate((PLAIN, excel)):
+        paths.append(tmp_path / f"{number}.csv")
+        with paths[-1].open("w", encoding="utf-8", newline="") as file:
+            writer = TableWriter(file, form)
+            for row in [("FILE", "PAGE", "CLASS-1", "SCORE-1", "PATH"), *rows]:
+                writer.write(row)
+    assert "'=a;1;X;0,5;'-p/=a-1.jpg" in paths[1].read_text("utf-8")
+    join_results(paths, ["M1", "M2"], tmp_path / "vote.csv", vote)
+    told = [["=a", "1", label, "1.000", label, label] for label in "XY"]
+    assert _rows(tmp_path / "vote.csv")[1:] == [
+        [*told[0], "-p/=a-1.jpg"],
+        [*told[1], "-p/=a-1.png"],
+    ]
+    join_results(paths, ["M1", "M2"], tmp_path / "vote.csv", vote, excel)
+    told_again = list(read_rows(tmp_path / "vote.csv"))
+    assert [row["FILE"] for row in told_again] == ["=a", "=a"]
+    assert told_again[0]["AGREEMENT"] == "1,000"
+    old = _table(tmp_path, "old", [("a", 2, "X", 0.9)])
+    with pytest.raises(PageSortError, match="two versions"):
+        join_results([*paths, old], ["M1", "M2", "M3"], tmp_path / "vote.csv", vote)
 
 
 def test_failures_are_listed_once_with_the_models_that_met_them(tmp_path: Path) -> None:
@@ -80,10 +107,10 @@ def test_failures_are_listed_once_with_the_models_that_met_them(tmp_path: Path) 
     paths = [tmp_path / "1.csv", None, tmp_path / "2.csv"]
     assert join_failures(paths, ["M1", "M2", "M3"], target) == 3
     assert _rows(target) == [
-        ["FILE", "PAGE", "PATH", "REASON", "MODELS"],
-        ["a", "1", "a-1.png", "cut short", "M1"],
-        ["b", "2", "b-2.png", "empty", "M1; M3"],
-        ["b", "2", "x/b-2.png", "empty", "M3"],
+        ["FILE", "PAGE", "REASON", "MODELS", "PATH"],
+        ["a", "1", "cut short", "M1", "a-1.png"],
+        ["b", "2", "empty", "M1; M3", "b-2.png"],
+        ["b", "2", "empty", "M3", "x/b-2.png"],
     ]
     # They were mended, and the vote went on.
     assert join_failures([None, None], ["M1", "M2"], target) == 0
@@ -97,7 +124,7 @@ def test_failures_are_listed_once_with_the_models_that_met_them(tmp_path: Path) 
         (f"{HEADER}b,1,X,Y,1,0\na,1,X,Y,1,0\n", "not sorted by FILE and PAGE"),
         (f"{HEADER}a,10,X,Y,1,0\na,9,X,Y,1,0\n", "not sorted"),
         ("FILE,CLASS-1\na,X\n", "cannot be read .'PAGE'"),
-        (f"{HEADER}a\n", "cannot be read"),
+        (f"{HEADER}a\n", "has no class"),
         (f"{HEADER}a,1\n", "has no class"),
         ("FILE,PAGE,CLASS-1,SCORE-1\na,1,X,?\n", "has no class"),
     ],

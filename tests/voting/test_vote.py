@@ -121,7 +121,8 @@ def test_every_page_gets_the_vote_of_all_models(
     assert table.name.startswith("vote_20")
     assert table.name.endswith("_3m.csv")
     rows = _rows(table)
-    assert list(rows[0]) == ["FILE", "PAGE", "VOTE", "AGREEMENT", "first", "second", "third"]
+    names = ["first", "second", "third"]
+    assert list(rows[0]) == ["FILE", "PAGE", "VOTE", "AGREEMENT", *names, "PATH"]
     assert [row["PAGE"] for row in rows] == [str(number) for number in range(1, 13)]
     for row in rows:
         ballots = [_guesses(m, request_.folder / f"doc-{row['PAGE']}.png") for m in models]
@@ -325,7 +326,7 @@ def test_a_model_that_cannot_be_opened_is_told_and_two_are_enough(
     (models[0] / "tokenizer.json").unlink()
     (table,) = predict_vote(_open, models, request_).tables
     assert table.name.endswith("_2m.csv")
-    assert list(_rows(table)[0])[4:] == ["second", "third"]
+    assert list(_rows(table)[0])[4:-1] == ["second", "third"]
     assert "first does not vote" in caplog.text
     assert "tokenizer.json" in caplog.text
     (models[1] / "config.json").write_text("{")
@@ -353,7 +354,7 @@ def test_models_with_other_categories_vote_by_name(
     fewer = more("fewer", ["TEXT_T", "TEXT", "MAP"])
     films = more("films", ["negative", "positive"])
     (table,) = predict_vote(_open, [films, models[0], fewer, models[2]], request_).tables
-    assert list(_rows(table)[0])[4:] == ["first", "fewer", "third"]
+    assert list(_rows(table)[0])[4:-1] == ["first", "fewer", "third"]
     assert "films shares no category with the others: left out" in caplog.text
     assert "first has no MAP; fewer has no DRAW, DRAW_L, LINE_HW" in caplog.text
     for row in _rows(table):
@@ -381,7 +382,7 @@ def test_models_of_one_name_and_of_a_columns_name_get_names_of_their_own(
     renamed = [models[0].rename(tmp_path / "vote"), models[1].rename(tmp_path / "models" / "x y,z")]
     renamed.append(shutil.move(models[2], tmp_path / "X-y-z"))
     (table,) = predict_vote(_open, renamed, request_).tables
-    assert list(_rows(table)[0])[4:] == ["vote-2", "x-y-z", "X-y-z-2"]
+    assert list(_rows(table)[0])[4:-1] == ["vote-2", "x-y-z", "X-y-z-2"]
 
 
 def test_the_measured_models_vote_best_first(

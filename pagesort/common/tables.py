@@ -1,0 +1,129 @@
+"""CSV tables in two forms: plain, and as the spreadsheet program of this machine opens them."""
+
+from __future__ import annotations
+
+import csv
+import locale
+import os
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+BOM = "\ufeff"
+# What a spreadsheet would compute instead of showing it; more apostrophes keep this reversible.
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+HIDDEN_FORMULA = re.compile(r"'+[=+\-@\t\r]")
+FIRST_CELL = re.compile(r'"?FILE"?(.)', re.DOTALL)
+# Languages that write 0.5, for locales that are named but not installed; the others write 0,5.
+POINT_LANGUAGES = ("c", "posix", "en", "zh", "ja", "ko", "th", "he", "ga", "cy", "mt")
+WINDOWS_DECIMAL, WINDOWS_LIST = 0x0E, 0x0C
+
+
+@dataclass(frozen=True)
+class TableForm:
+    """How a table is written: with `is_for_excel`, it begins with a BOM and holds no formula."""
+
+    delimiter: str = ","
+    decimal: str = "."
+    is_for_excel: bool = False
+
+
+PLAIN = TableForm()
+
+
+def excel_form() -> TableForm:
+    """The form that Excel and LibreOffice of this machine's locale open by a click."""
+    if sys.platform == "win32":
+        return TableForm(_windows_fact(WINDOWS_LIST), _windows_fact(WINDOWS_DECIMAL), True)
+    decimal = _decimal_sign()
+    return TableForm(";" if decimal == "," else ",", decimal, True)
+
+
+def _decimal_sign() -> str:
+    before = locale.setlocale(locale.LC_NUMERIC)
+    try:
+        locale.setlocale(locale.LC_NUMERIC, "")
+        return str(locale.localeconv()["decimal_point"])
+    except locale.Error:
+        named = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_NUMERIC", "LANG"))), "C")
+        language = re.split(r"[_.@-]", named)[0].lower()
+        return "." if language in POINT_LANGUAGES else ","
+    finally:
+        locale.setlocale(locale.LC_NUMERIC, before)
+
+
+def _windows_fact(number: int) -> str:
+    import ctypes
+
+    text = ctypes.create_unicode_buffer(8)
+    if sys.platform == "win32":
+        ctypes.WinDLL("kernel32").GetLocaleInfoEx(None, number, text, len(text))
+    return text.value or (";" if number == WINDOWS_LIST else ",")
+
+
+class TableWriter:
+    """Writes rows to a file that was opened as UTF-8 with `newline=""`."""
+
+    def __init__(self, file: IO[str], form: TableForm = PLAIN) -> None:
+        self.form = form
+        if form.is_for_excel:
+            file.write(BOM)
+        self._writer = csv.writer(file, delimiter=form.delimiter, lineterminator="\n")
+        self._quoting = csv.writer(
+            file, delimiter=form.delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL
+        )
+
+    def write(self, row: Iterable[object]) -> None:
+        """Write one row; a number keeps all its digits, and NaN is an empty cell."""
+        cells = [self._cell(value) for value in row]
+        # The csv module reads a carriage return in quotation marks only, and would not write them.
+        has_return = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+        (self._quoting if has_return else self._writer).writerow(cells)
+
+    def _cell(self, value: object) -> object:
+        if isinstance(value, str):
+            is_risky = self.form.is_for_excel and FORMULA.match(value) is not None
+            return f"'{value}" if is_risky else value
+        if isinstance(value, float):
+            return "" if value != value else repr(float(value)).replace(".", self.form.decimal)
+        return value
+
+
+def read_rows(path: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of a table of either form, as column -> cell; a short row has empty cells.
+
+    Raises:
+        OSError, UnicodeDecodeError, csv.Error: it cannot be read.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        is_for_excel = file.read(1) == BOM
+        start = file.tell() if is_for_excel else 0
+        file.seek(start)
+        first = FIRST_CELL.match(file.read(len('"FILE",')))
+        file.seek(start)
+        rows = csv.reader(file, delimiter=first[1] if first else ",")
+        header = next(rows, [])
+        for row in rows:
+            if not row:
+                continue
+            cells = [row[place] if place < len(row) else "" for place in range(len(header))]
+            if is_for_excel:
+                cells = [restored(cell) for cell in cells]
+            yield dict(zip(header, cells, strict=True))
+
+
+def restored(cell: str) -> str:
+    """A cell of a table for spreadsheets as it was before it was kept from being a formula."""
+    return cell[1:] if HIDDEN_FORMULA.match(cell) else cell
+
+
+def number(cell: str) -> float:
+    """A cell's number, with either decimal sign.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    return float(cell.replace(",", "."))

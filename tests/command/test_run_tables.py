@@ -1,0 +1,174 @@
+"""What tables say of pages: their documents, their paths, and the form for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import run
+from pagesort.common.tables import TableForm, TableWriter, number, read_rows
+from tests.helpers.pdfs import Sheet, scan_pixels, write_pdf
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path,
+    tiny_model_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Run:
+    """Run a command line with the tiny model: (exit status, stdout, stderr)."""
+    (tmp_path / "config.txt").write_text("[OUTPUT]\nFOLDER_RESULTS = result\n")
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str | Path) -> tuple[int, str, str]:
+        words = [str(argument) for argument in arguments]
+        status = run.main([*words, "--model_path", str(tiny_model_folder), "--device", "cpu"])
+        return status, *capsys.readouterr()
+
+    return call
+
+
+def draw(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (40, 50), 90).save(folder / name)
+    return folder
+
+
+def cells(path: str | Path) -> list[list[str]]:
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def columns(path: str | Path, *names: str) -> list[list[str]]:
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return [[row[name] for name in names] for row in csv.DictReader(file)]
+
+
+def test_documents_of_one_name_stay_whole_and_apart(command: Run, tmp_path: Path) -> None:
+    names = ["a/letter-1.png", "a/letter-2.png", "b/letter-2.png", "b/letter-3.png"]
+    names += ["only-1.png", "sub/mixed-1.png", "sub/mixed-2.jpg"]
+    folder = draw(tmp_path / "scans", *names, "both/card-1.jpg", "both/card-1.png")
+    for place in ("c", "d"):
+        (folder / place).mkdir()
+        sheets = [Sheet(scan=scan_pixels(seed, 60, 80)) for seed in (1, 2)]
+        write_pdf(folder / place / "report.pdf", sheets)
+    pages = [Image.new("L", (40, 50), grey) for grey in (10, 200)]
+    pages[0].save(folder / "d" / "report.tif", save_all=True, append_images=pages[1:])
+    status, out, err = command("-d", folder, "--inner", "-ff", "png,jpg,pdf,tif", "--raw")
+    assert status == 0, err
+    table, raw = out.splitlines()
+    expected = [
+        ["a/letter", "1", "a/letter-1.png"], ["a/letter", "2", "a/letter-2.png"],
+        ["b/letter", "2", "b/letter-2.png"], ["b/letter", "3", "b/letter-3.png"],
+        ["both/card.jpg", "1", "both/card-1.jpg"], ["both/card.png", "1", "both/card-1.png"],
+        ["c/report", "1", "c/report.pdf"], ["c/report", "2", "c/report.pdf"],
+        ["d/report.pdf", "1", "d/report.pdf"], ["d/report.pdf", "2", "d/report.pdf"],
+        ["d/report.tif", "1", "d/report.tif"], ["d/report.tif", "2", "d/report.tif"],
+        ["mixed", "1", "sub/mixed-1.png"], ["mixed", "2", "sub/mixed-2.jpg"],
+        ["only", "1", "only-1.png"],
+    ]  # fmt: skip
+    assert columns(table, "FILE", "PAGE", "PATH") == expected
+    assert sorted(columns(raw, "FILE", "PAGE", "PATH")) == expected
+    assert cells(table)[0][-1] == cells(raw)[0][-1] == "PATH"
+
+
+def test_paths_are_whole_where_that_is_asked_for(command: Run, tmp_path: Path) -> None:
+    folder = draw(tmp_path / "scans", "in/p-1.png")
+    (folder / "broken-2.png").write_bytes(b"no page")
+    status, out, _ = command("-d", "scans", "--inner", "--absolute_paths")
+    result, failed = out.splitlines()
+    assert status == 3
+    assert columns(result, "PATH") == [[f"{folder.resolve().as_posix()}/in/p-1.png"]]
+    assert columns(failed, "FILE", "PAGE", "PATH") == [
+        ["broken", "2", f"{folder.resolve().as_posix()}/broken-2.png"]
+    ]
+    assert cells(failed)[0] == ["FILE", "PAGE", "REASON", "PATH"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="such names are not possible there")
+def test_odd_names_break_no_table(command: Run, tmp_path: Path) -> None:
+    names = ["r\ro-1.png", "two\nlines-1.png", 'q"u,o-1.png', "=cmd()-1.png", " b -1.png"]
+    folder = draw(tmp_path / "scans", *names)
+    status, out, err = command("-d", folder, "--raw")
+    assert status == 0, err
+    for table in out.splitlines():
+        assert {len(row) for row in cells(table)} == {len(cells(table)[0])}
+        assert {path for (path,) in columns(table, "PATH")} == set(names)
+        assert {file for (file,) in columns(table, "FILE")} == {name[:-6] for name in names}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the locale is told by the environment there")
+@pytest.mark.parametrize(
+    ("language", "comma"),
+    [("cs_CZ.UTF-8", True), ("de_DE", True), ("en_GB.UTF-8", False), ("C", False)],
+)
+def test_the_form_for_excel(
+    command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, language: str, comma: bool
+) -> None:
+    names = ["=1+1-1.png", "-2-1.png", "'@x-1.png", "plain-1.png"]
+    folder = draw(tmp_path / "scans", *names)
+    (folder / "+bad-1.png").write_bytes(b"no page")
+    monkeypatch.setenv("LC_ALL", language)
+    status, out, err = command("-d", folder, "--csv_excel", "--raw")
+    assert status == 3, err
+    mark = ";" if comma else ","
+    for path in map(Path, out.splitlines()):
+        text = path.read_bytes().decode("utf-8")
+        assert text.startswith(f"\ufeffFILE{mark}PAGE{mark}")
+        rows = list(csv.reader(text[1:].splitlines(), delimiter=mark))
+        assert {len(row) for row in rows} == {len(rows[0])}
+        assert not [cell for row in rows for cell in row if cell[:1] in ("=", "+", "-", "@")]
+    result, raw, failed = (list(read_rows(Path(path))) for path in out.splitlines())
+    for table in (result, raw):
+        assert {row["PATH"] for row in table} == set(names)
+        assert {row["FILE"] for row in table} == {"=1+1", "-2", "'@x", "plain"}
+    assert [row["PATH"] for row in failed] == ["+bad-1.png"]
+    assert all(("," in row["SCORE-1"]) == comma for row in result)
+    # It holds what the plain form holds.
+    plain = list(read_rows(Path(command("-d", folder)[1].splitlines()[0])))
+    assert [number(row["SCORE-1"]) for row in plain] == [number(row["SCORE-1"]) for row in result]
+    assert [row["CLASS-1"] for row in plain] == [row["CLASS-1"] for row in result]
+
+
+def test_excel_tables_of_an_evaluation_and_a_vote(
+    command: Run, tmp_path: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "cs_CZ.UTF-8")
+    for label in ("TEXT", "PHOTO"):
+        draw(tmp_path / "labelled" / label, "p-1.png", "=q-2.png")
+    arguments = ("--eval", "--eval_folder", tmp_path / "labelled", "--csv_excel")
+    status, out, err = command(*arguments, "--absolute_paths")
+    assert status == 0, err
+    (table,) = (Path(line) for line in out.splitlines() if "EVAL_table" in line)
+    rows = list(read_rows(table))
+    root = (tmp_path / "labelled").resolve().as_posix()
+    assert Counter(row["PATH"].rpartition("/")[0] for row in rows) == {
+        f"{root}/PHOTO": 2,
+        f"{root}/TEXT": 2,
+    }
+    assert [row["FILE"] for row in rows] == ["=q", "=q", "p", "p"]
+    assert b"'=q;2;" in table.read_bytes() and list(rows[0])[-2:] == ["TRUE", "PATH"]
+
+
+def test_a_table_for_excel_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    texts = ["=a", "'=a", "''=a", "'a", "\tx", "\rx", "a;b", 'a"b', "-", "", "ř\n"]
+    for form in (TableForm(), TableForm(";", ",", True), TableForm("\t", ".", True)):
+        path = tmp_path / "t.csv"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = TableWriter(file, form)
+            for row in (["FILE", "SCORE"], *([text, 0.125] for text in texts)):
+                writer.write(row)
+        rows = list(read_rows(path))
+        assert [row["FILE"] for row in rows] == texts
+        assert {number(row["SCORE"]) for row in rows} == {0.125}
