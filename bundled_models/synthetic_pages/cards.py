@@ -32,6 +32,7 @@ from bundled_models.synthetic_pages.words import (
     whole,
     words,
 )
+from bundled_models.synthetic_pages.workdrawings import part_views, zones
 
 Picture = Callable[[Sheet, Box], None]
 
@@ -225,7 +226,9 @@ def _framed_plan(sheet: Sheet) -> None:
     edge = span(rng, 6, 15)
     kind = rng.random()
     low = h - edge
-    if chance(rng, 0.6):
+    if chance(rng, 0.3):
+        zones(sheet, edge)
+    elif chance(rng, 0.6):
         sheet.frame(edge, edge, w - edge, low, span(rng, 0.3, 0.8))
     if kind < 0.6:
         wide = w * span(rng, 0.3, 0.6)
@@ -236,8 +239,8 @@ def _framed_plan(sheet: Sheet) -> None:
     if kind > 0.4:
         _title_block(sheet, w - edge, low)
         low -= 40
-    kind_of = pick(rng, (drawing, drawing, machine_figure, machine_figure, town_plan, tinted_map))
-    kind_of(sheet, (edge + 5, edge + 5, w - edge - 5, max(edge + 45, low - 6)))
+    kinds = (drawing, drawing, machine_figure, part_views, part_views, town_plan, tinted_map)
+    pick(rng, kinds)(sheet, (edge + 5, edge + 5, w - edge - 5, max(edge + 45, low - 6)))
 
 
 def _sketches_on_paper(sheet: Sheet, box: Box) -> None:

@@ -24,12 +24,12 @@ Letterer = Print | Typewriter | Hand
 def letterer(sheet: Sheet) -> Letterer:
     """What a draughtsman letters with: a stencil, a machine, a pen."""
     rng = sheet.rng
-    tools = (
-        lambda: Print(sheet, pick(rng, ("sans", "serif", "sans")), span(rng, 6.5, 10)),
-        lambda: Typewriter(sheet, colour=BLACK, pitch=span(rng, 1.5, 2.3)),
-        lambda: Hand(sheet, size=span(rng, 1.3, 2), colour=BLACK),
-    )
-    return pick(rng, (tools[0], tools[0], tools[1], tools[2]))()
+    roll = rng.random()
+    if roll < 0.5:
+        return Print(sheet, pick(rng, ("sans", "serif", "sans")), span(rng, 6.5, 10))
+    if roll < 0.75:
+        return Typewriter(sheet, colour=BLACK, pitch=span(rng, 1.5, 2.3))
+    return Hand(sheet, size=span(rng, 1.3, 2), colour=BLACK)
 
 
 def _axes(sheet: Sheet, box: Box, tool: Letterer) -> None:

@@ -51,6 +51,10 @@ def _stretched(grey: Image.Image) -> np.ndarray:
     return np.clip((field - ink) * (255 / max(20.0, float(paper - ink))), 0, 255)
 
 
+def _grain(rng: np.random.Generator, shape: tuple[int, ...], strength: float) -> np.ndarray:
+    return rng.standard_normal(shape, dtype=np.float32) * np.float32(strength)
+
+
 def photocopied(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     """A photocopy, L: dirty paper, black edges, specks, letters that break or clog."""
     grey = image.convert("L")
@@ -63,7 +67,7 @@ def photocopied(rng: np.random.Generator, image: Image.Image) -> Image.Image:
         clouds = np.asarray(smooth_noise(rng, grey.size, (3, 5)), np.float32) / 255
         field = field - clouds * span(rng, 10, 90)
     if chance(rng, 0.4):
-        field = field + rng.normal(0, span(rng, 10, 60), field.shape).astype(np.float32)
+        field = field + _grain(rng, field.shape, span(rng, 8, 40))
     steep, level = span(rng, 1.5, 6.0), span(rng, 110, 205)
     out = Image.fromarray(np.clip((field - level) * steep + 128, 0, 255).astype(np.uint8))
     _black_edges(rng, out)
@@ -77,7 +81,7 @@ def photostat(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     clouds = np.asarray(smooth_noise(rng, image.size, (4, 5)), np.float32) / 255
     deep, light = span(rng, 0, 75), span(rng, 170, 252)
     field = deep + field * ((light - deep) / 255) + clouds * span(rng, 0, 40)
-    field += rng.normal(0, span(rng, 1, 14), field.shape).astype(np.float32)
+    field += _grain(rng, field.shape, span(rng, 1, 14))
     return Image.fromarray(np.clip(field, 0, 255).astype(np.uint8))
 
 
@@ -90,7 +94,7 @@ def microfilmed(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)[:, None]
     fall = span(rng, 0, 0.3) * ((x - rng.normal(0, 0.3)) ** 2 + y**2)
     field = (low + field * ((high - low) / 255)) * (1 - np.clip(fall, 0, 0.7))
-    field += rng.normal(0, span(rng, 2, 12), field.shape)
+    field += _grain(rng, field.shape, span(rng, 2, 12))
     film = Image.fromarray(np.clip(field, 0, 255).astype(np.uint8))
     pen = ImageDraw.Draw(film)
     for _ in range(whole(rng, 0, 9)):

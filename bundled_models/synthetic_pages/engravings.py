@@ -65,19 +65,22 @@ def engraving(sheet: Sheet, box: Box) -> None:
     size = (max(24, round((box[2] - box[0]) * s)), max(24, round((box[3] - box[1]) * s)))
     half = (size[0] // 2, size[1] // 2)
     tone = np.asarray(_subject(rng, half), np.float32) / 255
-    dark = np.clip((1 - tone) * span(rng, 0.8, 1.25) - span(rng, 0, 0.15), 0, 1)
+    dark = np.clip((1 - tone) * span(rng, 0.9, 1.3) - span(rng, 0.1, 0.35), 0, 1)
     faded = chance(rng, 0.4)
     if faded:
         dark = dark * _vignette(rng, half)
     full = Image.fromarray((dark * 255).astype(np.uint8)).resize(size, Image.Resampling.BILINEAR)
     dark = np.asarray(full, np.float32) / 255
-    pitch = span(rng, 0.55, 1.4) * s
+    pitch = span(rng, 0.8, 2.0) * s
     if chance(rng, 0.8):
         ink = cut_in_lines(rng, dark, max(2.5, pitch))
     else:  # lithograph: a grain
-        ink = (rng.random(dark.shape, dtype=np.float32) < dark**1.4).astype(np.float32)
+        cells = (max(8, round(size[0] / pitch * 2)), max(8, round(size[1] / pitch * 2)))
+        grain = np.asarray(smooth_noise(rng, size, cells), np.float32) / 255
+        ink = np.clip((dark**1.4 - grain) * 6 + 0.3, 0, 1) * (dark > 0.05)
     mask = Image.fromarray((ink * 255).astype(np.uint8))
     sheet.stamp_mask(mask, box[0], box[1], pick(rng, _INKS))
+    sheet.toned = True
     if not faded and chance(rng, 0.7):
         _frame(sheet, box)
     sheet.mark("drawing", *box)
@@ -106,6 +109,7 @@ def painting(sheet: Sheet, box: Box) -> None:
     if chance(rng, 0.3):
         mask = Image.fromarray((_vignette(rng, small) * 255).astype(np.uint8)).resize(size)
     sheet.lay(picture, box[0], box[1], mask)
+    sheet.toned = True
     if mask is None and chance(rng, 0.5):
         _frame(sheet, box)
     sheet.mark("drawing", *box)

@@ -37,6 +37,11 @@ def _word(path: str, size: int, text: str) -> tuple[Image.Image, int, int, float
     return mask, left, top, font.getlength(text)
 
 
+def _pieces(text: str) -> list[str]:
+    """A word's parts that are drawn, and kept, as one: a figure's digits one by one."""
+    return list(text) if text[:1].isdigit() else [text]
+
+
 class Print:
     """One printed face at `points` size on `sheet`; `leading` is the line distance in mm."""
 
@@ -59,7 +64,8 @@ class Print:
     def width(self, text: str) -> float:
         """Width of `text` in mm."""
         words = drawable(self.path, text).split(" ")
-        advance = sum(_word(self.path, self.pixels, word)[3] for word in words if word)
+        pieces = (piece for word in words if word for piece in _pieces(word))
+        advance = sum(_word(self.path, self.pixels, piece)[3] for piece in pieces)
         return (advance + self.gap * (len(words) - 1)) / self.sheet.scale
 
     def put(self, x: float, y: float, text: str, anchor: str = "l") -> float:
@@ -71,7 +77,9 @@ class Print:
         x0 = x - {"l": 0.0, "m": width / 2, "r": width}[anchor]
         ink, at = self.sheet.ink(self.colour), x0 * s
         for word in drawable(self.path, text).split(" "):
-            at += (self._draw(at, y * s, word, ink) if word else 0) + self.gap
+            for piece in _pieces(word) if word else ():
+                at += self._draw(at, y * s, piece, ink)
+            at += self.gap
         self.sheet.mark("print", x0, y - self.size * 0.8, x0 + width, y + self.size * 0.25)
         return width
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,7 +23,6 @@ from bundled_models.synthetic_pages.words import (
     whole,
 )
 
-Cells = list[str]
 _UNITS = ("km/h", "mm", "cm", "kg", "%", "No.", "deg", "m", "ft", "sec", "Kč", "(1)", "(a)")
 
 
@@ -260,12 +259,12 @@ def _typed_entry(
     if rows < 1 or letters < 3 or chance(rng, 0.12):
         return
     rows = max(1, min(rows, whole(rng, 1, 2) if chance(rng, 0.4) else rows))
-    fill: Callable[[], str] = lambda: phrase(rng, tongue, 2, 12)  # noqa: E731
     if rows == 1:
-        text = pick(rng, (date(rng), number(rng), pick(rng, NAMES), pick(rng, PLACES), fill()))
+        text = pick(rng, (date(rng), number(rng), pick(rng, NAMES), pick(rng, PLACES)))
         machine.put(x0 + span(rng, 0, 4), y1 - 1.6, text[: letters - 1])
         return
-    machine.lines(x0 + 2, y0 + machine.leading * 0.8, [fill()[: letters - 1] for _ in range(rows)])
+    lines = [phrase(rng, tongue, 2, 12)[: letters - 1] for _ in range(rows)]
+    machine.lines(x0 + 2, y0 + machine.leading * 0.8, lines)
 
 
 def library_card(sheet: Sheet, machine: Typewriter) -> None:
@@ -284,7 +283,7 @@ def library_card(sheet: Sheet, machine: Typewriter) -> None:
     machine.put(w - 28, y, number(rng)[:9])
     inset, low = whole(rng, 4, 14), h * span(rng, 0.4, 0.92)
     y += step * 1.5
-    rows = []
+    rows: list[str] = []
     while y + len(rows) * step < low:
         label = phrase(rng, tongue, 1, 1).capitalize() + ":" if chance(rng, 0.5) else ""
         rows.append((label[: inset - 1].ljust(inset) + phrase(rng, tongue, 1, 7))[:letters])

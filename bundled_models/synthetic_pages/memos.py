@@ -176,3 +176,44 @@ def program(sheet: Sheet, machine: Typewriter) -> None:
         f"{phrase(rng, 'en', 1, 3).upper()}  PAGE {whole(rng, 1, 99)}",
     )
     machine.lines(left, y, lines)
+
+
+def _equation(sheet: Sheet, machine: Typewriter, x: float, y: float, room: float) -> float:
+    """A typed formula with fractions' bars and a number at the right; returns the next baseline."""
+    rng, step = sheet.rng, machine.leading
+    at = x + room * span(rng, 0.15, 0.35)
+    machine.put(at, y + step, f"{pick(rng, 'XYVKTPF')} = ")
+    at += 4 * machine.pitch
+    for _ in range(whole(rng, 1, 4)):
+        top, low = (_term(sheet) for _ in range(2))
+        long = max(len(top), len(low)) * machine.pitch
+        if at + long > x + room * 0.85:
+            break
+        machine.put(at, y + step * 0.45, top)
+        sheet.rule(at, y + step * 0.75, at + long, y + step * 0.75, 0.3)
+        machine.put(at, y + step * 1.55, low)
+        machine.put(at + long + machine.pitch * 0.5, y + step, pick(rng, "+-"))
+        at += long + 2.5 * machine.pitch
+    machine.put(x + room - 5 * machine.pitch, y + step, f"({whole(rng, 1, 40)})")
+    return y + step * 3
+
+
+def _term(sheet: Sheet) -> str:
+    rng = sheet.rng
+    return "".join(pick(rng, "abckxyzNTV0245()+-") for _ in range(whole(rng, 2, 9)))
+
+
+def treatise(sheet: Sheet, machine: Typewriter) -> None:
+    """A technical report's page: paragraphs in wide spacing with typed formulae between them."""
+    rng, w, h = sheet.rng, sheet.width, sheet.height
+    machine.leading = pick(rng, (6.35, 8.46))
+    left, y, low = span(rng, 18, 32), span(rng, 20, 40), h - span(rng, 18, 45)
+    room = w - left - span(rng, 14, 24)
+    while y < low:
+        tokens = words(rng, language(rng), whole(rng, 15, 80))
+        lines = fill_lines(tokens, machine.room(room), pick(rng, (0, 5)))
+        y = machine.lines(left, y, lines[: max(1, int((low - y) / machine.leading) + 1)])
+        if y < low - 3 * machine.leading and chance(rng, 0.6):
+            y = _equation(sheet, machine, left, y, room)
+    if chance(rng, 0.7):
+        machine.put(w / 2, h - 10, str(whole(rng, 1, 200)))

@@ -7,7 +7,9 @@ from PIL import Image
 from bundled_models.synthetic_pages.forms import grey_of, stamp
 from bundled_models.synthetic_pages.hand import Hand
 from bundled_models.synthetic_pages.ink import Print, Typewriter
+from bundled_models.synthetic_pages.memos import memo
 from bundled_models.synthetic_pages.sheet import BLACK, Colour, Sheet
+from bundled_models.synthetic_pages.stamps import office_marks
 from bundled_models.synthetic_pages.texts import printed_column, typed_body
 from bundled_models.synthetic_pages.words import (
     NAMES,
@@ -266,6 +268,50 @@ def _clipped(sheet: Sheet, hand: Hand, left: float, room: float, y: float) -> No
         y = hand.paragraph(beside, y, w - beside - 5, tokens, bottom=h - 10, strikes=0.12)
 
 
+def _scrawled_memo(sheet: Sheet, hand: Hand, left: float, room: float, y: float) -> None:
+    """A typed memorandum that offices wrote over: notes all round, rings, strokes, stamps."""
+    rng, w, h = sheet.rng, sheet.width, sheet.height
+    end = memo(sheet, Typewriter(sheet))
+    inks: tuple[Colour, ...] = (BLACK, BLACK, (40, 50, 130), (90, 90, 95), (150, 50, 50))
+    for _ in range(whole(rng, 8, 16)):
+        pen = Hand(sheet, size=span(rng, 1.8, 4.5), colour=pick(rng, inks))
+        pen.climb = rng.normal(0, 0.25)
+        x, at = span(rng, 2, w * 0.7), span(rng, 8, h - 6)
+        kind = rng.random()
+        if kind < 0.5:
+            pen.paragraph(
+                x, at, w * 0.35, words(rng, language(rng), whole(rng, 2, 9)), bottom=h - 3
+            )
+        elif kind < 0.7:
+            pen.signature(x, at, span(rng, 12, 45))
+        elif kind < 0.85:
+            pen.strike(x, at, x + span(rng, 10, 50))
+        else:
+            box = tuple(c * sheet.scale for c in (x, at - 6, x + span(rng, 12, 40), at + 4))
+            width = max(1, round(0.5 * sheet.scale))
+            sheet.draw.ellipse(box, outline=sheet.ink(pen.colour), width=width)
+    if end < h - 40:
+        hand.paragraph(left, end + 10, room, words(rng, language(rng), whole(rng, 10, 60)),
+                       bottom=h - 8)  # fmt: skip
+    office_marks(sheet, 2.0)
+
+
+def _noted_letter(sheet: Sheet, hand: Hand, left: float, room: float, y: float) -> None:
+    """A typed letter with an answer drafted in pen down its margin and across its foot."""
+    rng, w, h = sheet.rng, sheet.width, sheet.height
+    wide = span(rng, 35, 60)
+    low = y + (h - y) * span(rng, 0.3, 0.65)
+    y = typed_body(
+        sheet, Typewriter(sheet), left + wide, y + 10, w - left - wide - 12, low, lists=0
+    )
+    hand.size = min(hand.size, 2.4)
+    note = words(rng, language(rng), whole(rng, 15, 50))
+    hand.paragraph(4, span(rng, 25, 60), left + wide - 8, note, bottom=y)
+    tokens = words(rng, language(rng), whole(rng, 20, 90))
+    hand.paragraph(left, y + 8, room, tokens, bottom=h - 14, strikes=pick(rng, (0.0, 0.1)))
+    hand.signature(w * 0.55, h - 10, 40)
+
+
 def _remark(sheet: Sheet) -> None:
     """A large slanting remark in pencil across a free spot."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
@@ -288,6 +334,8 @@ _KINDS = (
     *(_pasted_strip,) * 2,
     *(_pasted_note,) * 2,
     *(_typed_over_lists,) * 2,
+    *(_scrawled_memo,) * 4,
+    *(_noted_letter,) * 3,
 )
 
 

@@ -25,7 +25,7 @@ from PIL import Image
 from bundled_models.synthetic_pages import mixtures, plates, printed_tables, tables, texts, typed
 from bundled_models.synthetic_pages.forms import library_marks
 from bundled_models.synthetic_pages.paper import scan
-from bundled_models.synthetic_pages.sheet import OVERSAMPLING, REGIONS, Sheet
+from bundled_models.synthetic_pages.sheet import OVERSAMPLING, REGIONS, Sheet, side_by_side
 from bundled_models.synthetic_pages.words import chance, span
 
 __all__ = ["LABELS", "REGIONS", "SynthPage", "draw_page", "page_rng", "write_pages"]
@@ -56,6 +56,8 @@ _SIZES = (
     ((180, 220), 0.04),
 )
 _COLOUR_SHARE = 0.4
+_BOUND = ("LINE_HW", "LINE_P", "TEXT_HW", "TEXT_P")  # what volumes are full of
+_OPENED_SHARE = 0.06
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,13 @@ def draw_page(label: str, rng: Generator, height: int = 640) -> SynthPage:
     """One page of `label` whose longer side has `height` pixels; KeyError for an unknown label."""
     layout = _LAYOUTS[label]
     width_mm, height_mm = _paper_size(label, rng)
-    scale = OVERSAMPLING * height / max(width_mm, height_mm)
-    sheet = Sheet(rng, width_mm, height_mm, scale, chance(rng, _COLOUR_SHARE))
-    layout(sheet)
+    opened = label in _BOUND and height_mm > width_mm and chance(rng, _OPENED_SHARE)
+    scale = OVERSAMPLING * height / max(width_mm * (2 if opened else 1), height_mm)
+    colour = chance(rng, _COLOUR_SHARE)
+    sheets = [Sheet(rng, width_mm, height_mm, scale, colour) for _ in range(2 if opened else 1)]
+    for sheet in sheets:
+        layout(sheet)
+    sheet = side_by_side(*sheets) if opened else sheets[0]
     library_marks(sheet)
     image, regions = scan(sheet, height)
     return SynthPage(image, label, regions)

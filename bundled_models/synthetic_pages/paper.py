@@ -56,20 +56,20 @@ def scan(sheet: Sheet, target: int) -> tuple[Image.Image, np.ndarray]:
     rng = sheet.rng
     image = sheet.image
     held = {REGIONS[region] for region, _ in sheet.marks}
-    photos = "photo" in held
+    tones = "photo" in held or sheet.toned
     copied = chance(rng, 0.2)  # in black and white only, or by a hard copier
     if copied:
         grey = image.convert("L")
         ink = float(np.percentile(np.asarray(grey.reduce(2)), 1))
         image = grey.point(
-            _curve(ink + (255 - ink) * span(rng, 0.4, 0.75), ink, 255.0, hard=not photos)
+            _curve(ink + (255 - ink) * span(rng, 0.4, 0.75), ink, 255.0, hard=not tones)
         )
     image = image.reduce(OVERSAMPLING)
     masks = region_masks(sheet, image.size)
     image, masks, box = _lay_on_bed(rng, image, masks)
     image = _light_and_noise(rng, image, box, clean=copied or chance(rng, 0.65))
-    if not photos:
-        image = copied_again(rng, image, dark=0.05 if "type" in held else 0.02)
+    if not tones:
+        image = copied_again(rng, image, dark=0.04 if "type" in held else 0.02)
     if chance(rng, 0.25):
         image = image.filter(ImageFilter.BoxBlur(span(rng, 0.2, 0.8) * target / 640))
     if chance(rng, 0.3):

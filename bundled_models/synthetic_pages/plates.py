@@ -33,6 +33,7 @@ from bundled_models.synthetic_pages.words import (
     whole,
     words,
 )
+from bundled_models.synthetic_pages.workdrawings import part_views
 
 __all__ = ["caption", "draw_card", "draw_page", "photo_card", "photo_page"]
 
@@ -76,7 +77,7 @@ def draw_page(sheet: Sheet) -> None:
     """A plan, a plate of finds, a sketch, a report's figures, an engraving, a map."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
     if chance(rng, 0.42):
-        pick(rng, (figure_page, figure_page, engraved_page, engraved_page, map_page))(sheet)
+        pick(rng, (figure_page, figure_page, engraved_page, engraved_page, map_page, _plan))(sheet)
         return
     kind = rng.random()
     if chance(rng, 0.15):
@@ -113,6 +114,12 @@ def draw_page(sheet: Sheet) -> None:
         Hand(sheet).put(w - 60, h - 10, f"{pick(rng, NAMES)} {date(rng)}")
     if chance(rng, 0.04):
         as_blueprint(sheet)
+
+
+def _plan(sheet: Sheet) -> None:
+    """Views of a part or a building's members over the whole sheet, without a title block."""
+    w, h = sheet.width, sheet.height
+    part_views(sheet, (span(sheet.rng, 8, 25), 18, w - span(sheet.rng, 10, 25), h - 12))
 
 
 def _plate_of_finds(sheet: Sheet, y: float) -> None:

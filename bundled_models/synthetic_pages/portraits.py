@@ -47,12 +47,12 @@ def _face(rng: np.random.Generator, pen: ImageDraw.ImageDraw, place: Place, skin
     _oval(pen, x + r * 0.35, y + r * 0.25, r * 0.5, r * 0.9, skin - 18)
     for side in (-1, 1):
         at = x + turn + side * r * 0.36
-        _oval(pen, at, y - r * 0.08, r * 0.2, r * 0.13, skin - 55)
-        _oval(pen, at, y - r * 0.06, r * 0.1, r * 0.08, 25)
+        _oval(pen, at, y - r * 0.08, r * 0.2, r * 0.13, skin - 35)
+        _oval(pen, at, y - r * 0.06, r * 0.1, r * 0.08, skin - 100)
         pen.line((at - r * 0.22, y - r * 0.28, at + r * 0.2, y - r * 0.3), fill=hair + 10,
                  width=max(1, round(r * 0.07)))  # fmt: skip
     _oval(pen, x + turn * 1.3 + r * 0.06, y + r * 0.32, r * 0.14, r * 0.22, skin - 28)
-    _oval(pen, x + turn, y + r * 0.68, r * 0.3, r * 0.07, skin - 85)
+    _oval(pen, x + turn, y + r * 0.68, r * 0.3, r * 0.07, skin - 60)
     if chance(rng, 0.35):
         _oval(pen, x + turn, y + r * 0.55, r * 0.42, r * 0.1, hair)
         if chance(rng, 0.5):

@@ -16,7 +16,8 @@ Box = tuple[float, float, float, float]
 class Sheet:
     """White paper of `width` x `height` mm at `scale` canvas pixels per mm, in colour or grey.
 
-    `marks` collects (region number, box in canvas pixels) of everything drawn.
+    `marks` collects (region number, box in canvas pixels) of everything drawn; `toned` tells of
+    drawings in tones, which a copy in black and white only would drown.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class Sheet:
         self.image = Image.new("RGB" if colour else "L", size, (255, 255, 255) if colour else 255)
         self.draw = ImageDraw.Draw(self.image)
         self.marks: list[tuple[int, Box]] = []
+        self.toned = False
 
     def ink(self, colour: Colour) -> Colour | int:
         """The colour as this sheet's mode has it."""
@@ -121,6 +123,24 @@ class Sheet:
         self.image.paste(
             picture.convert(self.image.mode), (round(x * self.scale), round(y * self.scale)), mask
         )
+
+
+def side_by_side(left: Sheet, right: Sheet) -> Sheet:
+    """Two pages of one height and scale as an open book, dark where they meet."""
+    both = Sheet(left.rng, left.width + right.width, left.height, left.scale,
+                 left.image.mode == "RGB")  # fmt: skip
+    both.image.paste(left.image, (0, 0))
+    both.image.paste(right.image, (left.image.width, 0))
+    shift = left.image.width
+    both.marks = [*left.marks, *((region, (a + shift, b, c + shift, d))
+                                 for region, (a, b, c, d) in right.marks)]  # fmt: skip
+    deep = round(left.image.width * 0.12)
+    fall = [int(150 * (1 - i / deep) ** 2) for i in range(deep)]
+    shade = Image.new("L", (2 * deep, 1))
+    shade.putdata([*fall[::-1], *fall])
+    both.stamp_mask(shade.resize((2 * deep, both.image.height)), left.width - deep / left.scale, 0,
+                    (60, 55, 50))  # fmt: skip
+    return both
 
 
 def smooth_noise(rng: Generator, size: tuple[int, int], cells: tuple[int, int]) -> Image.Image:

@@ -104,6 +104,7 @@ def _cartouche(sheet: Sheet, box: Box) -> None:
 def tinted_map(sheet: Sheet, box: Box) -> None:
     """Areas in flat tints with dark bounds, rivers, a net of degrees and names of places."""
     rng, (x0, y0, x1, y1) = sheet.rng, box
+    sheet.toned = True
     face = Print(sheet, pick(rng, ("serif_italic", "serif")), span(rng, 5, 8))
     for _ in range(whole(rng, 6, 26)):
         cx, cy = span(rng, x0, x1), span(rng, y0, y1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bundled_models.synthetic_pages.forms import stamp
 from bundled_models.synthetic_pages.hand import Hand
 from bundled_models.synthetic_pages.ink import Print, Typewriter, fill_lines
-from bundled_models.synthetic_pages.memos import memo, message, program
+from bundled_models.synthetic_pages.memos import memo, message, program, treatise
 from bundled_models.synthetic_pages.sheet import BLACK, Sheet
 from bundled_models.synthetic_pages.stamps import office_marks
 from bundled_models.synthetic_pages.texts import heading, small_notes, typed_body
@@ -48,6 +48,8 @@ def text_typed(sheet: Sheet) -> None:
         message(sheet, machine)
     elif roll < 0.67:
         program(sheet, machine)
+    elif roll < 0.73:
+        treatise(sheet, machine)
     else:
         _report(sheet, machine)
     small_notes(sheet, 0.35)

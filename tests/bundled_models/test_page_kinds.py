@@ -18,9 +18,10 @@ from bundled_models.synthetic_pages import (
     mounts,
     stamps,
     townplans,
+    workdrawings,
 )
 from bundled_models.synthetic_pages.ink import Typewriter
-from bundled_models.synthetic_pages.sheet import REGIONS, Sheet
+from bundled_models.synthetic_pages.sheet import REGIONS, Sheet, side_by_side
 
 BOX = (20.0, 30.0, 190.0, 200.0)
 
@@ -38,7 +39,7 @@ def inked(sheet: Sheet) -> float:
     return float((np.asarray(sheet.image.convert("L")) < 200).mean())
 
 
-@pytest.mark.parametrize("layout", [memos.memo, memos.message, memos.program])
+@pytest.mark.parametrize("layout", [memos.memo, memos.message, memos.program, memos.treatise])
 def test_office_typescripts_are_typed_and_no_tables(layout):
     for seed in range(4):
         sheet = new_sheet(seed)
@@ -113,7 +114,7 @@ def test_printed_figures_are_printed_tables(layout, size: tuple[float, float]):
 
 @pytest.mark.parametrize("picture", [*dict.fromkeys(charts.CHARTS), engravings.engraving,
                                      engravings.painting, townplans.town_plan,
-                                     townplans.tinted_map])  # fmt: skip
+                                     townplans.tinted_map, workdrawings.part_views])  # fmt: skip
 def test_pictures_are_drawings_within_their_box(picture):
     for seed in range(3):
         sheet = new_sheet(seed)
@@ -186,3 +187,28 @@ def test_masks_follow_a_page_onto_the_cloth():
         rows, columns = np.nonzero(np.asarray(moved) > 127)
         assert columns.mean() * 8 == pytest.approx((box[0] + box[2]) / 2, abs=20)
         assert rows.mean() * 8 == pytest.approx((box[1] + box[3]) / 2, abs=24)
+
+
+def test_an_open_book_keeps_both_pages_and_their_marks():
+    left, right = (new_sheet(seed, (150, 210)) for seed in (2, 4))
+    left.mark("print", 20, 30, 100, 40)
+    right.mark("hand", 20, 30, 100, 40)
+    right.frame(20, 30, 100, 40, 0, fill=(0, 0, 0))
+    both = side_by_side(left, right)
+    assert both.width == 300
+    assert marked(both) == {"print", "hand"}
+    (_, (x0, _, x1, _)) = both.marks[1]
+    assert (x0 / both.scale, x1 / both.scale) == pytest.approx((170, 250), abs=0.5)
+    field = np.asarray(both.image)
+    assert field[both.image.height // 6, round(200 * both.scale)] < 10
+    assert field[-5, both.image.width // 2] < field[-5, both.image.width // 4] == 255
+
+
+def test_tones_of_an_engraving_are_kept_from_hard_copying():
+    toned = [new_sheet(2), new_sheet(2)]
+    engravings.engraving(toned[0], BOX)
+    townplans.tinted_map(toned[1], BOX)
+    assert all(sheet.toned for sheet in toned)
+    plain = new_sheet(2)
+    charts.line_chart(plain, BOX)
+    assert not plain.toned
