@@ -16,10 +16,12 @@ import numpy as np
 import torch
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.labelled.splits import split_data_80_10_10
-from pagesort.models import catalogue, descriptions, formats
-from pagesort.models.descriptions import check_prompts
+from pagesort.models import catalogue, formats, label_texts
+from pagesort.models.descriptions import prompt_texts
 from pagesort.models.image_tower import PageTower
+from pagesort.models.metadata import ModelMetadata
 from pagesort.models.precision import INT8, choose_precision, convert_tower, precision_of
 from pagesort.models.tokenizer import clean_text
 from pagesort.models.transformers_loader import check_input_size, load_to_predict, load_towers
@@ -58,7 +60,7 @@ class CLIP:
         model: PreTrainedModel | DualEncoder,
         tokenizer: PreTrainedTokenizerBase | LeanTokenizer,
         preprocessing: Preprocessing,
-        metadata: formats.ModelMetadata,
+        metadata: ModelMetadata,
         *,
         model_fingerprint: str | Callable[[], str] = "",
     ) -> None:
@@ -75,70 +77,55 @@ class CLIP:
     @classmethod
     def open(
         cls,
-        folder: str | Path,
+        folder: str | Path | None = None,
         *,
+        metadata: ModelMetadata | None = None,
         device: str = "auto",
-        descriptions: Mapping[str, Sequence[str]] | None = None,
-        fallback_descriptions: Mapping[str, Sequence[str]] | None = None,
-        average: bool | None = None,
-        prompt: str | Sequence[str] | None = None,
-        labels: Sequence[str] | None = None,
-        where: str | Path = "the description table",
-        lean: bool = False,
         precision: str = "fp32",
+        lean: bool = False,
         storage: Path | None = None,
     ) -> CLIP:
-        """Open a model folder as `formats.open_model_folder` returns it.
+        """Open a model folder as `formats.open_model_folder` returns it; `variant` sets its texts.
 
         Args:
-            folder: a `transformers` folder, with or without `pagesort.json`.
+            folder: a `transformers` folder, with or without `pagesort.json`; None: the bundled
+                model.
+            metadata: labels, descriptions and the like that are settled already; None: those of
+                the folder.
             device: `auto` (a CUDA or Apple GPU if there is one), or a device by name.
-            descriptions: label -> descriptions that replace the model's own.
-            fallback_descriptions: label -> descriptions for a model that carries none.
-            average: whether all descriptions of a label count or only the first; None leaves it
-                to the model, or to the number of descriptions where they are replaced.
-            prompt: a template with `{description}` or `{}`, or several, that replaces the model's
-                own.
-            labels: categories that replace the model's own, whose temperature then counts no more.
-            where: where `descriptions` or `fallback_descriptions` come from, for messages.
+            precision: numbers that the image tower computes with, as `choose_precision` takes them;
+                in fewer bits than fp32 it is for prediction only. Texts are always in float32.
             lean: whether towers will do that only predict and are no `transformers` models, with
                 the same answers in fp32: they are loaded in a third of the time, and the bundled
                 kind loses less in fewer bits (`towers.LiteTower.sensitive`).
-            precision: numbers that the image tower computes with, as `choose_precision` takes them;
-                in fewer bits than fp32 it is for prediction only. Texts are always in float32.
             storage: the folder that keeps converted models, for int8; None: the program's own.
 
         Raises:
-            PageSortError: the folder is incomplete, labels differ, or the device is not there.
+            PageSortError: the folder is incomplete, or the device is not there.
             UsageError: int8 is wanted on a GPU, or without the packages that it takes.
         """
-        folder = Path(folder)
+        folder = BUNDLED_MODEL if folder is None else Path(folder)
         chosen = choose_device(device)
         settled = choose_precision(precision, chosen)
-        metadata = formats.read_metadata(folder) or formats.ModelMetadata(base=folder.name)
-        if labels is not None:
-            metadata = _with_labels(metadata, labels)
-        metadata = _settle_metadata(metadata, descriptions, fallback_descriptions, where)
-        if average is not None:
-            metadata = dataclasses.replace(metadata, average=average)
-        if prompt is not None:
-            metadata = dataclasses.replace(metadata, prompt=check_prompts(prompt))
+        if metadata is None:
+            own = formats.read_metadata(folder) or ModelMetadata(base=folder.name)
+            # An untouched base model brings no labels; `variant` gives it some.
+            metadata = label_texts.settled(own) if own.labels else own
         preprocessing = Preprocessing.from_folder(folder)
         model, tokenizer = load_to_predict(folder) if lean else load_towers(folder)
         check_input_size(model, preprocessing, folder)
         model = model.to(chosen)
-        known = functools.cache(lambda: formats.fingerprint(folder))
+        fingerprint = functools.cache(lambda: formats.fingerprint(folder))
         if settled == INT8:
-            model.vision_model = _int8_tower(model, preprocessing, folder, known(), storage)
+            # Only here, as it takes packages that are not always installed.
+            from pagesort.models.fast.int8 import open_int8
+
+            model.vision_model = open_int8(
+                model.vision_model, preprocessing, folder.name, fingerprint(), storage
+            )
         else:
             convert_tower(model.vision_model, settled)
-        return cls(
-            model,
-            tokenizer,
-            preprocessing,
-            metadata,
-            model_fingerprint=known,
-        )
+        return cls(model, tokenizer, preprocessing, metadata, model_fingerprint=fingerprint)
 
     def variant(
         self,
@@ -166,18 +153,16 @@ class CLIP:
         """
         metadata = self.metadata
         if labels is not None:
-            metadata = _with_labels(metadata, labels)
-        metadata = _settle_metadata(metadata, descriptions, None, "the descriptions")
-        changed = {
-            "average": metadata.average if average is None else average,
-            "prompt": metadata.prompt if prompts is None else check_prompts(prompts),
-            "temperature": metadata.temperature if temperature is None else temperature,
-        }
+            metadata = label_texts.relabelled(metadata, labels)
+        table = None if descriptions is None else label_texts.Table(descriptions)
+        metadata = label_texts.settled(metadata, table, average=average, prompts=prompts)
+        if temperature is not None:
+            metadata = dataclasses.replace(metadata, temperature=temperature)
         return CLIP(
             self.model,
             self.tokenizer,
             self.preprocessing,
-            dataclasses.replace(metadata, **changed),
+            metadata,
             model_fingerprint=self._model_fingerprint,
         )
 
@@ -208,7 +193,7 @@ class CLIP:
             label: texts if self.metadata.average else texts[:1]
             for label, texts in self.metadata.descriptions.items()
         }
-        return descriptions.prompt_texts(counted, self.metadata.prompt)
+        return prompt_texts(counted, self.metadata.prompt)
 
     @property
     def model_fingerprint(self) -> str:
@@ -276,6 +261,8 @@ class CLIP:
     def _embed_labels(self) -> torch.Tensor:
         """Average the texts of each label; a batch may reach over several labels."""
         prompts = self.prompts
+        if not prompts:
+            raise label_texts.no_labels()
         texts = [text for several in prompts.values() for text in several]
         owners = torch.repeat_interleave(torch.tensor([len(each) for each in prompts.values()]))
         if len(texts) > _MANY_TEXTS:
@@ -305,15 +292,6 @@ class CLIP:
             for key in ("input_ids", "attention_mask")
             if key in tokens
         }
-
-
-def _int8_tower(
-    model: Any, preprocessing: Preprocessing, folder: Path, fingerprint: str, storage: Path | None
-) -> torch.nn.Module:
-    # Only here, as it takes packages that are not always installed.
-    from pagesort.models.fast.int8 import open_int8
-
-    return open_int8(model.vision_model, preprocessing, folder.name, fingerprint, storage)
 
 
 def choose_device(name: str) -> torch.device:
@@ -368,45 +346,6 @@ def custom_collate(
         rows = [torch.as_tensor(label, dtype=torch.float32) for label in labels]
         collated["labels"] = torch.stack(rows)
     return collated
-
-
-def _with_labels(metadata: formats.ModelMetadata, labels: Sequence[str]) -> formats.ModelMetadata:
-    """Put other labels in place of a model's own."""
-    known = {label: metadata.descriptions.get(label) for label in labels}
-    same = set(labels) == set(metadata.labels)
-    return dataclasses.replace(
-        metadata,
-        labels=tuple(labels),
-        descriptions={label: texts for label, texts in known.items() if texts},
-        temperature=metadata.temperature if same else 1.0,
-    )
-
-
-def _settle_metadata(
-    metadata: formats.ModelMetadata,
-    replacing: Mapping[str, Sequence[str]] | None,
-    fallback: Mapping[str, Sequence[str]] | None,
-    where: str | Path,
-) -> formats.ModelMetadata:
-    """Give every label its descriptions: the caller's, else the model's own, else the fallback."""
-    labels = metadata.labels or tuple(replacing or fallback or ())
-    if not labels:
-        raise PageSortError(
-            "the model carries no labels",
-            remedy="Name a table of labels and descriptions with --cat_csv",
-        )
-    average = metadata.average
-    if replacing is not None:
-        texts = descriptions.match_labels(replacing, labels, where, fill_missing=True)
-        average = True
-    elif metadata.descriptions:
-        texts = descriptions.match_labels(
-            metadata.descriptions, labels, formats.METADATA_FILE, fill_missing=True
-        )
-    else:
-        texts = descriptions.match_labels(fallback or {}, labels, where, fill_missing=True)
-        average = True
-    return dataclasses.replace(metadata, labels=labels, descriptions=texts, average=average)
 
 
 def _project(pooled: torch.Tensor, projection: torch.nn.Linear) -> torch.Tensor:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from pagesort.cli import jobs, opening
 from pagesort.cli.console import (
@@ -184,7 +184,7 @@ def train_model(settings: Settings) -> tuple[Path, int]:
     from pagesort.training import train
 
     split, left_out = jobs.training_split(settings)
-    classifier = opening.open_start(settings, _load_class, split.labels)
+    classifier = opening.open_start(settings, split.labels)
     request = jobs.training_request(settings, split)
     outcome = train.train(classifier, request)
     if is_first_process():
@@ -202,9 +202,9 @@ def evaluate_model(settings: Settings, model: Path | None = None) -> int:
     request = jobs.evaluation_request(settings)
     zero_shot = settings.zero_shot and model is None
     if zero_shot:
-        opened = opening.open_zero_shot(settings, _load_class, request.labels)
+        opened = opening.open_zero_shot(settings, request.labels)
     else:
-        opened = opening.open_classifier(settings, _load_class, model)
+        opened = opening.open_classifier(settings, model)
     _check_topn(settings, opened.classifier)
     request = replace(
         request,
@@ -231,9 +231,9 @@ def evaluate_models(settings: Settings) -> int:
 
     def open_model(folder: Path) -> tuple[CLIP, str]:
         if settings.zero_shot:
-            opened = opening.open_zero_shot(settings, _load_class, request.labels, folder)
+            opened = opening.open_zero_shot(settings, request.labels, folder)
         else:
-            opened = opening.open_classifier(settings, _load_class, folder, own_descriptions=True)
+            opened = opening.open_classifier(settings, folder, own_descriptions=True)
         return opened.classifier, opened.descriptions
 
     sets = [
@@ -371,9 +371,9 @@ def undo_sorting(folder: Path) -> int:
 def _open_to_predict(settings: Settings, model: Path | None) -> CLIP:
     """Open the model that sorts pages: the one just trained, else the one that is asked for."""
     if settings.zero_shot and model is None:
-        classifier = opening.open_zero_shot(settings, _load_class).classifier
+        classifier = opening.open_zero_shot(settings).classifier
     else:
-        classifier = opening.open_classifier(settings, _load_class, model).classifier
+        classifier = opening.open_classifier(settings, model).classifier
     _check_topn(settings, classifier)
     return classifier
 
@@ -388,14 +388,7 @@ def _voters(settings: Settings) -> tuple[Path, ...]:
 
 def _opener(settings: Settings) -> Callable[[Path], CLIP]:
     """Return a function that opens one of several models."""
-    return lambda folder: opening.open_classifier(settings, _load_class, folder).classifier
-
-
-def _load_class() -> Any:
-    """Import the classifier, which takes seconds."""
-    from classifier import CLIP
-
-    return CLIP
+    return lambda folder: opening.open_classifier(settings, folder).classifier
 
 
 def _check_topn(settings: Settings, classifier: CLIP) -> None:

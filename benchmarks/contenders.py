@@ -69,14 +69,9 @@ def open_ours(job: Job) -> Any:
     from classifier import CLIP
     from pagesort.models.descriptions import read_descriptions
 
-    return CLIP.open(
-        job.folder,
-        device=job.device,
-        fallback_descriptions=read_descriptions(DESCRIPTIONS),
-        average=False,
-        lean=True,
-        precision=job.precision,
-    )
+    clip = CLIP.open(job.folder, device=job.device, precision=job.precision, lean=True)
+    texts = None if clip.labels else read_descriptions(DESCRIPTIONS)
+    return clip.variant(descriptions=texts, average=False)
 
 
 class Ours:

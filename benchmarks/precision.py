@@ -100,17 +100,13 @@ def main() -> None:
     from classifier import CLIP
     from pagesort.models.descriptions import read_descriptions
 
-    table = read_descriptions(ROOT / "category_description_total.tsv")
     models = {
-        name: CLIP.open(
-            arguments.model,
-            device=arguments.device,
-            precision=name,
-            lean=True,
-            fallback_descriptions=table,
-        )
+        name: CLIP.open(arguments.model, device=arguments.device, precision=name, lean=True)
         for name in ("fp32", *arguments.precisions)
     }
+    if not models["fp32"].labels:
+        table = read_descriptions(ROOT / "category_description_total.tsv")
+        models = {name: each.variant(descriptions=table) for name, each in models.items()}
     found = score(models, find_pages(arguments.folders, arguments.pages))
     print("       pages  same 1st  mean diff  max diff  mean all   pages/s  cpu ms/page")
     for name, timed in found.items():

@@ -45,6 +45,17 @@ class TrainingRate:
     preparing: float
 
 
+def open_start(job: TrainingJob) -> Any:
+    """Open the model to train; a base model without labels gets those of the shipped table."""
+    from speed_models import DESCRIPTIONS
+
+    from classifier import CLIP
+    from pagesort.models.descriptions import read_descriptions
+
+    clip = CLIP.open(job.folder, device=job.device)
+    return clip if clip.labels else clip.variant(descriptions=read_descriptions(DESCRIPTIONS))
+
+
 class OurTraining:
     """One epoch by `pagesort.training`, its pages prepared beforehand.
 
@@ -54,17 +65,8 @@ class OurTraining:
 
     def __init__(self, job: TrainingJob, towers: str) -> None:
         """Open the model."""
-        from speed_models import DESCRIPTIONS
-
-        from classifier import CLIP
-        from pagesort.models.descriptions import read_descriptions
-
         self._job, self._towers = job, towers
-        self._classifier = CLIP.open(
-            job.folder,
-            device=job.device,
-            fallback_descriptions=read_descriptions(DESCRIPTIONS),
-        )
+        self._classifier = open_start(job)
 
     def train(self, seed: int) -> TrainingRate:
         """Prepare the pages, train, and drop all that was made."""
@@ -114,17 +116,8 @@ class PublishedTraining:
 
     def __init__(self, job: TrainingJob) -> None:
         """Open the model."""
-        from speed_models import DESCRIPTIONS
-
-        from classifier import CLIP
-        from pagesort.models.descriptions import read_descriptions
-
         self._job = job
-        self._classifier = CLIP.open(
-            job.folder,
-            device=job.device,
-            fallback_descriptions=read_descriptions(DESCRIPTIONS),
-        )
+        self._classifier = open_start(job)
 
     def train(self, seed: int) -> TrainingRate:
         """Train."""

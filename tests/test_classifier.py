@@ -17,7 +17,7 @@ from PIL import Image
 
 from classifier import CLIP, choose_device, custom_collate
 from pagesort.common.errors import PageSortError
-from pagesort.models import external_formats, formats
+from pagesort.models import external_formats, formats, label_texts
 from pagesort.models.metadata import METADATA_FILE, ModelMetadata, read_metadata
 from pagesort.models.tokenizer import clean_text, clip_tokenizer
 from pagesort.pages.loader import load_page
@@ -102,8 +102,9 @@ def _check_parity(sizes: str, kind: str, folder: Path, pages: list[Path]) -> Non
     texts = TEXTS if average else {label: several[:1] for label, several in TEXTS.items()}
     source = _write(kind, folder, openai_state(reference, half=kind == "half"), average)
     converted = formats.open_model_folder(source, folder / "store")
-    fallback = TEXTS if kind == "checkpoint" else None
-    clip = CLIP.open(converted, device="cpu", fallback_descriptions=fallback)
+    clip = CLIP.open(converted, device="cpu")
+    if kind == "checkpoint":
+        clip = clip.variant(descriptions=TEXTS)
     assert clip.labels == LABELS
     prepared = np.stack([clip.preprocessing.apply(_load_page(path)) for path in pages])
     scores = clip.probabilities(prepared)
@@ -212,8 +213,9 @@ def test_averaging_takes_all_descriptions_and_no_averaging_the_first(
     tiny_model_folder: Path,
 ) -> None:
     texts = {label: [f"{label} one", f"{label} two"] for label in ALL_LABELS}
-    averaged = CLIP.open(tiny_model_folder, descriptions=texts, prompt="{description}")
-    first = CLIP.open(tiny_model_folder, descriptions=texts, prompt="{description}", average=False)
+    clip = CLIP.open(tiny_model_folder)
+    averaged = clip.variant(descriptions=texts, prompts="{description}")
+    first = clip.variant(descriptions=texts, prompts="{description}", average=False)
     embedded = averaged.embed_texts(["DRAW one", "DRAW two"])
     mean = torch.nn.functional.normalize(embedded.mean(dim=0), dim=-1)
     assert torch.allclose(averaged.label_embeddings[0], mean, atol=1e-6)
@@ -242,18 +244,17 @@ def test_prompt_ensembles_agree_with_open_clips_zero_shot_classifier(tmp_path: P
     expected = open_clip.build_zero_shot_classifier(reference, tokenizer, names, TEMPLATES).T
     source = write_checkpoint(tmp_path / "model.pt", openai_state(reference))
     folder = formats.open_model_folder(source, tmp_path / "store")
-    clip = CLIP.open(
-        folder, device="cpu", descriptions={name: [name] for name in names}, prompt=TEMPLATES
-    )
+    base, texts = CLIP.open(folder, device="cpu"), {name: [name] for name in names}
+    clip = base.variant(descriptions=texts, prompts=TEMPLATES)
     assert (clip.label_embeddings - expected).abs().max() < 1e-5
-    one = CLIP.open(folder, device="cpu", descriptions={name: [name] for name in names})
+    one = base.variant(descriptions=texts)
     assert (one.label_embeddings - expected).abs().max() > 1e-2
 
 
 def test_an_ensemble_is_the_mean_over_prompts_and_descriptions(tiny_model_folder: Path) -> None:
     texts = {label: [f"{label} one", f"{label} two"] for label in ALL_LABELS}
     prompts = ["a {}", "the {description}."]
-    clip = CLIP.open(tiny_model_folder, device="cpu", descriptions=texts, prompt=prompts)
+    clip = CLIP.open(tiny_model_folder).variant(descriptions=texts, prompts=prompts)
     embedded = clip.embed_texts(["a TEXT one", "the TEXT one.", "a TEXT two", "the TEXT two."])
     mean = torch.nn.functional.normalize(embedded.mean(dim=0), dim=-1)
     place = ALL_LABELS.index("TEXT")
@@ -320,9 +321,12 @@ def test_a_variant_shares_the_towers_and_answers_as_a_model_opened_so(
     assert other.model is clip.model
     assert clip.labels == ALL_LABELS
     assert other.metadata.temperature == 1.0
-    opened = CLIP.open(
-        folder, device="cpu", labels=labels, descriptions=texts, prompt="a {} review of a movie."
+    settled = label_texts.settled(
+        label_texts.relabelled(read_metadata(folder), labels),
+        label_texts.Table(texts),
+        prompts="a {} review of a movie.",
     )
+    opened = CLIP.open(folder, device="cpu", metadata=settled)
     assert opened.fingerprint == other.fingerprint
     assert torch.equal(opened.label_embeddings, other.label_embeddings)
     assert clip.variant(average=False).metadata.temperature == 4.0
@@ -347,11 +351,12 @@ def test_descriptions_prompt_and_weights_all_count_in_the_fingerprint(
 ) -> None:
     own = read_metadata(tiny_model_folder).descriptions
     changed = {**own, "DRAW": ["something else"]}
+    clip = CLIP.open(tiny_model_folder)
     prints = {
-        CLIP.open(tiny_model_folder).fingerprint,
-        CLIP.open(tiny_model_folder, descriptions=own).fingerprint,
-        CLIP.open(tiny_model_folder, descriptions=changed).fingerprint,
-        CLIP.open(tiny_model_folder, prompt="a page: {description}").fingerprint,
+        clip.fingerprint,
+        clip.variant(descriptions=own).fingerprint,
+        clip.variant(descriptions=changed).fingerprint,
+        clip.variant(prompts="a page: {description}").fingerprint,
     }
     assert len(prints) == 3
 
@@ -359,21 +364,34 @@ def test_descriptions_prompt_and_weights_all_count_in_the_fingerprint(
 def test_where_the_descriptions_of_a_model_come_from(
     tiny_model_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    own = read_metadata(tiny_model_folder).descriptions
-    with pytest.raises(PageSortError, match=r"unknown OTHER.*my\.tsv"):
-        CLIP.open(tiny_model_folder, descriptions={"OTHER": ["x"], **own}, where="my.tsv")
+    clip = CLIP.open(tiny_model_folder)
+    own = clip.metadata.descriptions
+    with pytest.raises(PageSortError, match=r"unknown OTHER"):
+        clip.variant(descriptions={"OTHER": ["x"], **own})
     fewer = {label: own[label] for label in ALL_LABELS if label != "TEXT_T"}
-    clip = CLIP.open(tiny_model_folder, descriptions=fewer)
+    clip = clip.variant(descriptions=fewer)
     assert clip.prompts["TEXT_T"] == ["a scan of a page of typewritten text"]
     assert "TEXT_T" in caplog.text
-    assert CLIP.open(tiny_model_folder, fallback_descriptions={"X": ["y"]}).labels == ALL_LABELS
+
+
+def test_a_model_without_labels_sees_pages_and_answers_once_it_has_some(
+    tiny_model_folder: Path, tmp_path: Path
+) -> None:
     bare = shutil.copytree(tiny_model_folder, tmp_path / "bare")
     (bare / METADATA_FILE).unlink()
+    clip = CLIP.open(bare, device="cpu")
+    pixels = np.zeros((1, 32, 32, 3), dtype=np.uint8)
+    assert clip.embed_images(pixels).shape == (1, 24)
     with pytest.raises(PageSortError, match="no labels.*--cat_csv"):
-        CLIP.open(bare)
-    clip = CLIP.open(bare, fallback_descriptions={"B": ["two"], "A": ["one"]})
-    assert clip.labels == ("B", "A")
-    assert clip.name == "bare"
+        clip.probabilities(pixels)
+    named = clip.variant(descriptions={"B": ["two"], "A": ["one"]})
+    assert named.labels == ("B", "A")
+    assert named.name == "bare"
+    assert named.probabilities(pixels).shape == (1, 2)
+
+
+def test_without_a_folder_the_bundled_model_opens() -> None:
+    assert CLIP.open(device="cpu").labels == ALL_LABELS
 
 
 def _drop(name: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -177,7 +177,10 @@ def test_help_loads_nothing_heavy() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_package_never_imports_its_users(path: Path) -> None:
     names = {name.split(".")[0] for name in imports_of(path)}
-    assert not names & {"run", "classifier", "tests", "benchmarks"}
+    users = {"run", "classifier", "tests", "benchmarks"}
+    if path.parent.name == "cli":  # which opens models for the command
+        users.remove("classifier")
+    assert not names & users
 
 
 def test_utils_imports_nothing_of_ours() -> None:

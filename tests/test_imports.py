@@ -71,7 +71,7 @@ def is_allowed(path: Path, module: str) -> bool:
         return False
     if home == "pagesort" and inner:
         if top == "classifier":
-            return False
+            return inner[0] == "cli"
         room = rest.partition(".")[0]
         return top != "pagesort" or room == inner[0] or room in MAY_IMPORT[inner[0]]
     return name_of(path) in PROGRAMS or not module.startswith("pagesort.cli")

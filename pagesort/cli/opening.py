@@ -3,129 +3,162 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pagesort.cli.console import as_typed
 from pagesort.cli.settings import Settings
 from pagesort.common.errors import PageSortError, UsageError
-from pagesort.common.paths import DESCRIPTIONS
+from pagesort.common.paths import BUNDLED_MODEL, DESCRIPTIONS
 
 if TYPE_CHECKING:
+    from classifier import CLIP
+    from pagesort.models.label_texts import Table
     from pagesort.models.metadata import ModelMetadata
 
 OWN_DESCRIPTIONS = "own"
-
-Descriptions = tuple[Path, Mapping[str, Sequence[str]]]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A `classifier.CLIP`, its `transformers` folder, and what reports call it and its texts."""
+    """A model ready to use, its `transformers` folder, and what reports call it and its texts."""
 
-    classifier: Any
+    classifier: CLIP
     folder: Path
     name: str
     descriptions: str
 
 
 def open_classifier(
-    settings: Settings,
-    load_class: Callable[[], Any],
-    source: Path | None = None,
-    *,
-    own_descriptions: bool = False,
+    settings: Settings, source: Path | None = None, *, own_descriptions: bool = False
 ) -> Opened:
     """Open the model that predicts and is evaluated; tell which it is, and the device.
 
     Args:
         settings: what was asked for.
-        load_class: imports and returns `classifier.CLIP`, only when all that can fail before has
-            not: it takes seconds.
         source: a model to take whatever the settings say.
         own_descriptions: whether the model keeps its own descriptions whatever the settings say.
     """
     source = source or _model_source(settings)
-    named = None if own_descriptions else _named_descriptions(settings)
-    opener = load_class()
+    table = None if own_descriptions else _named_descriptions(settings)
     folder, metadata = _model_folder(settings, source)
-    fallback = None
-    if named is None and not own_descriptions and _needs_more_to_average(settings, metadata):
-        named = _configured_descriptions(settings)
-    if named is None:
-        if metadata is None or not metadata.descriptions:
-            fallback = _configured_descriptions(settings)
-        elif not own_descriptions:
-            _log_unused_table(settings)
-    where, descriptions = named or fallback or (None, None)
-    classifier = opener.open(
-        folder,
-        device=settings.device,
-        precision=settings.precision,
-        storage=_storage(settings),
-        lean=True,
-        descriptions=descriptions if named else None,
-        fallback_descriptions=descriptions if fallback else None,
-        where=where or folder,
-        # Not asked for on the command line, `False` leaves it to the model.
-        average=settings.avg if settings.avg or settings.is_named("avg") else None,
-        prompt=settings.prompt or None,
-    )
-    logger.info("model %s on %s in %s", folder, classifier.device, classifier.precision)
-    texts = where.name if where is not None else OWN_DESCRIPTIONS
-    return Opened(classifier, folder, _name_of(source), with_prompts(settings, texts))
+    if table is None:
+        table = _table_instead(settings, metadata, own_descriptions)
+    # Not asked for on the command line, `False` leaves it to the model.
+    average = settings.avg if settings.avg or settings.is_named("avg") else None
+    metadata = _settled(settings, metadata, table, average)
+    return _opened(settings, source, folder, metadata, table)
 
 
 def open_zero_shot(
-    settings: Settings,
-    load_class: Callable[[], Any],
-    labels: Sequence[str] | None = None,
-    source: Path | None = None,
+    settings: Settings, labels: Sequence[str] | None = None, source: Path | None = None
 ) -> Opened:
     """Open the untouched base model, or that of --model_path, on the labels of pages or a table.
 
     Args:
         settings: what was asked for.
-        load_class: imports and returns `classifier.CLIP`.
         labels: those of the pages to be evaluated; None where pages have none.
         source: a model to take instead.
     """
+    from pagesort.models import label_texts
     from pagesort.models.zero_shot import zero_shot_descriptions
 
     named = _named_descriptions(settings)
     source = source or _base_source(settings, "in its place answers")
-    opener = load_class()
     folder, metadata = _model_folder(settings, source)
-    where, table = named or _configured_descriptions(settings)
-    texts = zero_shot_descriptions(
-        labels, table, named is not None, own=metadata, where=where, prompts=settings.prompt
+    table = zero_shot_descriptions(
+        labels,
+        named or _configured_descriptions(settings),
+        named is not None,
+        own=metadata,
+        prompts=settings.prompt,
     )
-    classifier = opener.open(
+    if table is not None:
+        metadata = label_texts.relabelled(metadata, tuple(table.texts))
+    average = settings.avg if settings.is_named("avg") else None
+    metadata = _settled(settings, metadata, table, average)
+    return _opened(settings, source, folder, metadata, table)
+
+
+def open_start(settings: Settings, labels: Sequence[str]) -> CLIP:
+    """Open the model that training starts from, with the labels and descriptions of the data."""
+    from pagesort.models import label_texts
+
+    named = _named_descriptions(settings)
+    source = _base_source(settings, "training starts from")
+    folder, metadata = _model_folder(settings, source)
+    if named is None and _has_own_table(settings):
+        named = _configured_descriptions(settings)
+    # The shipped table is only needed for labels that the starting model does not describe.
+    needs_shipped = named is None and not set(labels) <= set(metadata.descriptions)
+    shipped = _configured_descriptions(settings).texts if needs_shipped else {}
+    texts = label_texts.described_to_train(labels, named, metadata.descriptions, shipped)
+    metadata = label_texts.relabelled(metadata, labels)
+    average = settings.avg if settings.is_named("avg") else None
+    metadata = _settled(settings, metadata, label_texts.Table(texts), average)
+    from classifier import CLIP
+
+    classifier = CLIP.open(folder, metadata=metadata, device=settings.device)
+    logger.info("training starts from %s on %s", folder, classifier.device)
+    return classifier
+
+
+def _opened(
+    settings: Settings,
+    source: Path | None,
+    folder: Path,
+    metadata: ModelMetadata,
+    table: Table | None,
+) -> Opened:
+    """Load a model to predict with texts that are settled, and tell which it is."""
+    from classifier import CLIP
+
+    classifier = CLIP.open(
         folder,
+        metadata=metadata,
         device=settings.device,
         precision=settings.precision,
-        storage=_storage(settings),
         lean=True,
-        labels=texts.labels,
-        descriptions=texts.descriptions,
-        average=settings.avg if settings.is_named("avg") else None,
-        where=texts.where,
-        prompt=settings.prompt or None,
+        storage=_storage(settings),
     )
     logger.info("model %s on %s in %s", folder, classifier.device, classifier.precision)
-    name = OWN_DESCRIPTIONS if texts.descriptions is None else Path(texts.where).name
-    return Opened(classifier, folder, _name_of(source), with_prompts(settings, name))
+    texts = OWN_DESCRIPTIONS if table is None else Path(table.where).name
+    return Opened(classifier, folder, _name_of(source), with_prompts(settings, texts))
+
+
+def _settled(
+    settings: Settings, metadata: ModelMetadata, table: Table | None, average: bool | None
+) -> ModelMetadata:
+    """Settle labels and descriptions with the prompts of the command line."""
+    from pagesort.models import label_texts
+
+    return label_texts.settled(metadata, table, average=average, prompts=settings.prompt or None)
+
+
+def _table_instead(
+    settings: Settings, metadata: ModelMetadata, own_descriptions: bool
+) -> Table | None:
+    """Return the table that the settings put in place of a model's own descriptions, if any.
+
+    It serves where the model has none, and where averages are asked for that its own do not serve.
+    """
+    if not metadata.descriptions:
+        return _configured_descriptions(settings)
+    if own_descriptions:
+        return None
+    if _needs_more_to_average(settings, metadata):
+        return _configured_descriptions(settings)
+    _log_unused_table(settings)
+    return None
 
 
 def _name_of(source: Path | None) -> str:
     """Return what reports call a model: the name it was asked for by, not that of a conversion."""
-    from pagesort.models import formats
-
-    return (source or formats.bundled_model()).name
+    return (source or BUNDLED_MODEL).name
 
 
 def with_prompts(settings: Settings, texts: str) -> str:
@@ -145,52 +178,7 @@ def base_models(settings: Settings) -> list[Path]:
     return [folder for folder in found if folder is not None]
 
 
-def open_start(settings: Settings, load_class: Callable[[], Any], labels: Sequence[str]) -> Any:
-    """Open the model that training starts from, with the labels and descriptions of the data."""
-    named = _named_descriptions(settings)
-    source = _base_source(settings, "training starts from")
-    opener = load_class()
-    folder, metadata = _model_folder(settings, source)
-    descriptions = _training_descriptions(settings, labels, named, metadata)
-    classifier = opener.open(
-        folder,
-        device=settings.device,
-        labels=labels,
-        descriptions=descriptions,
-        average=settings.avg if settings.is_named("avg") else None,
-        prompt=settings.prompt or None,
-    )
-    logger.info("training starts from %s on %s", folder, classifier.device)
-    return classifier
-
-
-def _training_descriptions(
-    settings: Settings,
-    labels: Sequence[str],
-    named: Descriptions | None,
-    metadata: ModelMetadata | None,
-) -> dict[str, list[str]]:
-    """Describe every label of the training pages.
-
-    A table named on the command line or in a settings file must fit the labels. Without one the
-    starting model's own descriptions serve, then the shipped table, as far as they know a label.
-    """
-    from pagesort.models.descriptions import description_from_label, match_labels
-
-    if named is None and _has_own_table(settings):
-        named = _configured_descriptions(settings)
-    if named is not None:
-        where, table = named
-        return match_labels(table, labels, where, fill_missing=True)
-    own = metadata.descriptions if metadata is not None else {}
-    shipped = _configured_descriptions(settings)[1] if not set(labels) <= set(own) else {}
-    return {
-        label: list(own.get(label) or shipped.get(label) or [description_from_label(label)])
-        for label in labels
-    }
-
-
-def _needs_more_to_average(settings: Settings, metadata: ModelMetadata | None) -> bool:
+def _needs_more_to_average(settings: Settings, metadata: ModelMetadata) -> bool:
     """Whether averages are asked for that the model's own descriptions do not serve for.
 
     They do where a label has several, unless the settings file names a table to average instead.
@@ -199,23 +187,23 @@ def _needs_more_to_average(settings: Settings, metadata: ModelMetadata | None) -
         return False
     if _has_own_table(settings):
         return True
-    own = metadata.descriptions if metadata is not None else {}
-    return not any(len(texts) > 1 for texts in own.values())
+    return not any(len(texts) > 1 for texts in metadata.descriptions.values())
 
 
 def _has_own_table(settings: Settings) -> bool:
     """Whether the settings name another table of descriptions than the one that is shipped."""
-    shipped = DESCRIPTIONS
-    return settings.is_configured("cat_csv") and settings.cat_csv.resolve() != shipped
+    return settings.is_configured("cat_csv") and settings.cat_csv.resolve() != DESCRIPTIONS
 
 
-def _model_folder(settings: Settings, source: Path | None) -> tuple[Path, ModelMetadata | None]:
+def _model_folder(settings: Settings, source: Path | None) -> tuple[Path, ModelMetadata]:
     """Return the `transformers` folder of a model, converting a foreign one, and its metadata."""
     from pagesort.models import formats
 
-    source = source or formats.bundled_model()
+    source = source or BUNDLED_MODEL
     folder = formats.open_model_folder(source, _storage(settings))
     metadata = formats.read_metadata(folder)
+    if metadata is None:
+        return folder, formats.ModelMetadata(base=folder.name)
     _check_base(settings, metadata)
     return folder, metadata
 
@@ -345,35 +333,40 @@ def _models_in(settings: Settings) -> str:
     return f"{settings.model_dir} holds {', '.join(names) or 'no model'}"
 
 
-def _named_descriptions(settings: Settings) -> Descriptions | None:
+def _named_descriptions(settings: Settings) -> Table | None:
     """Read the descriptions that the command line asks for; None if it asks for none."""
-    from pagesort.models import descriptions
-
     if settings.is_named("cat_dir", "cat_prefix"):
         return _description_folder(settings)
     if settings.is_named("cat_csv"):
-        return settings.cat_csv, descriptions.read_descriptions(settings.cat_csv)
+        return _description_table(settings)
     return None
 
 
-def _configured_descriptions(settings: Settings) -> Descriptions:
+def _configured_descriptions(settings: Settings) -> Table:
     """Read the table of descriptions, or where averaging needs several all tables of the folder."""
-    from pagesort.models import descriptions
-
-    table = descriptions.read_descriptions(settings.cat_csv)
-    if not settings.avg or any(len(texts) > 1 for texts in table.values()):
-        return settings.cat_csv, table
+    table = _description_table(settings)
+    if not settings.avg or table.has_several:
+        return table
     logger.info("%s holds one description a label, too few to average", settings.cat_csv)
     return _description_folder(settings)
 
 
-def _description_folder(settings: Settings) -> Descriptions:
+def _description_table(settings: Settings) -> Table:
+    """Read the one table of descriptions."""
+    from pagesort.models.descriptions import read_descriptions
+    from pagesort.models.label_texts import Table
+
+    return Table(read_descriptions(settings.cat_csv), settings.cat_csv)
+
+
+def _description_folder(settings: Settings) -> Table:
     """Read every table of the folder of descriptions."""
-    from pagesort.models import descriptions
+    from pagesort.models.descriptions import read_description_tables
+    from pagesort.models.label_texts import Table
 
     logger.info("averaging the tables %s* in %s", settings.cat_prefix, settings.cat_dir)
-    tables = descriptions.read_description_tables(settings.cat_dir, settings.cat_prefix)
-    return settings.cat_dir, tables
+    texts = read_description_tables(settings.cat_dir, settings.cat_prefix)
+    return Table(texts, settings.cat_dir)
 
 
 def description_sets(settings: Settings) -> dict[str, Mapping[str, Sequence[str]]]:
@@ -398,11 +391,11 @@ def _log_unused_table(settings: Settings) -> None:
         )
 
 
-def _check_base(settings: Settings, metadata: ModelMetadata | None) -> None:
+def _check_base(settings: Settings, metadata: ModelMetadata) -> None:
     """Refuse a base or revision on the command line that contradicts the model it stands beside."""
     from pagesort.models import catalogue
 
-    if settings.model_path is None or metadata is None:
+    if settings.model_path is None:
         return
     publishes = settings.hf is not None and settings.hf[0] == "push"
     if publishes and all(metadata.base != base.code for base in catalogue.BASES):

@@ -6,40 +6,26 @@ The words come from a table of descriptions, from the model itself, or from the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection, Iterable, Sequence
 
 from pagesort.common.errors import PageSortError
 from pagesort.common.text import named
 from pagesort.models.descriptions import match_labels, prompt_texts, words_from_label
+from pagesort.models.label_texts import Table
 from pagesort.models.metadata import ModelMetadata
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class ZeroShotTexts:
-    """What `CLIP.open` and `CLIP.variant` take as `labels` and `descriptions`.
-
-    Both are None where the model's own stand; `where` is what messages call the source.
-    """
-
-    labels: tuple[str, ...] | None
-    descriptions: dict[str, list[str]] | None
-    where: str | Path
-
-
 def zero_shot_descriptions(
     folder_labels: Sequence[str] | None,
-    table: Mapping[str, Sequence[str]] | None,
+    table: Table | None,
     table_is_named: bool,
     *,
     own: ModelMetadata | None = None,
-    where: str | Path = "the description table",
     prompts: str | Sequence[str] = (),
-) -> ZeroShotTexts:
-    """Settle the candidates of a zero-shot run, and tell which they are.
+) -> Table | None:
+    """Return the candidates of a zero-shot run, in words, and tell which they are.
 
     A table that a person named comes first. Else a model that brings categories and descriptions
     keeps them, if they include those of the folder. Else the default table serves, on the same
@@ -48,11 +34,13 @@ def zero_shot_descriptions(
 
     Args:
         folder_labels: the labels of the pages to be evaluated; None where pages have none.
-        table: label -> descriptions of the table in use; None if there is none.
+        table: the table of descriptions in use; None if there is none.
         table_is_named: whether a person named it, so that it must be used.
         own: what the model's folder tells; None for an untouched base model.
-        where: the table's path, for messages.
         prompts: the templates asked for, for the message; none stands for the model's own.
+
+    Returns:
+        The categories with their descriptions; None where the model's own stand.
 
     Raises:
         PageSortError: the named table lacks labels of the folder and has others instead; or neither
@@ -60,53 +48,45 @@ def zero_shot_descriptions(
     """
     wanted = tuple(folder_labels or ())
     if table is not None and table_is_named:
-        return _from_named_table(wanted, table, where)
+        return _from_named_table(wanted, table)
     if own is not None and own.labels and own.descriptions and set(wanted) <= set(own.labels):
         logger.info("zero-shot: the model's own %d categories", len(own.labels))
         _log_further(own.labels, wanted)
-        return ZeroShotTexts(None, None, "the model")
+        return None
     wanted = wanted or (own.labels if own is not None else ())
-    if table is not None and set(wanted) <= set(table):
-        return _from_table(table, wanted, where)
+    if table is not None and set(wanted) <= set(table.texts):
+        return _from_table(table, wanted)
     if not wanted:
         raise PageSortError(
             "neither the model nor a table names categories to choose from",
             remedy="Name a table of labels and descriptions with --cat_csv",
         )
-    return _from_names(wanted, table, where, prompts or (own or ModelMetadata()).prompts, prompts)
+    return _from_names(wanted, table, prompts or (own or ModelMetadata()).prompts, prompts)
 
 
-def _from_named_table(
-    wanted: tuple[str, ...], table: Mapping[str, Sequence[str]], where: str | Path
-) -> ZeroShotTexts:
-    if set(wanted) <= set(table):
-        return _from_table(table, wanted, where)
-    texts = match_labels(table, wanted, where, fill_missing=True)
-    return ZeroShotTexts(wanted, texts, where)
+def _from_named_table(wanted: tuple[str, ...], table: Table) -> Table:
+    if set(wanted) <= set(table.texts):
+        return _from_table(table, wanted)
+    return Table(match_labels(table.texts, wanted, table.where, fill_missing=True), table.where)
 
 
-def _from_table(
-    table: Mapping[str, Sequence[str]], wanted: Collection[str], where: str | Path
-) -> ZeroShotTexts:
-    logger.info("zero-shot: the %d categories of %s", len(table), where)
-    _log_further(table, wanted)
-    return ZeroShotTexts(
-        tuple(table), {label: list(texts) for label, texts in table.items()}, where
-    )
+def _from_table(table: Table, wanted: Collection[str]) -> Table:
+    logger.info("zero-shot: the %d categories of %s", len(table.texts), table.where)
+    _log_further(table.texts, wanted)
+    return table
 
 
 def _from_names(
     wanted: tuple[str, ...],
-    table: Mapping[str, Sequence[str]] | None,
-    where: str | Path,
+    table: Table | None,
     used: str | Sequence[str],
     asked: str | Sequence[str],
-) -> ZeroShotTexts:
+) -> Table:
     """Describe labels by their names, with one message that shows what the model will read."""
     texts = {label: [words_from_label(label)] for label in wanted}
     if table is not None:
-        lacking = [label for label in wanted if label not in table]
-        logger.info("zero-shot: %s does not describe %s", where, named(lacking))
+        lacking = [label for label in wanted if label not in table.texts]
+        logger.info("zero-shot: %s does not describe %s", table.where, named(lacking))
     example = prompt_texts(texts, used)[wanted[0]][0]
     hint = "" if asked else "; --prompt sets other words, as in --prompt 'a photo of a {}'"
     logger.info(
@@ -126,7 +106,7 @@ def _from_names(
                 named(labels),
                 words,
             )
-    return ZeroShotTexts(wanted, texts, "the labels' names")
+    return Table(texts, "the labels' names")
 
 
 def _log_further(candidates: Iterable[str], wanted: Collection[str]) -> None:

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 import numpy as np
 
 from pagesort import models
+from pagesort.models.metadata import ModelMetadata
 from pagesort.pages.preprocessing import Preprocessing
 from tests.helpers.pages import write_model_settings
 
@@ -67,7 +68,7 @@ def open_model_folder(path: Path, _storage: Path) -> Path:
 
 formats = types.ModuleType("pagesort.models.formats")
 formats.open_model_folder = open_model_folder
-formats.read_metadata = lambda _folder: types.SimpleNamespace(base="", descriptions={"a": []})
+formats.read_metadata = lambda _folder: ModelMetadata(LABELS, {label: [label] for label in LABELS})
 classifier = types.ModuleType("classifier")
 classifier.CLIP = StandIn
 sys.modules |= {"pagesort.models.formats": formats, "classifier": classifier}

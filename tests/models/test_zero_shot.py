@@ -12,6 +12,7 @@ import torch
 from classifier import CLIP
 from pagesort.common.errors import PageSortError
 from pagesort.models.descriptions import read_descriptions
+from pagesort.models.label_texts import Table
 from pagesort.models.metadata import METADATA_FILE, ModelMetadata
 from pagesort.models.zero_shot import zero_shot_descriptions
 from pagesort.pages.loader import load_page
@@ -20,7 +21,8 @@ from tests.helpers.paths import ROOT
 from tests.helpers.sst2_pages import SENTENCES, SIDE, SPLITS, write_rendered_sst2
 from utils import collect_images
 
-TABLE = {"DRAW": ["a map"], "TEXT_P": ["print", "a printed page"], "PHOTO": ["a photograph"]}
+TEXTS = {"DRAW": ["a map"], "TEXT_P": ["print", "a printed page"], "PHOTO": ["a photograph"]}
+TABLE = Table(TEXTS, "my.tsv")
 SENTIMENTS = ("negative", "positive")
 REVIEW = "a {} review of a movie."
 OWN = ModelMetadata(labels=("B", "A", "C"), descriptions={"A": ["one"], "B": ["two"], "C": ["3"]})
@@ -32,9 +34,9 @@ def _log_everything(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_default_table_serves_if_it_covers_the_folder(caplog: pytest.LogCaptureFixture) -> None:
-    texts = zero_shot_descriptions(["PHOTO", "DRAW"], TABLE, False, where="my.tsv")
-    assert texts.labels == ("DRAW", "TEXT_P", "PHOTO")
-    assert texts.descriptions == TABLE
+    chosen = zero_shot_descriptions(["PHOTO", "DRAW"], TABLE, False)
+    assert tuple(chosen.texts) == ("DRAW", "TEXT_P", "PHOTO")
+    assert chosen == TABLE
     assert "the 3 categories of my.tsv" in caplog.text
     assert "guessed all the same: TEXT_P" in caplog.text
 
@@ -42,16 +44,16 @@ def test_a_default_table_serves_if_it_covers_the_folder(caplog: pytest.LogCaptur
 def test_a_default_table_that_does_not_fit_gives_way_to_the_labels_names(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    texts = zero_shot_descriptions(SENTIMENTS, TABLE, False, where="my.tsv", prompts=[REVIEW])
-    assert texts.labels == SENTIMENTS
-    assert texts.descriptions == {"negative": ["negative"], "positive": ["positive"]}
+    chosen = zero_shot_descriptions(SENTIMENTS, TABLE, False, prompts=[REVIEW])
+    assert tuple(chosen.texts) == SENTIMENTS
+    assert chosen.texts == {"negative": ["negative"], "positive": ["positive"]}
     assert "my.tsv does not describe negative, positive" in caplog.text
     assert "as in 'a negative review of a movie.'" in caplog.text
     assert "--prompt" not in caplog.text
     zero_shot_descriptions(SENTIMENTS, None, False)
     assert "as in 'a scan of negative'; --prompt sets other words" in caplog.text
     mixed = zero_shot_descriptions(["DRAW", "old_maps"], TABLE, False)
-    assert mixed.descriptions == {
+    assert mixed.texts == {
         "DRAW": ["a page with a drawing, map or diagram"],
         "old_maps": ["old maps"],
     }
@@ -64,45 +66,45 @@ def test_labels_that_read_alike_are_told(caplog: pytest.LogCaptureFixture) -> No
 
 def test_a_table_that_was_named_must_fit(caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(PageSortError, match=r"missing negative, positive; unknown DRAW.*my\.tsv"):
-        zero_shot_descriptions(SENTIMENTS, TABLE, True, where="my.tsv")
+        zero_shot_descriptions(SENTIMENTS, TABLE, True)
     with pytest.raises(PageSortError, match=r"missing MAPS; unknown TEXT_P, PHOTO"):
-        zero_shot_descriptions(["DRAW", "MAPS"], TABLE, True, where="my.tsv")
+        zero_shot_descriptions(["DRAW", "MAPS"], TABLE, True)
     # A model's own descriptions never stand in for a table that a person named.
-    texts = zero_shot_descriptions(["DRAW"], TABLE, True, own=OWN)
-    assert texts.labels == ("DRAW", "TEXT_P", "PHOTO")
+    chosen = zero_shot_descriptions(["DRAW"], TABLE, True, own=OWN)
+    assert tuple(chosen.texts) == ("DRAW", "TEXT_P", "PHOTO")
     caplog.clear()
     filled = zero_shot_descriptions(["DRAW", "MAPS", "PHOTO", "TEXT_P"], TABLE, True)
-    assert filled.labels == ("DRAW", "MAPS", "PHOTO", "TEXT_P")
-    assert filled.descriptions["MAPS"] == ["a page with maps"]
+    assert tuple(filled.texts) == ("DRAW", "MAPS", "PHOTO", "TEXT_P")
+    assert filled.texts["MAPS"] == ["a page with maps"]
     assert "no description for label MAPS" in caplog.text
 
 
 def test_a_model_of_ones_own_keeps_its_categories_where_they_cover_the_folder(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    texts = zero_shot_descriptions(["A", "B"], TABLE, False, own=OWN)
-    assert (texts.labels, texts.descriptions) == (None, None)
+    chosen = zero_shot_descriptions(["A", "B"], TABLE, False, own=OWN)
+    assert chosen is None
     assert "the model's own 3 categories" in caplog.text
     assert "all the same: C" in caplog.text
     others = zero_shot_descriptions(["A", "D"], TABLE, False, own=OWN)
-    assert others.descriptions == {"A": ["a"], "D": ["d"]}
-    assert zero_shot_descriptions(["DRAW"], TABLE, False, own=OWN).labels == tuple(TABLE)
+    assert others.texts == {"A": ["a"], "D": ["d"]}
+    assert zero_shot_descriptions(["DRAW"], TABLE, False, own=OWN) == TABLE
 
 
 def test_pages_without_labels_get_the_models_categories_or_the_tables() -> None:
-    assert zero_shot_descriptions(None, TABLE, False, own=OWN).labels is None
-    assert zero_shot_descriptions(None, TABLE, False).labels == tuple(TABLE)
-    assert zero_shot_descriptions(None, TABLE, True, own=OWN).labels == tuple(TABLE)
+    assert zero_shot_descriptions(None, TABLE, False, own=OWN) is None
+    assert zero_shot_descriptions(None, TABLE, False) == TABLE
+    assert zero_shot_descriptions(None, TABLE, True, own=OWN) == TABLE
     bare = ModelMetadata(labels=("PHOTO", "DRAW"))
-    assert zero_shot_descriptions(None, TABLE, False, own=bare).descriptions == TABLE
+    assert zero_shot_descriptions(None, TABLE, False, own=bare) == TABLE
     named = zero_shot_descriptions(None, None, False, own=bare)
-    assert named.descriptions["PHOTO"] == ["a page with a photograph"]
+    assert named.texts["PHOTO"] == ["a page with a photograph"]
     with pytest.raises(PageSortError, match="--cat_csv"):
         zero_shot_descriptions(None, None, False)
 
 
 def test_many_labels_are_counted_rather_than_listed(caplog: pytest.LogCaptureFixture) -> None:
-    zero_shot_descriptions([f"L{number}" for number in range(40)], TABLE, False, where="t")
+    zero_shot_descriptions([f"L{number}" for number in range(40)], TABLE, False)
     assert "L19 and 20 more" in caplog.text
     assert "L20" not in caplog.text
 
@@ -131,16 +133,9 @@ def test_rendered_sst2_gets_the_label_embeddings_of_its_reviews(
     folder = write_rendered_sst2(tmp_path) / "test"
     paths, truth, labels = collect_images(folder, ordered=True)
     shipped = ROOT / "category_description_total.tsv"
-    table = read_descriptions(shipped)
-    texts = zero_shot_descriptions(labels, table, False, where=shipped, prompts=[REVIEW])
-    clip = CLIP.open(
-        base,
-        device="cpu",
-        labels=texts.labels,
-        descriptions=texts.descriptions,
-        where=texts.where,
-        prompt=[REVIEW],
-    )
+    table = Table(read_descriptions(shipped), shipped)
+    chosen = zero_shot_descriptions(labels, table, False, prompts=[REVIEW])
+    clip = CLIP.open(base, device="cpu").variant(descriptions=chosen.texts, prompts=[REVIEW])
     assert clip.labels == SENTIMENTS
     assert clip.prompts == {each: [f"a {each} review of a movie."] for each in SENTIMENTS}
     embedded = clip.embed_texts([f"a {each} review of a movie." for each in SENTIMENTS])
@@ -158,9 +153,7 @@ def test_a_fine_tuned_model_is_asked_about_other_labels_without_its_temperature(
     tiny_model_folder: Path,
 ) -> None:
     clip = CLIP.open(tiny_model_folder, device="cpu").variant(temperature=3.0)
-    texts = zero_shot_descriptions(SENTIMENTS, None, False, own=clip.metadata)
-    other = clip.variant(labels=texts.labels, descriptions=texts.descriptions)
+    chosen = zero_shot_descriptions(SENTIMENTS, None, False, own=clip.metadata)
+    other = clip.variant(labels=SENTIMENTS, descriptions=chosen.texts)
     assert (other.labels, other.metadata.temperature) == (SENTIMENTS, 1.0)
-    own = zero_shot_descriptions(LABELS[:4], None, False, own=clip.metadata)
-    same = clip.variant(labels=own.labels, descriptions=own.descriptions)
-    assert same.fingerprint == clip.fingerprint
+    assert zero_shot_descriptions(LABELS[:4], None, False, own=clip.metadata) is None
