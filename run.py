@@ -22,7 +22,7 @@ from pagesort.cli.console import (
     farewell,
     stop_signals,
 )
-from pagesort.cli.options import BY_NAME
+from pagesort.cli.options import BY_NAME, OPTIONS
 from pagesort.cli.parser import build_parser
 from pagesort.cli.settings import Settings, read_settings
 from pagesort.common.errors import PageSortError, UsageError
@@ -36,19 +36,6 @@ if TYPE_CHECKING:
 
 PROGRAM_FOLDER = Path(__file__).resolve().parent
 UNREADABLE_PAGES_STATUS = 3
-PREDICTIONS = ("file", "directory", "dir")
-FOLDERS = ("directory", "dir")
-EVALUATIONS = ("eval", "eval_dir")
-# Which actions a flag means something to; flags that are not here mean something to all.
-USED_BY = {
-    **dict.fromkeys(("inner", "file_format"), FOLDERS),
-    **dict.fromkeys(("raw", "absolute_paths", "csv_excel"), (*FOLDERS, *EVALUATIONS)),
-    "batch_size": ("train", *FOLDERS, *EVALUATIONS),
-    **dict.fromkeys(("topn", "precision"), (*PREDICTIONS, *EVALUATIONS)),
-    **dict.fromkeys(("epochs", "lr", "safe"), ("train",)),
-    "train_folder": ("train", "eval"),
-    **dict.fromkeys(("eval_folder", "max_categ_eval"), EVALUATIONS),
-}
 
 logger = logging.getLogger("run")
 
@@ -183,9 +170,10 @@ def train_model(settings: Settings) -> tuple[Path, int]:
     """
     from pagesort.training import train
 
+    recipe = jobs.training_recipe(settings)  # refuses wrong values before pages are read
     split, left_out = jobs.training_split(settings)
     classifier = opening.open_start(settings, split.labels)
-    request = jobs.training_request(settings, split)
+    request = jobs.training_request(settings, recipe, split)
     outcome = train.train(classifier, request)
     if is_first_process():
         for path in filter(None, (outcome.model_folder, outcome.curves)):
@@ -403,10 +391,11 @@ def _check_topn(settings: Settings, classifier: CLIP) -> None:
 
 def _log_idle(settings: Settings) -> None:
     """Warn of flags on the command line that mean nothing to what is asked for."""
-    for name, actions in USED_BY.items():
-        if settings.is_named(name) and not set(actions) & set(settings.actions):
-            flags = ", ".join(BY_NAME[action].flags[0] for action in actions)
-            logger.warning("%s: for %s only, not used", settings.origins[name].split()[-1], flags)
+    for option in OPTIONS:
+        idle = option.used_by and not set(option.used_by) & set(settings.actions)
+        if idle and settings.is_named(option.name):
+            flags = ", ".join(BY_NAME[action].flags[0] for action in option.used_by)
+            logger.warning("%s: for %s only, not used", settings.flag(option.name), flags)
 
 
 def _leave() -> NoReturn:

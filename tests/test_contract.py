@@ -6,14 +6,17 @@ import ast
 import re
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
+import run
+from pagesort import __version__
+from pagesort.cli import jobs
 from pagesort.cli.ini import read_entries
-from pagesort.cli.options import AUDIENCES, OPTIONS
-from pagesort.cli.parser import build_parser, flags_of
+from pagesort.cli.options import ACTIONS, AUDIENCES, BY_NAME, OPTIONS
+from pagesort.cli.parser import OTHER_FLAGS, build_parser, flags_of
 from pagesort.cli.settings import Settings, read_settings
 from tests.helpers.paths import ROOT
 
@@ -49,7 +52,7 @@ MAY_LOAD |= dict.fromkeys(
     ),
     {"torch", "transformers"},
 )
-KNOWN_FLAGS = {flag for option in OPTIONS for flag in flags_of(option)} | {"-h", "--help"}
+KNOWN_FLAGS = {flag for option in OPTIONS for flag in flags_of(option)} | OTHER_FLAGS
 
 
 def imports_of(path: Path, top_only: bool = False) -> set[str]:
@@ -101,6 +104,32 @@ def test_options_are_written_in_one_place_each() -> None:
     assert len(flags) == len(set(flags))
     assert len(keys) == len(set(keys))
     assert all(option.flags or option.key for option in OPTIONS)
+
+
+def test_options_name_actions_that_exist() -> None:
+    assert {action for option in OPTIONS for action in option.used_by} <= set(ACTIONS)
+    assert all(action in BY_NAME for action in ACTIONS)
+
+
+def test_every_part_of_a_recipe_can_be_set_or_is_left_out_on_purpose(tmp_path: Path) -> None:
+    settings = read_settings([], tmp_path, tmp_path)
+    changed = {
+        "epochs": 7, "learning_rate": 0.1, "batch_size": 3, "accumulation": 2,
+        "objective": "contrastive", "towers": "image", "sampling": "natural", "augment": False,
+        "weight_decay": 0.3, "layer_decay": 0.4, "warmup_ratio": 0.5, "ema": 0.6, "wise_ft": 0.7,
+        "batch_norm": "frozen", "mixed_precision": "fp16", "gradient_checkpointing": True,
+    }  # fmt: skip
+    named = {"lr" if name == "learning_rate" else name: value for name, value in changed.items()}
+    recipe = jobs.training_recipe(replace(settings, **named))
+    assert {name: getattr(recipe, name) for name in changed} == changed
+    fixed = {"adam_beta2", "gradient_clip"}
+    assert {field.name for field in fields(recipe)} == set(changed) | fixed
+
+
+def test_the_version_stands_in_one_place(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"pagesort {__version__}\n"
+    assert f'version: "{__version__}"' in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_shipped_config_holds_exactly_the_keys_of_the_table() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from pagesort.hub.publish import PushRequest
     from pagesort.labelled.split_files import PageSplit
     from pagesort.prediction.folder_run import Request
-    from pagesort.training.recipe import TrainRequest
+    from pagesort.training.recipe import Recipe, TrainRequest
 
 
 def prediction_request(settings: Settings, folder: Path) -> Request:
@@ -66,12 +65,38 @@ def training_split(settings: Settings) -> tuple[PageSplit, int]:
     return split, len(data.left_out)
 
 
-def training_request(settings: Settings, split: PageSplit) -> TrainRequest:
-    """Say how a model is trained on a split."""
-    from pagesort.training.recipe import Recipe, TrainRequest
+def training_recipe(settings: Settings) -> Recipe:
+    """Say what decides the weights, beside pages and seed.
 
-    alike = {each.name for each in fields(Recipe)} & {each.name for each in fields(settings)}
-    recipe = Recipe(learning_rate=settings.lr, **{name: getattr(settings, name) for name in alike})
+    Raises:
+        PageSortError: a value cannot be meant.
+    """
+    from pagesort.training.recipe import Recipe
+
+    return Recipe(
+        epochs=settings.epochs,
+        learning_rate=settings.lr,
+        batch_size=settings.batch_size,
+        accumulation=settings.accumulation,
+        objective=settings.objective,
+        towers=settings.towers,
+        sampling=settings.sampling,
+        augment=settings.augment,
+        weight_decay=settings.weight_decay,
+        layer_decay=settings.layer_decay,
+        warmup_ratio=settings.warmup_ratio,
+        ema=settings.ema,
+        wise_ft=settings.wise_ft,
+        batch_norm=settings.batch_norm,
+        mixed_precision=settings.mixed_precision,
+        gradient_checkpointing=settings.gradient_checkpointing,
+    )
+
+
+def training_request(settings: Settings, recipe: Recipe, split: PageSplit) -> TrainRequest:
+    """Say how a model is trained on a split."""
+    from pagesort.training.recipe import TrainRequest
+
     return TrainRequest(
         split=split,
         recipe=recipe,

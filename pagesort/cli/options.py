@@ -36,6 +36,12 @@ HUB = "fetching and publishing models (both)"
 EVERYONE = "everyone"
 AUDIENCES = (ONE_PAGE, FOLDER, TRAINING, EVALUATION, MODELS, HUB, EVERYONE)
 
+# Options that say what is to be done, in the order in which it is.
+FOLDER_ACTIONS = ("directory", "dir")
+PREDICTIONS = ("file", *FOLDER_ACTIONS)
+EVALUATIONS = ("eval", "eval_dir")
+ACTIONS = ("hf", "train", *EVALUATIONS, "vis", *PREDICTIONS, "undo")
+
 
 @dataclass(frozen=True)
 class Option:
@@ -45,7 +51,8 @@ class Option:
     only `config.txt` can say. A default path that is `shipped` lies beside run.py, any other
     relative default beside the `config.txt` in use. The value of a `repeatable` option is a tuple
     of all that were given; `words` says that the flag takes any number of words, which `kind` reads
-    with line breaks between them.
+    with line breaks between them. `used_by` names the actions that the option means something to,
+    none of them standing for all.
     """
 
     name: str
@@ -60,6 +67,7 @@ class Option:
     secret: bool = False
     repeatable: bool = False
     words: bool = False
+    used_by: tuple[str, ...] = ()
 
     @property
     def is_switch(self) -> bool:
@@ -82,7 +90,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "topn", whole(1), 1, "how many guesses a page gets, at most the number of categories",
-        "SETUP", "top_N", ("-tn", "--topn"), ONE_PAGE,
+        "SETUP", "top_N", ("-tn", "--topn"), ONE_PAGE, used_by=(*PREDICTIONS, *EVALUATIONS),
     ),
     # A folder
     Option(
@@ -99,15 +107,15 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "inner", SWITCH, False, "read the pages of subfolders too",
-        "SETUP", "inner", ("--inner",), FOLDER,
+        "SETUP", "inner", ("--inner",), FOLDER, used_by=FOLDER_ACTIONS,
     ),
     Option(
         "file_format", FORMATS, ("png",), "which files count as pages, upper or lower case alike",
-        "SETUP", "files_format", ("-ff", "--file_format"), FOLDER,
+        "SETUP", "files_format", ("-ff", "--file_format"), FOLDER, used_by=FOLDER_ACTIONS,
     ),
     Option(
         "raw", SWITCH, False, "write a second table with the score of every category",
-        "SETUP", "raw", ("--raw",), FOLDER,
+        "SETUP", "raw", ("--raw",), FOLDER, used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
     ),
     Option(
         "resume", SWITCH, False, "go on with the interrupted run over this folder",
@@ -116,6 +124,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "batch_size", whole(1, 4096), 16, "pages that go through the model together",
         "SETUP", "batch", ("--batch_size",), FOLDER,
+        used_by=("train", *FOLDER_ACTIONS, *EVALUATIONS),
     ),
     Option(
         "chunk_size", whole(1), 1000, "scored pages reach the disk after so many at the latest",
@@ -141,11 +150,13 @@ OPTIONS: tuple[Option, ...] = (
         "absolute_paths", SWITCH, False, "name pages by their whole path on this machine in the "
         "column PATH of tables, not by that in their folder",
         "OUTPUT", "absolute_paths", ("--absolute_paths",), FOLDER,
+        used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
     ),
     Option(
         "csv_excel", SWITCH, False, "write tables so that Excel opens them by a click: with a "
         "mark for UTF-8, the separator and decimal sign of this machine, and no formulas",
         "OUTPUT", "csv_excel", ("--csv_excel",), FOLDER,
+        used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
     ),
     Option(
         "results_folder", DIRECTORY, Path("result"), "where tables are written",
@@ -214,7 +225,7 @@ OPTIONS: tuple[Option, ...] = (
         "precision", choice("auto", "fp32", "bf16", "fp16", "int8"), "auto",
         "numbers that the model sees pages with; auto: bf16 where the device has it, else fp32; "
         "int8: CPU only, with requirements-int8.txt",
-        "SETUP", "precision", ("--precision",),
+        "SETUP", "precision", ("--precision",), used_by=(*PREDICTIONS, *EVALUATIONS),
     ),
     Option(
         "max_megapixels", real(0), 300.0, "refuse larger pages, in million pixels",
@@ -233,19 +244,23 @@ OPTIONS: tuple[Option, ...] = (
         "train_folder", DIRECTORY, Path("category_samples"),
         "labelled pages: one subfolder a category",
         "TRAIN", "FOLDER_PAGES", ("--train_folder",), TRAINING, shipped=True,
+        used_by=("train", "eval"),
     ),
     Option(
         "epochs", whole(1), 3, "how often every page is seen",
-        "TRAIN", "epochs", ("--epochs",), TRAINING,
+        "TRAIN", "epochs", ("--epochs",), TRAINING, used_by=("train",),
     ),
-    Option("lr", real(0, 1), 5e-5, "learning rate", "TRAIN", "lr", ("--lr",), TRAINING),
+    Option(
+        "lr", real(0, 1), 5e-5, "learning rate",
+        "TRAIN", "lr", ("--lr",), TRAINING, used_by=("train",),
+    ),
     Option(
         "max_categ", whole(1), 2000, "pages of a category used at most; the C in table names",
         "TRAIN", "max_categ", ("-mc", "--max_categ"), TRAINING,
     ),
     Option(
         "safe", SWITCH, False, "check every page before training, and leave out broken ones",
-        flags=("--safe",), audience=TRAINING,
+        flags=("--safe",), audience=TRAINING, used_by=("train",),
     ),
     Option(
         "test_size", real(0, 0.5), 0.1, "part of the pages for testing, and as much to validate",
@@ -339,11 +354,11 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "eval_folder", DIRECTORY, Path("category_samples"),
         "labelled pages; of the training folder, its test part",
-        "EVAL", "FOLDER_PAGES", ("--eval_folder",), EVALUATION, shipped=True,
+        "EVAL", "FOLDER_PAGES", ("--eval_folder",), EVALUATION, shipped=True, used_by=EVALUATIONS,
     ),
     Option(
         "max_categ_eval", whole(1), 1000, "pages of a category evaluated at most",
-        "TRAIN", "max_categ_e", ("-mce", "--max_categ_eval"), EVALUATION,
+        "TRAIN", "max_categ_e", ("-mce", "--max_categ_eval"), EVALUATION, used_by=EVALUATIONS,
     ),
     Option(
         "eval_dir", SWITCH, False, "evaluate every model under --model_dir",

@@ -8,11 +8,13 @@ import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from pagesort import __version__
 from pagesort.cli.options import AUDIENCES, BY_NAME, OPTIONS, Option
 from pagesort.cli.value_types import DIRECTORY, FILE, PATH
 from pagesort.common.errors import UsageError
 
 CONFIG_NAME = "config.txt"
+OTHER_FLAGS = {"-h", "--help", "--version"}  # which print something and set nothing
 
 _USAGE = (
     "run.py (-f PAGE | -d FOLDER | --dir | --train | --eval | --eval_dir | --vis | --hf) [options]"
@@ -92,6 +94,10 @@ def build_parser() -> argparse.ArgumentParser:
                 )
         if audience == AUDIENCES[-1]:
             group.add_argument("-h", "--help", action="help", help="show this text")
+            release = f"pagesort {__version__}"
+            group.add_argument(
+                "--version", action="version", version=release, help="show the release"
+            )
     return parser
 
 
@@ -115,7 +121,7 @@ def _help_text(option: Option) -> str:
 def parse_arguments(arguments: Sequence[str]) -> dict[str, tuple[str, str | bool | list[str]]]:
     """Return flag and written value of every option on the command line, by option name."""
     parser = build_parser()
-    known = {flag for option in OPTIONS for flag in flags_of(option)} | {"-h", "--help"}
+    known = {flag for option in OPTIONS for flag in flags_of(option)} | OTHER_FLAGS
     takes_path = {flag for o in OPTIONS if o.kind in (PATH, FILE, DIRECTORY) for flag in o.flags}
     for before, argument in zip(("", *arguments), arguments, strict=False):
         _refuse_near_miss(argument, known, in_place_of_path=before in takes_path)

@@ -6,18 +6,31 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pagesort.cli.ini import Entry, read_entries
-from pagesort.cli.options import BY_NAME, OPTIONS, Option, Value
+from pagesort.cli.options import ACTIONS, BY_NAME, OPTIONS, PREDICTIONS, Option, Value
 from pagesort.cli.parser import CONFIG_NAME, parse_arguments, short
 from pagesort.common.errors import PageSortError, UsageError
 from pagesort.models import catalogue
 
-DEFAULT = "default"
 
-_PREDICTIONS = ("file", "directory", "dir")
-_ACTIONS = ("hf", "train", "eval", "eval_dir", "vis", *_PREDICTIONS, "undo")
+@dataclass(frozen=True)
+class Origin:
+    """Where a value was written: a flag as typed, or a line of the settings file; else nowhere."""
+
+    flag: str | None = None
+    file: Path | None = None
+    line: int = 0
+    place: str = ""
+
+    def __str__(self) -> str:
+        if self.flag is not None:
+            return f"command line {self.flag}"
+        return "default" if self.file is None else f"{self.file}, line {self.line}, {self.place}"
+
+
+DEFAULT = Origin()
 
 
 @dataclass(frozen=True)
@@ -67,17 +80,17 @@ class Settings:
     safe: bool
     test_size: float
     split: str
-    objective: str
-    towers: str
-    sampling: str
+    objective: Literal["labels", "contrastive"]
+    towers: Literal["both", "image"]
+    sampling: Literal["balanced", "natural"]
     augment: bool
     weight_decay: float
     layer_decay: float
     warmup_ratio: float
     ema: float
     wise_ft: float | None
-    batch_norm: str
-    mixed_precision: str
+    batch_norm: Literal["frozen", "trained"]
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"]
     accumulation: int
     gradient_checkpointing: bool
     workers: int | None
@@ -99,11 +112,15 @@ class Settings:
     token: str | None
     use_hf: bool
     latest: str
-    origins: Mapping[str, str]
+    origins: Mapping[str, Origin]
 
     def is_named(self, *names: str) -> bool:
         """Whether the command line gives one of these options."""
-        return any(self.origins[name].startswith("command line") for name in names)
+        return any(self.origins[name].flag is not None for name in names)
+
+    def flag(self, name: str) -> str:
+        """Return the flag of an option as it was typed, else as the help writes it."""
+        return self.origins[name].flag or BY_NAME[name].flags[0]
 
     def is_configured(self, name: str) -> bool:
         """Whether the command line or the settings file gives this option."""
@@ -112,7 +129,7 @@ class Settings:
     @property
     def actions(self) -> tuple[str, ...]:
         """What is to be done, in order; the settings file decides if the command line does not."""
-        asked = tuple(name for name in _ACTIONS if getattr(self, name))
+        asked = tuple(name for name in ACTIONS if getattr(self, name))
         if asked:
             return asked
         standing = {"train": self.training, "eval": self.testing, "vis": self.visualize}
@@ -121,7 +138,7 @@ class Settings:
     @property
     def fetches_first(self) -> bool:
         """Whether the settings file asks to fetch the model that this call needs."""
-        needed = any(getattr(self, name) for name in (*_PREDICTIONS, "eval"))
+        needed = any(getattr(self, name) for name in (*PREDICTIONS, "eval"))
         instead = self.hf or self.train or self.best or self.zero_shot or self.model_path
         return self.use_hf and needed and not instead
 
@@ -146,12 +163,12 @@ def read_settings(arguments: Sequence[str], program_folder: Path, working_folder
         SystemExit: `--help` was asked for and has been printed.
     """
     values: dict[str, Value] = {}
-    origins: dict[str, str] = {}
+    origins: dict[str, Origin] = {}
     given = parse_arguments(arguments)
     for name, (flag, text) in given.items():
         option = BY_NAME[name]
         values[name] = _convert_argument(option, flag, text)
-        origins[name] = f"command line {flag}"
+        origins[name] = Origin(flag=flag)
     config_file = _find_config(values.get("config"), program_folder, working_folder)
     if config_file is not None:
         for name, (value, origin) in _read_config(config_file).items():
@@ -196,9 +213,9 @@ def _find_config(named: Value, program_folder: Path, working_folder: Path) -> Pa
     return None
 
 
-def _read_config(path: Path) -> dict[str, tuple[Value, str]]:
+def _read_config(path: Path) -> dict[str, tuple[Value, Origin]]:
     """Read value and origin of every option in a settings file, by option name."""
-    found: dict[str, tuple[Value, str]] = {}
+    found: dict[str, tuple[Value, Origin]] = {}
     lines: dict[str, int] = {}
     for entry in read_entries(path):
         option = _option_of(entry, path)
@@ -211,7 +228,7 @@ def _read_config(path: Path) -> dict[str, tuple[Value, str]]:
         lines[option.name] = entry.line
         value = _convert_entry(option, entry, path)
         if value is not None or option.default is None:
-            found[option.name] = value, f"{path}, line {entry.line}, {option.place}"
+            found[option.name] = value, Origin(file=path, line=entry.line, place=option.place)
     return found
 
 
@@ -292,7 +309,7 @@ def _check_revision(settings: Settings) -> None:
     try:
         catalogue.base_of_revision(settings.revision)
     except UsageError as error:
-        where = settings.origins["revision"]
+        where = str(settings.origins["revision"])
         raise UsageError(error.what, where=where, remedy=error.remedy) from error
 
 
@@ -300,27 +317,27 @@ def _check_together(settings: Settings) -> None:
     """Refuse options that contradict each other."""
     _check_revision(settings)
     _check_model(settings)
-    _refuse_together(settings, *_PREDICTIONS)
+    _refuse_together(settings, *PREDICTIONS)
     _refuse_together(settings, "best", "model_path")
     _refuse_together(settings, "best", "zero_shot")
     _refuse_together(settings, "eval_dir", "model_path")
     if settings.is_named("zero_shot"):
         _refuse_together(settings, "train", "zero_shot")
         _refuse_together(settings, "hf", "zero_shot")
-    _need(settings, "best", _PREDICTIONS)
+    _need(settings, "best", PREDICTIONS)
     _need(settings, "sort_to", ("directory", "dir", "undo"))
     for name in ("link", "min_score", "undo"):
         if settings.is_named(name) and settings.sort_to is None:
-            flag = settings.origins[name].split()[-1]
+            flag = settings.flag(name)
             raise UsageError(f"{flag} belongs to --sort_to", remedy="Add --sort_to FOLDER")
-    _refuse_together(settings, "undo", *_PREDICTIONS)
+    _refuse_together(settings, "undo", *PREDICTIONS)
     _refuse_together(settings, "best", "sort_to")
     if settings.hf is not None and settings.hf[0] == "pull":
         _refuse_together(settings, "hf", "model_path")
     if settings.hf is None or settings.hf[0] != "push":
         _refuse_alone(settings, "public")
         _refuse_alone(settings, "yes")
-    _need(settings, "zero_shot", ("eval", "eval_dir", *_PREDICTIONS))
+    _need(settings, "zero_shot", ("eval", "eval_dir", *PREDICTIONS))
     _need(settings, "resume", ("directory", "dir", "train"))
     if settings.is_named("cat_csv") and settings.is_named("cat_dir", "cat_prefix"):
         raise UsageError(
@@ -334,14 +351,14 @@ def _refuse_together(settings: Settings, *names: str) -> None:
     """Refuse several of these options in one command line."""
     given = [name for name in names if settings.is_named(name) and getattr(settings, name)]
     if len(given) > 1:
-        flags = " and ".join(settings.origins[name].split()[-1] for name in given)
+        flags = " and ".join(settings.flag(name) for name in given)
         raise UsageError(f"{flags} contradict each other", remedy="Give one of them")
 
 
 def _refuse_alone(settings: Settings, name: str) -> None:
     """Refuse a flag of `--hf push` where nothing is published."""
     if getattr(settings, name):
-        flag = settings.origins[name].split()[-1]
+        flag = settings.flag(name)
         raise UsageError(f"{flag} is for --hf push", remedy=f"Leave out {flag}")
 
 
@@ -351,7 +368,7 @@ def _need(settings: Settings, name: str, actions: Sequence[str]) -> None:
         flags = [BY_NAME[action].flags[0] for action in actions]
         if not any(action in settings.actions for action in actions):
             raise UsageError(
-                f"{settings.origins[name].split()[-1]} needs something to do",
+                f"{settings.flag(name)} needs something to do",
                 remedy=f"Add {', '.join(flags[:-1])} or {flags[-1]}",
             )
 

@@ -94,7 +94,7 @@ def test_published_config_works_unchanged(folders: tuple[Path, Path]) -> None:
     assert not (settings.training or settings.testing or settings.zero_shot or settings.visualize)
     assert settings.token == "hf_qViUKX....ixyJpjstNxGO"
     assert settings.file_format == ("png",)
-    origins = set(settings.origins.values())
+    origins = {str(origin) for origin in settings.origins.values()}
     line = PUBLISHED.splitlines().index("batch = 10          # pages") + 1
     assert f"{working / 'config.txt'}, line {line}, [SETUP] batch" in origins
 
@@ -111,10 +111,10 @@ def test_flag_beats_file_beats_default(folders: tuple[Path, Path]) -> None:
     settings = read_settings(["-tn", "4", "--no-inner"], program, working)
     assert (settings.topn, settings.batch_size, settings.seed) == (4, 5, 420)
     assert settings.inner is False
-    assert settings.origins["topn"] == "command line -tn"
+    assert str(settings.origins["topn"]) == "command line -tn"
     config = working / "config.txt" if (working / "config.txt").exists() else program / "config.txt"
-    assert settings.origins["batch_size"] == f"{config}, line 2, [SETUP] batch"
-    assert settings.origins["seed"] == "default"
+    assert str(settings.origins["batch_size"]) == f"{config}, line 2, [SETUP] batch"
+    assert str(settings.origins["seed"]) == "default"
 
 
 def test_file_of_working_folder_then_beside_program(folders: tuple[Path, Path]) -> None:
