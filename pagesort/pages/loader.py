@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import itertools
 import logging
 import stat
@@ -22,6 +23,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from pagesort.common.errors import PageUnreadableError
+from pagesort.pages import file_kinds
 from pagesort.pages.memory_budget import MemoryBudget
 from pagesort.pages.pdf_renderers import PdfRenderers, is_pdf
 from pagesort.pages.preprocessing import Preprocessing, pixels_of
@@ -49,6 +51,23 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 # Long notes in a page are no attack as long as all of them together fit Pillow's other limit.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+
+
+def _silence_libtiff() -> None:
+    """Keep the C library's own messages off the screen; what they mean reaches us as an error.
+
+    Pillow has no setting for it. Where libtiff is built into Pillow with its names hidden, as on
+    Windows, it goes on speaking.
+    """
+    library = ctypes.CDLL(Image.core.__file__)
+    for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
+        set_handler = getattr(library, name, None)
+        if set_handler is not None:
+            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_handler(None)
+
+
+_silence_libtiff()
 
 # Pillow holds a page in blocks. Of its usual 16 MiB the C library keeps those that are given back,
 # for each thread; blocks above 32 MiB always return to the system.
@@ -267,10 +286,11 @@ def _identify(file: IO[bytes], path: str | Path) -> Image.Image:
     try:
         return Image.open(file, formats=_formats())
     except UnidentifiedImageError as error:
-        file.seek(0)
-        if file.read(5) == b"%PDF-":
-            raise PageUnreadableError("it is a PDF, not an image", where=path) from error
-        raise PageUnreadableError("it is not an image of a known kind", where=path) from error
+        kind = file_kinds.describe(path)
+        reason = f"it is {kind}, not an image" if kind else "it is not an image of a known kind"
+        if kind is not None and kind.endswith("image"):
+            reason = f"it is {kind}, a kind that cannot be read"
+        raise PageUnreadableError(reason, where=path) from error
 
 
 def _check_size(image: Image.Image, path: str | Path, max_megapixels: float) -> None:
