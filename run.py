@@ -25,7 +25,7 @@ from pagesort.cli.console import (
 from pagesort.cli.options import BY_NAME, OPTIONS
 from pagesort.cli.parser import build_parser
 from pagesort.cli.settings import Settings, read_settings
-from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.errors import PageSortError, UsageError, unusable
 from pagesort.common.hardware import is_first_process
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit as leaving:  # argparse after --help
             return leaving.code if isinstance(leaving.code, int) else 0
         except Exception as error:  # noqa: BLE001 - the one border: a person gets a line
+            if isinstance(error, OSError) and error.filename is not None:
+                logger.error("%s", unusable(error), exc_info=debug)
+                return PageSortError.exit_status
             reason = f"{type(error).__name__}: {error}".replace("\n", " ")
             logger.error(
                 "unexpected %s. Run the command again with --debug and report what it shows",
@@ -109,6 +112,11 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
     if settings.directory is not None:
         yield classify_folder(settings, settings.directory, "-d", model)
     if settings.dir:
+        if not settings.is_configured("input_folder"):
+            logger.info(
+                "[INPUT] FOLDER_INPUT is not set, so that the sample pages are sorted; to sort "
+                "your own, set it or give their folder with -d"
+            )
         yield classify_folder(settings, settings.input_folder, "[INPUT] FOLDER_INPUT", model)
     if settings.undo and settings.sort_to is not None:
         yield undo_sorting(settings.sort_to)

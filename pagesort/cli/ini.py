@@ -30,7 +30,8 @@ def read_entries(path: Path) -> list[Entry]:
     """
     entries: list[Entry] = []
     section: str | None = None
-    for number, raw_line in enumerate(_read_text(path).splitlines(), start=1):
+    # Not `splitlines`, which counts lines at characters where no editor does.
+    for number, raw_line in enumerate(re.split(r"\r\n|\n|\r", _read_text(path)), start=1):
         line = raw_line.strip()
         if not line or line[0] in "#;":
             continue
@@ -55,6 +56,12 @@ def read_entries(path: Path) -> list[Entry]:
     return entries
 
 
+def sections_of(path: Path) -> set[str]:
+    """Return the names of the sections of any file, in capitals, whatever else is wrong with it."""
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    return {name.strip().upper() for name in re.findall(r"^\s*\[([^\]\n]*)\]", text, re.MULTILINE)}
+
+
 def _read_text(path: Path) -> str:
     """Return the text of the file, or say why it cannot be had."""
     if path.is_dir():
@@ -68,7 +75,11 @@ def _read_text(path: Path) -> str:
             remedy="Correct --config, or leave it out to use config.txt",
         ) from None
     except OSError as error:
-        raise UsageError(f"cannot read the settings ({error.strerror})", where=path) from error
+        raise UsageError(
+            f"cannot read the settings ({error.strerror})",
+            where=path,
+            remedy="Check its permissions, or name another file with --config",
+        ) from error
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -157,12 +157,12 @@ def _refuse_near_miss(argument: str, known: set[str], in_place_of_path: bool) ->
 
 
 def _suggestion(flag: str, known: set[str]) -> str:
-    """Return which flag was probably meant."""
-    names = sorted(known)
+    """Return which flag was probably meant; dashes make no two names alike."""
+    by_name = {name.lstrip("-"): name for name in sorted(known, reverse=True)}
     bare = flag.lstrip("-")
-    near = [name for name in names if name.lstrip("-") == bare]
-    near = near or [name for name in names if name.lstrip("-").startswith(bare)]
-    near = near or difflib.get_close_matches(flag, names, n=2)
+    near = [by_name[bare]] if bare in by_name else []
+    near = near or [by_name[name] for name in sorted(by_name) if bare and name.startswith(bare)]
+    near = near or [by_name[name] for name in difflib.get_close_matches(bare, by_name, n=2)]
     meant = f"Did you mean {' or '.join(near[:3])}? " if near else ""
     return meant + "run.py --help lists all flags"
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from pagesort.cli.ini import Entry, read_entries
-from pagesort.cli.options import ACTIONS, BY_NAME, OPTIONS, PREDICTIONS, Option, Value
+from pagesort.cli.console import as_typed
+from pagesort.cli.ini import Entry, read_entries, sections_of
+from pagesort.cli.options import ACTIONS, BY_NAME, EVALUATIONS, OPTIONS, PREDICTIONS, Option, Value
 from pagesort.cli.parser import CONFIG_NAME, parse_arguments, short
-from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.errors import PageSortError, UsageError, unusable
 from pagesort.models import catalogue
 
 
@@ -23,6 +24,7 @@ class Origin:
     file: Path | None = None
     line: int = 0
     place: str = ""
+    is_empty: bool = False  # nothing stands there, so that the default counts
 
     def __str__(self) -> str:
         if self.flag is not None:
@@ -124,7 +126,8 @@ class Settings:
 
     def is_configured(self, name: str) -> bool:
         """Whether the command line or the settings file gives this option."""
-        return self.origins[name] != DEFAULT
+        origin = self.origins[name]
+        return origin != DEFAULT and not origin.is_empty
 
     @property
     def actions(self) -> tuple[str, ...]:
@@ -171,14 +174,15 @@ def read_settings(arguments: Sequence[str], program_folder: Path, working_folder
         origins[name] = Origin(flag=flag)
     config_file = _find_config(values.get("config"), program_folder, working_folder)
     if config_file is not None:
-        for name, (value, origin) in _read_config(config_file).items():
+        is_named = "config" in values
+        for name, (value, origin) in _read_our_config(config_file, is_named, program_folder):
             if name not in values:
                 values[name], origins[name] = value, origin
     anchor = program_folder if config_file is None else config_file.parent
     for option in OPTIONS:
-        if option.name not in values:
+        origin = origins.setdefault(option.name, DEFAULT)
+        if origin == DEFAULT or origin.is_empty:
             values[option.name] = _default(option, program_folder if option.shipped else anchor)
-            origins[option.name] = DEFAULT
     known: dict[str, Any] = dict(values)
     settings = Settings(**known, origins=origins)
     _check_together(settings)
@@ -195,12 +199,29 @@ def _convert_argument(option: Option, flag: str, text: str | bool | list[str]) -
     try:
         if not text.strip():
             raise ValueError(text)
-        return option.kind.read(text)
+        value = option.kind.read(text)
     except ValueError:
         raise UsageError(
             f"{flag} {short(text) or repr(text)} is not allowed",
             remedy=f"Allowed: {option.kind.allowed}",
         ) from None
+    if isinstance(value, Path):
+        _check_reachable(value, flag)
+    return value
+
+
+def _check_reachable(path: Path, flag: str) -> None:
+    """Refuse a path that nobody can look up; one that is only missing may be made later.
+
+    Raises:
+        PageSortError: a folder above it is closed, or its name is no name here.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise unusable(error, path, flag) from error
 
 
 def _find_config(named: Value, program_folder: Path, working_folder: Path) -> Path | None:
@@ -211,6 +232,36 @@ def _find_config(named: Value, program_folder: Path, working_folder: Path) -> Pa
         if (folder / CONFIG_NAME).exists():
             return folder / CONFIG_NAME
     return None
+
+
+def _read_our_config(
+    path: Path, is_named: bool, program_folder: Path
+) -> Iterable[tuple[str, tuple[Value, Origin]]]:
+    """Read a settings file; one that was only found may be that of another program.
+
+    Raises:
+        UsageError: it is wrong, or seems to be no file of ours.
+    """
+    try:
+        return _read_config(path).items()
+    except UsageError as error:
+        own = program_folder / CONFIG_NAME
+        if is_named or path == own or not path.is_file() or _looks_ours(path):
+            raise
+        raise UsageError(
+            f"this {CONFIG_NAME} seems to belong to another program ({error.what})",
+            where=error.where,
+            remedy=f"Name a settings file of this one, as in {as_typed(['--config', str(own)])}",
+        ) from error
+
+
+def _looks_ours(path: Path) -> bool:
+    """Whether a file has a section that has the name of one of ours, or nearly so."""
+    ours = {option.section for option in OPTIONS if option.section}
+    try:
+        return any(difflib.get_close_matches(name, ours) for name in sections_of(path))
+    except OSError:
+        return True  # what is wrong with it is known already
 
 
 def _read_config(path: Path) -> dict[str, tuple[Value, Origin]]:
@@ -227,8 +278,9 @@ def _read_config(path: Path) -> dict[str, tuple[Value, Origin]]:
             )
         lines[option.name] = entry.line
         value = _convert_entry(option, entry, path)
-        if value is not None or option.default is None:
-            found[option.name] = value, Origin(file=path, line=entry.line, place=option.place)
+        is_empty = value is None and option.default is not None
+        origin = Origin(None, path, entry.line, option.place, is_empty)
+        found[option.name] = value, origin
     return found
 
 
@@ -317,6 +369,7 @@ def _check_together(settings: Settings) -> None:
     """Refuse options that contradict each other."""
     _check_revision(settings)
     _check_model(settings)
+    _check_folders_of_pages(settings)
     _refuse_together(settings, *PREDICTIONS)
     _refuse_together(settings, "best", "model_path")
     _refuse_together(settings, "best", "zero_shot")
@@ -345,6 +398,20 @@ def _check_together(settings: Settings) -> None:
             "contradict each other",
             remedy="Give one of them",
         )
+
+
+def _check_folders_of_pages(settings: Settings) -> None:
+    """Refuse to take the samples where a settings file leaves open which pages are meant."""
+    needs = {"input_folder": ("dir",), "train_folder": ("train",), "eval_folder": EVALUATIONS}
+    for name, actions in needs.items():
+        if settings.origins[name].is_empty and set(actions) & set(settings.actions):
+            option = BY_NAME[name]
+            instead = option.flags[0] if option.flags else "-d"
+            raise UsageError(
+                f"{option.place} is empty, so that there are no pages to read",
+                where=str(settings.origins[name]),
+                remedy=f"Write the folder of the pages there, or give it with {instead}",
+            )
 
 
 def _refuse_together(settings: Settings, *names: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 
@@ -38,3 +39,28 @@ class UsageError(PageSortError):
 
 class PageUnreadableError(PageSortError):
     """One page file cannot be used; the run goes on without it."""
+
+
+def unusable(
+    error: OSError, where: str | Path | None = None, named_by: str = "the path"
+) -> PageSortError:
+    """Say what the system has against a path.
+
+    Args:
+        error: what the system raised.
+        where: the path, if `error` does not tell it.
+        named_by: what a person calls the path, such as a flag.
+    """
+    reason = (error.strerror or str(error)).lower()
+    remedies = {
+        errno.EACCES: "Ask for permission to the folder that it lies in, or name another one",
+        errno.EPERM: "Ask for permission to the folder that it lies in, or name another one",
+        errno.ENAMETOOLONG: "Give a shorter name",
+        errno.ELOOP: "Its symbolic links lead in a circle; name what they should lead to",
+        errno.ENOSPC: "Free some space",
+    }
+    return PageSortError(
+        f"{named_by} cannot be used ({reason})",
+        where=error.filename if where is None else where,
+        remedy=remedies.get(error.errno or 0, "Check the path and whether its disk is there"),
+    )

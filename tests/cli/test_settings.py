@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pagesort.cli.settings import read_settings
-from pagesort.common.errors import UsageError
+from pagesort.common.errors import PageSortError, UsageError
 
 # All keys of the published file, in forms that people write.
 PUBLISHED = """\
@@ -176,6 +176,69 @@ def test_wrong_file_is_told_with_its_place(
     assert "line" in line
 
 
+@pytest.mark.parametrize(
+    "config",
+    ["nonsense", "server = example.org\n", "[DEFAULT]\nport = 80\n", b"\xff\xfes\0", "a: {b: c}\n"],
+)
+def test_a_settings_file_of_another_program_is_recognised(
+    folders: tuple[Path, Path], config: str | bytes
+) -> None:
+    program, working = folders
+    line = complaint(folders, config=config)
+    assert "seems to belong to another program" in line
+    assert f"{working / 'config.txt'}, line " in line
+    assert f"--config {program / 'config.txt'}" in line
+    # One that was named is ours, whatever stands in it.
+    assert "another program" not in complaint(folders, "--config", "config.txt", config=config)
+
+
+def test_lines_are_counted_as_editors_count_them(folders: tuple[Path, Path]) -> None:
+    odd = "a\fpage\x0bof\x85odd\u2028marks"
+    line = complaint(folders, config=f"# {odd}\r\n[SETUP]\r\nbatch = 0\r\n")
+    assert "config.txt, line 3" in line
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "instead"),
+    [
+        ("[INPUT]\nFOLDER_INPUT =\n", ["--dir"], "-d"),
+        ("[TRAIN]\nFOLDER_PAGES =\n", ["--train"], "--train_folder"),
+        ("[TRAIN]\nFOLDER_PAGES =  # later\nTraining = True\n", [], "--train_folder"),
+        ("[EVAL]\nFOLDER_PAGES =\n", ["--eval"], "--eval_folder"),
+    ],
+)
+def test_an_empty_folder_of_pages_never_means_the_samples(
+    folders: tuple[Path, Path], config: str, arguments: list[str], instead: str
+) -> None:
+    line = complaint(folders, *arguments, config=config)
+    assert "is empty, so that there are no pages to read" in line
+    assert "config.txt, line 2" in line
+    assert f"give it with {instead}" in line
+    read_settings(["-f", "a.png"], *folders)  # which needs no folder
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-f"], ["-d"], ["-d", ".", "--sort_to"], ["--train", "--train_folder"],
+        ["--eval", "--eval_folder"], ["-f", "a.png", "-cc"], ["-f", "a.png", "--cat_dir"],
+        ["-f", "a.png", "--model_path"], ["-f", "a.png", "--model_dir"], ["--config"],
+    ],
+)  # fmt: skip
+def test_a_path_that_cannot_be_looked_up_is_told_with_its_flag(
+    folders: tuple[Path, Path], arguments: list[str]
+) -> None:
+    for name, reason in (("x" * 300, "name too long"), ("circle/page.png", "symbolic links")):
+        if not (folders[1] / "circle").is_symlink():
+            (folders[1] / "circle").symlink_to("circle")
+        path = folders[1] / name
+        with pytest.raises(PageSortError) as caught:
+            read_settings([*arguments, str(path)], *folders)
+        assert str(caught.value).startswith(f"{arguments[-1]} cannot be used (")
+        assert reason in str(caught.value)
+        assert str(path) in str(caught.value)
+
+
 def test_wrong_token_is_not_repeated(folders: tuple[Path, Path]) -> None:
     line = complaint(folders, config="[HF]\ntoken = hf_secret\ntoken = hf_secret\n")
     assert "hf_secret" not in line
@@ -227,6 +290,8 @@ def test_wrong_token_is_not_repeated(folders: tuple[Path, Path]) -> None:
         (["-cc", "a.tsv", "--cat_dir", "b"], "contradict"),
         (["--config", "none.txt"], "does not exist"),
         (["--config", "."], "a folder, not a settings file"),
+        (["--foo"], "unknown flag --foo. run.py --help lists"),
+        (["--edir"], "unknown flag --edir. Did you mean --dir"),
     ],
 )
 def test_wrong_command_line_is_one_line(

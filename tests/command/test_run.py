@@ -523,6 +523,31 @@ def test_unexpected_errors_show_a_traceback_only_on_request(
     assert "Traceback" in command("-f", page, "--debug")[2]
 
 
+@pytest.mark.parametrize("key", ["[INPUT]\nFOLDER_INPUT", "[OUTPUT]\nFOLDER_RESULTS"])
+def test_a_configured_path_that_cannot_be_used_is_one_line(
+    command: Run, workplace: Path, archive: Path, key: str
+) -> None:
+    (workplace / "config.txt").write_text(f"{key} = {'x' * 300}\n")
+    action = ["--dir"] if "INPUT" in key else ["-d", archive]
+    line = error_line(command(*action), 1)
+    assert "unexpected" not in line
+    assert "x" * 300 in line
+    assert "too long" in line
+
+
+def test_sorting_the_samples_is_said(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "classify_folder", lambda *_: 0)
+    status, _, err = command("--dir")
+    assert status == 0
+    assert "FOLDER_INPUT is not set, so that the sample pages are sorted" in err
+
+
+def test_a_page_named_html_is_told_for_what_it_is(command: Run, archive: Path) -> None:
+    page = archive / "letter-1.pdf"
+    page.write_text("<!doctype html><title>Sign in</title>")
+    assert "it is an HTML page, not an image" in error_line(command("-f", page), 1)
+
+
 def test_out_of_memory_names_the_flag(
     command: Run, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
