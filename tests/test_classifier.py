@@ -369,9 +369,15 @@ def test_where_the_descriptions_of_a_model_come_from(
     with pytest.raises(PageSortError, match=r"unknown OTHER"):
         clip.variant(descriptions={"OTHER": ["x"], **own})
     fewer = {label: own[label] for label in ALL_LABELS if label != "TEXT_T"}
-    clip = clip.variant(descriptions=fewer)
-    assert clip.prompts["TEXT_T"] == ["a scan of a page of typewritten text"]
-    assert "TEXT_T" in caplog.text
+    caplog.set_level("INFO")
+    mixed = clip.variant(descriptions={label: ["new"] for label in fewer})
+    assert mixed.prompts["TEXT_T"] == clip.prompts["TEXT_T"]
+    assert mixed.prompts["DRAW"] == ["a scan of new"]
+    assert "TEXT_T: the model's own descriptions stand" in caplog.text
+    # A model that reads the first description only goes on with that one.
+    single = clip.variant(average=False).variant(descriptions={"DRAW": ["new", "newer"]})
+    assert single.prompts["TEXT_T"] == clip.prompts["TEXT_T"][:1]
+    assert single.prompts["DRAW"] == ["a scan of new", "a scan of newer"]
 
 
 def test_a_model_without_labels_sees_pages_and_answers_once_it_has_some(

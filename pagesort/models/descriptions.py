@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.text import named
+from pagesort.models.label_words import sentence_from_label
 
 logger = logging.getLogger(__name__)
 
@@ -18,10 +20,6 @@ _PLACEHOLDER = "{description}"
 _SHORT_PLACEHOLDER = "{}"
 _TABLE_SUFFIXES = (".tsv", ".csv")
 _REMEDY = "It needs a header with the columns label and description, parted by tabs or commas"
-
-# What the parts of the default labels mean, for labels that no table describes.
-_GRAPHICS = {"DRAW": "a page with a drawing, map or diagram", "PHOTO": "a page with a photograph"}
-_HANDS = {"HW": "handwritten", "P": "printed", "T": "typewritten"}
 
 
 def read_descriptions(path: str | Path) -> dict[str, list[str]]:
@@ -107,7 +105,7 @@ def match_labels(
     labels: Sequence[str],
     where: str | Path,
     *,
-    fill_missing: bool = False,
+    otherwise: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, list[str]]:
     """Put descriptions into the order of `labels`, insisting that both name the same labels.
 
@@ -115,14 +113,15 @@ def match_labels(
         descriptions: label -> descriptions.
         labels: the labels of the model or of the data.
         where: where the descriptions come from, for the message.
-        fill_missing: describe a label without description by its name, with a warning.
+        otherwise: descriptions of labels that have none in `descriptions`, by the words of their
+            names where it has none either; None: every label must have one.
 
     Raises:
         PageSortError: labels differ; the message names those missing and those unknown.
     """
     missing = [label for label in labels if label not in descriptions]
     unknown = [label for label in descriptions if label not in labels]
-    if unknown or (missing and not fill_missing):
+    if unknown or (missing and otherwise is None):
         parts = [f"missing {', '.join(missing)}"] if missing else []
         parts += [f"unknown {', '.join(unknown)}"] if unknown else []
         raise PageSortError(
@@ -130,28 +129,20 @@ def match_labels(
             where=where,
             remedy=f"Describe each of {', '.join(labels)} and nothing else",
         )
-    return {
-        label: list(descriptions[label])
-        if label in descriptions
-        else [description_from_label(label)]
-        for label in labels
-    }
+    known = {**(otherwise or {}), **descriptions}
+    kept = [label for label in missing if label in known]
+    if kept and descriptions:
+        logger.info(
+            "%s does not describe %s: the model's own descriptions stand", where, named(kept)
+        )
+    return {label: list(known[label]) if label in known else [_sentence(label)] for label in labels}
 
 
-def description_from_label(label: str) -> str:
-    """Make a description out of a label's name, and warn that it was needed."""
-    words = " ".join(label.replace("_", " ").replace("-", " ").split()).lower()
-    description = _words_of_default(label) or f"a page with {words}"
-    logger.warning("no description for label %s: using '%s'", label, description)
-    return description
-
-
-def words_from_label(label: str) -> str:
-    """Make a label's name into words for a prompt: `Old_maps` becomes `old maps`.
-
-    A default label becomes what it means, as `LINE_HW` says little to a model.
-    """
-    return _words_of_default(label) or " ".join(label.replace("_", " ").split()).lower() or label
+def _sentence(label: str) -> str:
+    """Describe a label by its name, and log that this was needed."""
+    sentence = sentence_from_label(label)
+    logger.warning("no description for label %s: using '%s'", label, sentence)
+    return sentence
 
 
 def prompt_texts(
@@ -206,18 +197,6 @@ def _prompted(description: str, prompt: str) -> str:
     begin = "" if shown.startswith(before.lower()) else before
     end = "" if shown.endswith(after.lower()) else after
     return f"{begin}{description}{end}"
-
-
-def _words_of_default(label: str) -> str | None:
-    """Say what one of the default labels means, or return None for any other label."""
-    kind, _, detail = label.upper().partition("_")
-    if kind in _GRAPHICS and detail in ("", "L"):
-        return _GRAPHICS[kind] + (" inside a table" if detail else "")
-    if kind == "LINE" and detail in _HANDS:
-        return f"a table or form with {_HANDS[detail]} text"
-    if kind == "TEXT" and detail in _HANDS:
-        return f"a page of {_HANDS[detail]} text"
-    return None
 
 
 def _text_of(path: Path) -> str:

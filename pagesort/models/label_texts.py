@@ -51,7 +51,7 @@ def settled(
 
     Args:
         metadata: what the model brings; without labels those of the table are taken.
-        table: descriptions that replace the model's own.
+        table: descriptions that replace the model's own; labels that it lacks keep theirs.
         average: whether all descriptions of a label count or only the first; None leaves it to the
             model, and means all where a table replaces its descriptions.
         prompts: one template or several that replace the model's own.
@@ -62,10 +62,13 @@ def settled(
     labels = metadata.labels or tuple(table.texts if table is not None else ())
     if not labels:
         raise no_labels()
-    if table is not None:
-        texts = match_labels(table.texts, labels, table.where, fill_missing=True)
+    own = metadata.descriptions
+    if table is None:
+        texts = match_labels(own, labels, METADATA_FILE, otherwise={})
     else:
-        texts = match_labels(metadata.descriptions, labels, METADATA_FILE, fill_missing=True)
+        # What did not count before does not count beside a table either.
+        kept = own if metadata.average else {label: texts[:1] for label, texts in own.items()}
+        texts = match_labels(table.texts, labels, table.where, otherwise=kept)
     if average is None:
         average = metadata.average or table is not None
     return dataclasses.replace(
@@ -95,19 +98,13 @@ def described_to_train(
 
     Args:
         labels: those of the pages.
-        named: a table that a person named, which must fit the labels.
-        own: the starting model's descriptions, which serve without such a table.
+        named: a table that a person named, which must not describe any other label.
+        own: the starting model's descriptions, which serve for labels that are not described there.
         shipped: serves for labels that the model does not describe.
 
     Raises:
         PageSortError: the named table has labels that no page has.
     """
-    if named is not None:
-        return match_labels(named.texts, labels, named.where, fill_missing=True)
     known = {**shipped, **own}
-    return match_labels(
-        {label: known[label] for label in labels if label in known},
-        labels,
-        METADATA_FILE,
-        fill_missing=True,
-    )
+    table = named or Table({}, METADATA_FILE)
+    return match_labels(table.texts, labels, table.where, otherwise=known)

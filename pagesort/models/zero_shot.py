@@ -10,8 +10,9 @@ from collections.abc import Collection, Iterable, Sequence
 
 from pagesort.common.errors import PageSortError
 from pagesort.common.text import named
-from pagesort.models.descriptions import match_labels, prompt_texts, words_from_label
+from pagesort.models.descriptions import match_labels, prompt_texts
 from pagesort.models.label_texts import Table
+from pagesort.models.label_words import words_from_label
 from pagesort.models.metadata import ModelMetadata
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ def zero_shot_descriptions(
     """
     wanted = tuple(folder_labels or ())
     if table is not None and table_is_named:
-        return _from_named_table(wanted, table)
+        return _from_named_table(wanted, table, own)
     if own is not None and own.labels and own.descriptions and set(wanted) <= set(own.labels):
         logger.info("zero-shot: the model's own %d categories", len(own.labels))
         _log_further(own.labels, wanted)
@@ -64,10 +65,11 @@ def zero_shot_descriptions(
     return _from_names(wanted, table, prompts or (own or ModelMetadata()).prompts, prompts)
 
 
-def _from_named_table(wanted: tuple[str, ...], table: Table) -> Table:
+def _from_named_table(wanted: tuple[str, ...], table: Table, own: ModelMetadata | None) -> Table:
     if set(wanted) <= set(table.texts):
         return _from_table(table, wanted)
-    return Table(match_labels(table.texts, wanted, table.where, fill_missing=True), table.where)
+    otherwise = own.descriptions if own is not None else {}
+    return Table(match_labels(table.texts, wanted, table.where, otherwise=otherwise), table.where)
 
 
 def _from_table(table: Table, wanted: Collection[str]) -> Table:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pagesort.common.errors import PageSortError
-from pagesort.models import descriptions
+from pagesort.models import descriptions, label_words
 from tests.helpers.labels import LABELS
 from tests.helpers.paths import ROOT
 
@@ -97,19 +97,45 @@ def test_labels_must_match_and_the_difference_is_named(
     with pytest.raises(PageSortError, match=r"missing C"):
         descriptions.match_labels(table, ["A", "B", "C"], "t")
     assert not caplog.records
-    filled = descriptions.match_labels(table, ["A", "B", "LINE_T"], "t", fill_missing=True)
+    filled = descriptions.match_labels(table, ["A", "B", "LINE_T"], "t", otherwise={})
     assert filled["LINE_T"] == ["a table or form with typewritten text"]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "LINE_T" in caplog.text
     with pytest.raises(PageSortError, match=r"missing C; unknown B"):
-        descriptions.match_labels(table, ["A", "C"], "t", fill_missing=True)
+        descriptions.match_labels(table, ["A", "C"], "t", otherwise={"C": ["c"]})
 
 
-def test_a_label_of_somebody_elses_becomes_words() -> None:
-    assert descriptions.description_from_label("Old_MAPS-2") == "a page with old maps 2"
-    assert (
-        descriptions.description_from_label("PHOTO_L") == "a page with a photograph inside a table"
-    )
+def test_labels_that_a_table_lacks_keep_what_they_have(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    own = {"A": ["own one"], "C": ["own three", "and more"]}
+    filled = descriptions.match_labels({"A": ["one"]}, ["C", "A", "B"], "t", otherwise=own)
+    assert filled == {"C": ["own three", "and more"], "A": ["one"], "B": ["a page of the kind b"]}
+    assert "t does not describe C: the model's own descriptions stand" in caplog.text
+    assert "no description for label B" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("label", "sentence"),
+    [
+        ("handwritten", "a page of handwritten text"),
+        ("printed_typed", "a page of printed typed text"),
+        ("table-handwritten", "a page with a handwritten table"),
+        ("TABLE_HW", "a page with a handwritten table"),
+        ("Text printed", "a page with printed text"),
+        ("blank", "a blank page"),
+        ("Illustrated", "an illustrated page"),
+        ("other", "a page of another kind"),
+        ("index_card", "an index card"),
+        ("Map", "a page with a map"),
+        ("Old_MAPS-2", "a page with old maps 2"),
+        ("music", "a page with music"),
+        ("rukopis", "a page of the kind rukopis"),
+        ("PHOTO_L", "a page with a photograph inside a table"),
+        ("_", "a page of the kind _"),
+    ],
+)
+def test_a_label_of_somebody_elses_becomes_a_sentence(label: str, sentence: str) -> None:
+    assert label_words.sentence_from_label(label) == sentence
 
 
 def test_the_prompt_is_set_around_each_description_but_never_twice() -> None:
@@ -161,4 +187,4 @@ def test_several_prompts_make_every_text_of_a_description_before_the_next() -> N
     ],
 )
 def test_the_words_of_a_label(label: str, words: str) -> None:
-    assert descriptions.words_from_label(label) == words
+    assert label_words.words_from_label(label) == words
