@@ -81,9 +81,9 @@ class Model:
 def get_model(name: str, kept: Path) -> Model:
     """Return the bundled model, or random weights of a shape, made once in the folder `kept`."""
     if name == BUNDLED:
-        from pagesort.models.formats import bundled_model
+        from pagesort.common.paths import BUNDLED_MODEL
 
-        return Model(bundled_model(), None)
+        return Model(BUNDLED_MODEL, None)
     folder = kept / name.replace("/", "-")
     weights = kept / f"{folder.name}-{OPEN_CLIP_FILE}"
     if not (folder.is_dir() and weights.is_file()):

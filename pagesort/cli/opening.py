@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pagesort.models.metadata import ModelMetadata
 
 OWN_DESCRIPTIONS = "own"
+SUBSTITUTED = ".answered_by_bundled_model"  # in the folder of models, one missing model a line
 
 logger = logging.getLogger(__name__)
 
@@ -268,14 +270,23 @@ def _model_source(settings: Settings) -> Path | None:
             remedy=f"{_models_in(settings)}; leave out -m, -rev and --model_dir to use the "
             "bundled model",
         )
+    _log_substitute(settings.model_dir, f"{base.code} revision {revision}", revision)
+    return None
+
+
+def _log_substitute(model_dir: Path, wanted: str, revision: str) -> None:
+    """Say that the bundled model answers for another one, once for each folder of models."""
+    note = model_dir / SUBSTITUTED
+    known = note.read_text(encoding="utf-8").splitlines() if note.is_file() else []
+    if wanted in known:
+        return
     logger.info(
-        "%s revision %s is not on this machine, so the bundled small model answers. To fetch the "
-        "full one: %s",
-        base.code,
-        revision,
+        "%s is not on this machine, so the bundled small model answers. To fetch the full one: %s",
+        wanted,
         as_typed(["python3", "run.py", "--hf", "-rev", revision]),
     )
-    return None
+    with contextlib.suppress(OSError):  # then it is said again next time
+        note.write_text("\n".join([*known, wanted]) + "\n", encoding="utf-8")
 
 
 def wanted_revision(settings: Settings) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pagesort.common.errors import UsageError
+from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.models import catalogue, formats
 from pagesort.models import folder as model_files
 from pagesort.models.descriptions import prompt_texts
@@ -157,7 +158,7 @@ def _licence(folder: Path, metadata: ModelMetadata, named: str | None) -> tuple[
         origin = metadata.training.get("repository", "another publisher")
         return "unknown", f"The weights come from {_inline(str(origin))}; its licence holds."
     pages = "Rights in the pages it was trained on are not touched by this."
-    if metadata.base == formats.bundled_model().name:
+    if metadata.base == BUNDLED_MODEL.name:
         return "mit", f"MIT, as pagesort and the model that comes with it. {pages}"
     base = _base(metadata)
     if base is not None:

@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.common.text import size_text
 from pagesort.common.transfer import Transfer
 from pagesort.models import folder as model_files
-from pagesort.models import formats
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ def _read(source: IO[bytes], size: int, file: Path) -> bytes:
 def _check_place(target: Path, file: Path) -> None:
     """Keep an archive from the place of the bundled model, and of what is no model at all."""
     is_taken = target.is_dir() and any(target.iterdir()) and not model_files.model_files(target)
-    if is_taken or target.resolve() == formats.bundled_model().resolve():
+    if is_taken or target.resolve() == BUNDLED_MODEL.resolve():
         raise PageSortError(
             f"the archive was refused: {target} has the name of its model and is another thing",
             where=file,

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.models import external_formats, openai_clip
 from pagesort.models.metadata import METADATA_FILE, ModelMetadata, read_metadata
 from pagesort.models.tokenizer import clip_tokenizer
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = [
     "METADATA_FILE",
     "ModelMetadata",
-    "bundled_model",
     "fingerprint",
     "open_model_folder",
     "quiet_transformers",
@@ -110,11 +108,6 @@ def open_model_folder(path: str | Path, storage: str | Path) -> Path:
     logger.info("converting %s, once, to %s", found.path, target)
     _write_folder(target, lambda folder: _write_foreign(folder, model), replace=False)
     return target
-
-
-def bundled_model() -> Path:
-    """Return the folder of the model that the repository carries."""
-    return BUNDLED_MODEL
 
 
 def fingerprint(folder: str | Path) -> str:

@@ -397,17 +397,46 @@ def test_named_model_beats_configured_revision(
 
 
 def test_configured_model_that_is_missing_gives_way_to_the_bundled_one(
-    command: Run, archive: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
+    command: Run, archive: Path, workplace: Path
 ) -> None:
-    from pagesort.models import formats
-
-    monkeypatch.setattr(formats, "bundled_model", lambda: tiny_model_folder)
-    (Path.cwd() / "config.txt").write_text("[OUTPUT]\nFOLDER_MODELS = none\n")
-    status, _, err = command("-f", archive / "CTX1932-1.png", model=False)
+    (workplace / "kept").mkdir()
+    (workplace / "config.txt").write_text("[OUTPUT]\nFOLDER_MODELS = kept\n")
+    page = archive / "CTX1932-1.png"
+    status, out, err = command("-f", page, model=False)
     assert status == 0
     lines = [line for line in err.splitlines() if "bundled" in line]
     assert len(lines) == 1
     assert lines[0].endswith("To fetch the full one: python3 run.py --hf -rev v1.1")
+    # Said once, until another model is missing; which one answers stands in every run.
+    again = command("-f", page, model=False)
+    assert again[:2] == (0, out)
+    assert "bundled" not in again[2]
+    assert "model " in again[2] and "pagesort-small" in again[2]
+    config = "[OUTPUT]\nFOLDER_MODELS = kept\n[HF]\nrevision = v2.1\n"
+    (workplace / "config.txt").write_text(config)
+    assert "--hf -rev v2.1" in command("-f", page, model=False)[2]
+
+
+def test_a_missing_model_is_told_where_nothing_can_be_kept(
+    command: Run, archive: Path, workplace: Path
+) -> None:
+    (workplace / "config.txt").write_text("[OUTPUT]\nFOLDER_MODELS = none\n")
+    for _ in range(2):
+        status, _, err = command("-f", archive / "CTX1932-1.png", model=False)
+        assert status == 0
+        assert "--hf -rev v1.1" in err
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_first_example_of_the_readme_is_what_is_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    example = text.split("```\n$ python3 run.py ")[1].split("```")[0]
+    arguments, printed = example.split("\n", 1)
+    assert run.main([*arguments.split(), "--device", "cpu", "--precision", precision]) == 0
+    assert capsys.readouterr().out == printed
 
 
 def test_base_that_contradicts_the_model_path(

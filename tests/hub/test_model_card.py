@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.hub.model_card import MARK, evaluations_of, plot_names, write_card
 from pagesort.models.metadata import read_metadata
 
@@ -142,9 +143,8 @@ def test_figures_of_another_use_are_told_as_such(
 
 
 def test_card_of_the_bundled_model_claims_nothing_that_is_not_so() -> None:
-    from pagesort.models.formats import bundled_model
 
-    card = write_card(bundled_model(), repository="me/small", revision="v1.1")
+    card = write_card(BUNDLED_MODEL, repository="me/small", revision="v1.1")
     front, _, body = card.removeprefix("---\n").partition("\n---\n")
     assert "base_model" not in front and "* base model" not in body
     assert "weights it started from" not in body and "No evaluation lay beside it" in body

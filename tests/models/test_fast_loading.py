@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from classifier import CLIP
+from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.models import formats, transformers_loader
 from pagesort.models.fast.fast_loading import load_lean
 from pagesort.models.fast.towers import LITE_FACTORS, DualEncoder, LiteTower
@@ -135,7 +136,7 @@ def test_a_model_of_the_bundled_kind_answers_the_same(lite_folder: Path) -> None
 
 
 def test_the_bundled_model_opens_without_transformers_and_answers_the_same() -> None:
-    assert_same_answers(formats.bundled_model(), most=1e-5)
+    assert_same_answers(BUNDLED_MODEL, most=1e-5)
 
 
 @pytest.mark.parametrize("variant", LITE_FACTORS)

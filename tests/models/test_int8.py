@@ -13,7 +13,7 @@ import torch
 from classifier import CLIP
 from pagesort.cli.settings import read_settings
 from pagesort.common.errors import PageSortError, UsageError
-from pagesort.models import formats
+from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.models.fast import int8
 from pagesort.models.precision import choose_precision
 from pagesort.pages.loader import load_pixels
@@ -180,7 +180,7 @@ def test_a_tower_that_cannot_be_traced_is_told(
 def test_the_bundled_model_answers_in_int8_as_in_float32(tmp_path: Path) -> None:
     from bundled_models.synthetic_pages.page import write_pages
 
-    folder = formats.bundled_model()
+    folder = BUNDLED_MODEL
     exact, quick = (open_in(folder, name, tmp_path / "kept") for name in ("fp32", "int8"))
     write_pages(tmp_path / "drawn", 3, seed=77, height=640)
     paths = sorted((tmp_path / "drawn").rglob("*.png"))

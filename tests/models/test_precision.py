@@ -14,8 +14,8 @@ from PIL import Image
 from torch import nn
 
 from classifier import CLIP
+from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.models import image_tower
-from pagesort.models.formats import bundled_model
 from pagesort.models.image_tower import levels_of
 from pagesort.models.precision import TYPES, choose_precision, convert_tower, has_bf16
 from pagesort.pages.loader import load_pixels
@@ -24,7 +24,7 @@ from pagesort.prediction import folder_run
 from tests.helpers.paths import ROOT
 from tests.prediction.test_scale import request
 
-BUNDLED, SAMPLES = bundled_model(), ROOT / "category_samples"
+BUNDLED, SAMPLES = BUNDLED_MODEL, ROOT / "category_samples"
 CPU, CUDA, APPLE = (torch.device(name) for name in ("cpu", "cuda", "mps"))
 
 

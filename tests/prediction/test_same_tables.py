@@ -13,7 +13,7 @@ from PIL import Image
 from transformers import AutoModel, AutoTokenizer
 
 from classifier import CLIP
-from pagesort.models.formats import bundled_model
+from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.models.tokenizer import clean_text
 from pagesort.pages.loader import load_page
 from pagesort.prediction import folder_run
@@ -103,8 +103,8 @@ def test_the_exact_path_writes_the_scores_of_the_plain_way(
 
 
 def test_the_quick_path_chooses_as_the_plain_way(pages: list[Path], tmp_path: Path) -> None:
-    table = raw_table(bundled_model(), tmp_path / "in", tmp_path / "tables")
-    expected = scores_the_plain_way(bundled_model(), pages)
+    table = raw_table(BUNDLED_MODEL, tmp_path / "in", tmp_path / "tables")
+    expected = scores_the_plain_way(BUNDLED_MODEL, pages)
     for path, scores in zip(pages, expected, strict=True):
         file, page = page_name(path)
         found = np.array(table[file, str(page)])
