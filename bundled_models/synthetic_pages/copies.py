@@ -45,10 +45,17 @@ def _dirt(rng: np.random.Generator, image: Image.Image) -> None:
 
 
 def _stretched(grey: Image.Image) -> np.ndarray:
-    """`grey` with its darkest ink at 0 and its paper at 255, so that faint typing survives."""
+    """`grey` with its usual ink at 0 and its paper at 255, so that faint writing survives.
+
+    Looks at the middle of the page alone, for there may be a dark ground round it.
+    """
     field = np.asarray(grey, np.float32)
-    ink, paper = np.percentile(field[::2, ::2], (0.3, 60))
-    return np.clip((field - ink) * (255 / max(20.0, float(paper - ink))), 0, 255)
+    height, width = field.shape
+    middle = field[height // 8 : height - height // 8 : 2, width // 8 : width - width // 8 : 2]
+    paper = float(np.percentile(middle, 60))
+    inked = middle[middle < paper - 25]
+    ink = float(np.median(inked)) if inked.size else paper - 60
+    return np.clip((field - ink) * (255 / max(20.0, paper - ink)), 0, 255)
 
 
 def _grain(rng: np.random.Generator, shape: tuple[int, ...], strength: float) -> np.ndarray:
