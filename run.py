@@ -26,7 +26,7 @@ from pagesort.cli.options import BY_NAME, OPTIONS
 from pagesort.cli.parser import build_parser
 from pagesort.cli.settings import Settings, read_settings
 from pagesort.common.errors import PageSortError, UsageError, unusable
-from pagesort.common.hardware import is_first_process
+from pagesort.common.processes import is_first_process
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,10 +15,10 @@ from torch.nn import functional
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
+from bundled_models.page_classifier.moving_average import MovingAverage
 from bundled_models.page_classifier.page_cache import Shard
 from bundled_models.page_classifier.recipe import Recipe
 from bundled_models.page_classifier.views import NO_GROUP, Collator, PageViews, normalised
-from pagesort.training.weight_averaging import MovingAverage
 
 logger = logging.getLogger(__name__)
 

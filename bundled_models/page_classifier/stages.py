@@ -78,8 +78,8 @@ class Maker:
         import torch
 
         from bundled_models.page_classifier.learner import Watch, train
+        from bundled_models.page_classifier.moving_average import MovingAverage
         from bundled_models.page_classifier.views import Collator, PageViews
-        from pagesort.training.weight_averaging import MovingAverage
 
         started = time.time()
         world = int(os.environ.get("WORLD_SIZE", "1"))

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import TextIO
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.hardware import is_first_process
+from pagesort.common.processes import is_first_process
 
 # After a stop, further ones are passed over for this long, so that an impatient second Ctrl-C does
 # not break the tidying up that the first one began.

@@ -38,11 +38,6 @@ def processors() -> int:
     return max(1, count)
 
 
-def is_first_process() -> bool:
-    """Whether this is the only process, or the first of those that `torchrun` started."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def decoding_threads() -> int:
     """Return how many threads decode pages: one a processor, up to `MOST_THREADS`."""
     return min(MOST_THREADS, processors())

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import math
 import os
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagesort.common import hardware
 from pagesort.common.errors import PageSortError
-from pagesort.common.hardware import is_first_process
+from pagesort.common.processes import is_first_process, processes
 from pagesort.labelled.folder import LabelledPage
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.training.data import prepare_pages
@@ -22,13 +24,17 @@ from pagesort.training.export import whole_page_settings
 from pagesort.training.recipe import Recipe, TrainRequest
 
 if TYPE_CHECKING:
+    import torch
+
     from pagesort.labelled.split_files import PageSplit
+    from pagesort.training.recipe import Precision
 
 logger = logging.getLogger(__name__)
 
 PAGES_FOLDER = "pages"
 
-_MOST_THREADS = 8
+_MOST_THREADS = _MOST_WORKERS = 8
+_SHORT_OF_MEMORY = ("not enough memory", "out of memory", "can't allocate", "bad alloc")
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Plan:
     left_out: tuple[tuple[LabelledPage, str], ...]
     preprocessing: Preprocessing
     recipe: Recipe
-    precision: str
+    precision: Precision
     processes: int
 
     @property
@@ -73,8 +79,6 @@ def make_plan(classifier: Any, request: TrainRequest) -> Plan:
     Raises:
         PageSortError: pages, labels, precision or folders do not allow the training.
     """
-    from pagesort.training.loop import chosen_precision
-
     split = request.split
     _check_labels(split, classifier.labels)
     _check_device(classifier.device)
@@ -92,9 +96,8 @@ def make_plan(classifier: Any, request: TrainRequest) -> Plan:
         threads(),
     )
     _check_counts(split, kept)
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    recipe = _fitting(request.recipe, len(kept), processes)
-    return Plan(kept, left_out, preprocessing, recipe, precision, processes)
+    recipe = _fitting(request.recipe, len(kept), processes())
+    return Plan(kept, left_out, preprocessing, recipe, precision, processes())
 
 
 def deciding_facts(classifier: Any, request: TrainRequest, plan: Plan) -> dict[str, Any]:
@@ -111,6 +114,62 @@ def deciding_facts(classifier: Any, request: TrainRequest, plan: Plan) -> dict[s
         "page_names": hashlib.sha256("\n".join(names).encode("utf-8", "surrogatepass")).hexdigest(),
         "texts": classifier.prompts,
     }
+
+
+def chosen_precision(wanted: str, device: torch.device) -> Precision:
+    """Return `no`, `bf16` or `fp16`.
+
+    Raises:
+        PageSortError: the device has not got what was asked for by name.
+    """
+    from pagesort.models.precision import has_bf16
+
+    is_gpu = device.type == "cuda"
+    native = has_bf16(device)
+    if wanted == "auto":
+        if native:
+            return "bf16"
+        return "fp16" if is_gpu else "no"
+    if (wanted == "bf16" and is_gpu and not native) or (wanted == "fp16" and not is_gpu):
+        raise PageSortError(
+            f"{device.type} cannot train in {wanted}",
+            where="[TRAIN] mixed_precision",
+            remedy="Use auto",
+        )
+    return wanted
+
+
+def default_workers(device: torch.device, processors: int) -> int:
+    """Processes that prepare pages, a training process: beside a GPU, all others have time."""
+    if device.type != "cpu":
+        return max(1, min(_MOST_WORKERS, processors - 1))
+    return 1 if processors > 1 else 0
+
+
+@contextlib.contextmanager
+def translate_training_errors(recipe: Recipe) -> Iterator[None]:
+    """Turn what the library raises for want of memory, and in its workers, into one line."""
+    import torch
+
+    try:
+        yield
+    except PageSortError as error:
+        # One of a worker process arrives with that process's whole traceback in it.
+        if not error.what.startswith("Caught "):
+            raise
+        last = error.what.strip().splitlines()[-1]
+        raise PageSortError(last.split(": ", 1)[-1]) from error
+    except (RuntimeError, MemoryError) as error:
+        short = any(words in str(error).lower() for words in _SHORT_OF_MEMORY)
+        if not (short or isinstance(error, (MemoryError, torch.OutOfMemoryError))):
+            raise
+        remedy = "Lower --batch_size and raise [TRAIN] accumulation as much"
+        if not recipe.gradient_checkpointing:
+            remedy += ", or set [TRAIN] gradient_checkpointing = True"
+        raise PageSortError(
+            f"there is not enough memory to train on {recipe.batch_size} pages at once",
+            remedy=remedy,
+        ) from error
 
 
 def processors() -> int:
@@ -180,12 +239,24 @@ def _fitting(recipe: Recipe, pages: int, processes: int) -> Recipe:
     return fitting
 
 
-def _check_device(device: Any) -> None:
-    if device.type == "cuda" and device.index not in (None, 0) and "RANK" not in os.environ:
+def _check_device(device: torch.device) -> None:
+    """Refuse another GPU than the first; tell of several."""
+    if device.type != "cuda" or "RANK" in os.environ:
+        return
+    if device.index not in (None, 0):
         raise PageSortError(
             f"training takes the first GPU it sees, not {device}",
             remedy=f"Set the environment variable CUDA_VISIBLE_DEVICES={device.index} and use "
             "--device cuda",
+        )
+    import torch
+
+    count = torch.cuda.device_count()
+    if count > 1:
+        logger.info(
+            "training on one of %d GPUs; to use all: torchrun --nproc-per-node %d run.py --train",
+            count,
+            count,
         )
 
 

@@ -13,6 +13,7 @@ from pagesort.pages.loader import DEFAULT_MAX_MEGAPIXELS
 if TYPE_CHECKING:
     from pagesort.labelled.split_files import PageSplit
 
+Precision = Literal["no", "bf16", "fp16"]
 _CHOICES = {
     "objective": ("labels", "contrastive"),
     "towers": ("both", "image"),
@@ -126,6 +127,7 @@ class TrainRequest:
         log_step: steps between two reports.
         max_megapixels: larger pages are left out.
         workers: processes that prepare pages; None: as many as serve the device.
+        save_seconds: time between two checkpoints within an epoch.
     """
 
     split: PageSplit
@@ -137,6 +139,7 @@ class TrainRequest:
     log_step: int = 10
     max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
     workers: int | None = None
+    save_seconds: float = 600.0
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,7 @@ class TrainOutcome:
         epoch: the best one, from 1.
         curves: picture of loss, learning rate and validation accuracy; None if undrawn.
         left_out: pages that could not be read, with the reason.
-        pages_per_second: of training alone, without validation; 0 if nothing was left to train.
+        pages_per_second: of training alone, without validation; 0 without a report.
         checkpoints: where the state of the last and the weights of the best epoch lie.
     """
 

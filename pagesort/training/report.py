@@ -8,11 +8,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from transformers import TrainerCallback
+from typing import TYPE_CHECKING
 
 from pagesort.common.progress import duration
+from pagesort.training.loop import Watcher
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +22,7 @@ logger = logging.getLogger(__name__)
 _LOSS_COLOUR, _RATE_COLOUR, _ACCURACY_COLOUR = "#1f5f8b", "#777777", "#b5482a"
 
 
-class Reporter(TrainerCallback):
+class Reporter(Watcher):
     """Tells epoch, step, loss, learning rate, pages per second, time left and validation accuracy.
 
     Args:
@@ -39,99 +38,81 @@ class Reporter(TrainerCallback):
         self.pages_per_step = pages_per_step
         self._is_terminal = sys.stderr.isatty() if is_terminal is None else is_terminal
         self._bar: tqdm | None = None
-        self._begin_step = self._logged_step = 0
-        self._begun = self._logged = time.monotonic()
-        self._training_seconds = 0.0
-        self._training_steps = 0
+        self._begin_step = self._steps = 0
+        self._begun = 0.0
 
-    @property
-    def pages_per_second(self) -> float:
-        """Over all reported steps, validation and saving left out; 0 before the first report."""
-        return self._training_steps * self.pages_per_step / max(self._training_seconds, 1e-6)
-
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
-        """Start the clocks and draw the bar."""
-        self._begin_step = self._logged_step = state.global_step
-        self._begun = self._logged = time.monotonic()
-        if self._is_terminal and state.is_world_process_zero:
+    def begin(self, step: int, steps: int) -> None:
+        """Start the clock and draw the bar."""
+        self._begin_step, self._steps, self._begun = step, steps, time.monotonic()
+        if self._is_terminal:
             from tqdm import tqdm
 
             self._bar = tqdm(
-                total=state.max_steps,
-                initial=state.global_step,
+                total=steps,
+                initial=step,
                 unit=" steps",
                 dynamic_ncols=True,
                 file=sys.stderr,
                 leave=False,
             )
 
-    def on_step_end(self, args, state, control, **kwargs) -> None:
+    def after_step(self, step: int) -> None:
         """Move the bar."""
         if self._bar is not None:
-            self._bar.update(state.global_step - self._bar.n)
+            self._bar.update(step - self._bar.n)
 
-    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
-        """Tell what the trainer reports: a stretch of steps, or a validation."""
-        if not state.is_world_process_zero or not logs:
-            return
-        if "eval_accuracy" in logs:
-            self._log_validation(state.global_step, logs)
-        elif "loss" in logs:
-            self._log_steps(state, logs)
+    def report(self, figures: Mapping[str, float]) -> None:
+        """Tell of a stretch of steps, or of a validation."""
+        if "eval_accuracy" in figures:
+            self._log_validation(figures)
+        elif "loss" in figures:
+            self._log_steps(figures)
 
-    def on_evaluate(self, args, state, control, **kwargs) -> None:
-        """Leave the time of validation out of the rate."""
-        self._logged = time.monotonic()
-
-    def on_save(self, args, state, control, **kwargs) -> None:
-        """Leave the time of saving out of the rate."""
-        self._logged = time.monotonic()
-
-    def on_train_end(self, args, state, control, **kwargs) -> None:
+    def end(self) -> None:
         """Remove the bar."""
-        self.close()
-
-    def close(self) -> None:
-        """Remove the bar, also where the training stops with an error."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
-    def _log_steps(self, state: Any, logs: Mapping[str, float]) -> None:
-        now, step = time.monotonic(), state.global_step
-        steps, seconds = step - self._logged_step, now - self._logged
-        self._training_steps += steps
-        self._training_seconds += seconds
-        self._logged_step, self._logged = step, now
-        rate = steps * self.pages_per_step / max(seconds, 1e-6)
-        left = (now - self._begun) / max(1, step - self._begin_step) * (state.max_steps - step)
-        epoch, epochs = (
-            -(-step // self.steps_per_epoch),
-            -(-state.max_steps // self.steps_per_epoch),
-        )
-        figures = f"loss {logs['loss']:.4f}, lr {logs['learning_rate']:.2e}, {rate:.1f} pages/s"
+    def _log_steps(self, figures: Mapping[str, float]) -> None:
+        step = int(figures["step"])
+        passed = time.monotonic() - self._begun
+        left = passed / max(1, step - self._begin_step) * (self._steps - step)
+        rate = self.pages_per_step / max(figures["seconds_per_step"], 1e-6)
+        epoch, epochs = (-(-count // self.steps_per_epoch) for count in (step, self._steps))
+        text = f"loss {figures['loss']:.4f}, lr {figures['learning_rate']:.2e}, {rate:.1f} pages/s"
         if self._bar is not None:
-            self._bar.set_postfix_str(f"epoch {epoch} of {epochs}, {figures}")
+            self._bar.set_postfix_str(f"epoch {epoch} of {epochs}, {text}")
             return
         logger.info(
             "epoch %d of %d, step %d of %d: %s, %s left",
             epoch,
             epochs,
             step,
-            state.max_steps,
-            figures,
+            self._steps,
+            text,
             duration(left),
         )
 
-    def _log_validation(self, step: int, logs: Mapping[str, float]) -> None:
+    def _log_validation(self, figures: Mapping[str, float]) -> None:
         if self._bar is not None:
             self._bar.clear()
         logger.info(
             "epoch %d: %.1f %% of the validation pages right, loss %.4f",
-            step // self.steps_per_epoch,
-            100 * logs["eval_accuracy"],
-            logs["eval_loss"],
+            figures["step"] // self.steps_per_epoch,
+            100 * figures["eval_accuracy"],
+            figures["eval_loss"],
         )
+
+
+def pages_per_second(history: Sequence[Mapping[str, float]], pages_per_step: int) -> float:
+    """Over all reported steps, validation and saving left out; 0 without a report."""
+    reports = [each for each in history if "seconds_per_step" in each]
+    seconds, before = 0.0, 0.0
+    for each in reports:
+        seconds += each["seconds_per_step"] * (each["step"] - before)
+        before = each["step"]
+    return before * pages_per_step / max(seconds, 1e-6)
 
 
 def draw_curves(
@@ -140,7 +121,7 @@ def draw_curves(
     """Draw loss, learning rate and validation accuracy over the epochs into a PNG.
 
     Args:
-        history: the trainer's reports, in order, each with its `step`.
+        history: the reports of `loop.fit`, in order, each with its `step`.
         best_epoch: from 1; marked.
         path: the PNG; its name, without the ending, is the title.
 

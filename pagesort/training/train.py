@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import TrainerState
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.hardware import is_first_process
+from pagesort.common.processes import is_first_process
 from pagesort.models.formats import quiet_transformers, save_folder
 from pagesort.models.transformers_loader import load_towers
 from pagesort.training.cpu import quick_on_processors
@@ -27,36 +27,30 @@ from pagesort.training.export import (
     whole_page_settings,
     with_facts,
 )
-from pagesort.training.loop import (
-    PageTrainer,
-    Schedule,
-    Watchdog,
-    default_workers,
-    training_arguments,
-    translate_training_errors,
-    wait_for_all,
-)
+from pagesort.training.loop import Schedule, Watcher, fit
 from pagesort.training.objective import Collator, LabelLearner, LabelTexts, save_memory
 from pagesort.training.optimiser import make_optimiser
 from pagesort.training.plan import (
     PAGES_FOLDER,
     Plan,
     deciding_facts,
+    default_workers,
     make_plan,
     processors,
     threads,
+    translate_training_errors,
 )
+from pagesort.training.process_group import join_processes, wait_for_all
 from pagesort.training.recipe import Recipe, TrainOutcome, TrainRequest
-from pagesort.training.report import Reporter, draw_curves
+from pagesort.training.report import Reporter, draw_curves, pages_per_second
 from pagesort.training.state import Best, RunFolder, quality, translate_damaged
+from pagesort.training.tensorboard import TensorBoard
 from pagesort.training.validation import ValidationPages
-from pagesort.training.weight_averaging import MovingAverage, best_share, interpolated
+from pagesort.training.weight_averaging import best_share, interpolated, moving_average
 
 __all__ = ["Recipe", "TrainOutcome", "TrainRequest", "train"]
 
 logger = logging.getLogger(__name__)
-
-_STATE_FILE = "trainer_state.json"
 
 
 def train(classifier: Any, request: TrainRequest) -> TrainOutcome:
@@ -118,14 +112,13 @@ class _Session:
         workers = self.request.workers
         if workers is None:
             workers = default_workers(self.classifier.device, processors())
-        arguments = self._arguments(workers)
-        # Of several processes each has its own GPU, which the averages must lie on, too.
-        self.classifier.model.to(arguments.device)
+        # Of several processes each has its own GPU.
+        self.classifier.model.to(join_processes(self.classifier.device))
         self._open_run()
         learner = self._learner()
         validation = self._validation()
         with self._spared():
-            history, rate = self._fit(learner, validation, arguments)
+            history = self._fit(learner, validation, workers)
         best = self.run.best()
         if best is None:
             raise PageSortError(
@@ -146,7 +139,7 @@ class _Session:
             left_out=tuple(
                 (page.name, reason) for page, reason in (*self.plan.left_out, *validation.left_out)
             ),
-            pages_per_second=rate,
+            pages_per_second=pages_per_second(history, self.plan.pages_per_step),
             checkpoints=self.run.folder,
         )
         if self.is_first:
@@ -160,19 +153,6 @@ class _Session:
             return contextlib.nullcontext()
         most = max(self.plan.recipe.batch_size, len(self.request.split.labels))
         return quick_on_processors(self.classifier.model, self.plan.precision, most)
-
-    def _arguments(self, workers: int) -> Any:
-        return training_arguments(
-            self.plan.recipe,
-            self.run.folder,
-            self.classifier.device,
-            precision=self.plan.precision,
-            processes=self.plan.processes,
-            steps=self.plan.steps,
-            seed=self.request.seed,
-            log_step=self.request.log_step,
-            workers=workers,
-        )
 
     def _open_run(self) -> None:
         """Find the state of this training, if there is any."""
@@ -225,71 +205,91 @@ class _Session:
         return pages
 
     def _fit(
-        self, learner: LabelLearner, validation: ValidationPages, arguments: Any
-    ) -> tuple[list[dict[str, float]], float]:
-        """Train from the last checkpoint to the last step; returns the reports and pages/s."""
+        self, learner: LabelLearner, validation: ValidationPages, workers: int
+    ) -> list[dict[str, float]]:
+        """Train from the last checkpoint to the last step; returns the reports."""
         last = self.run.last_checkpoint()
-        if last is not None:
-            with translate_damaged(self.run.folder):
-                state = TrainerState.load_from_json(str(last[1] / _STATE_FILE))
-            if last[0] >= self.plan.steps:
-                return state.log_history, 0.0
-        if last is not None and self.is_first:
+        if last is not None and last[0] < self.plan.steps and self.is_first:
             logger.info(
                 "going on with the interrupted training at step %d of %d (remove %s to begin anew)",
                 last[0],
                 self.plan.steps,
                 self.run.folder,
             )
-        trainer, reporter = self._trainer(learner, validation, arguments)
         try:
-            trainer.train_or_close(last[1] if last else None)
+            return self._fit_with(learner, validation, workers)
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error) or not self._can_do_without(arguments):
+            # Of several training processes, the others would wait.
+            if "DataLoader worker" not in str(error) or not workers or self.plan.processes > 1:
                 raise
             logger.warning(
                 "a process that prepares pages died, perhaps for want of shared memory; going on "
                 "without such processes ([TRAIN] workers = 0)"
             )
             _restore(self.classifier.model, self.start)
-            return self._fit(self._learner(), validation, self._arguments(workers=0))
-        return trainer.state.log_history, reporter.pages_per_second
+            return self._fit(self._learner(), validation, workers=0)
 
-    def _can_do_without(self, arguments: Any) -> bool:
-        """Whether there are processes that prepare pages, and no other training process waits."""
-        return arguments.dataloader_num_workers > 0 and self.plan.processes == 1
-
-    def _trainer(
-        self, learner: LabelLearner, validation: ValidationPages, arguments: Any
-    ) -> tuple[PageTrainer, Reporter]:
-        recipe, plan = self.plan.recipe, self.plan
-        average = MovingAverage(learner.dual_encoder, recipe.ema) if recipe.ema else None
-        reporter = Reporter(plan.steps_per_epoch, plan.pages_per_step)
-        callbacks = [Schedule(plan.steps_per_epoch), Watchdog(), reporter]
-        optimiser = make_optimiser(
-            learner.dual_encoder,
-            learning_rate=recipe.learning_rate,
-            weight_decay=recipe.weight_decay,
-            layer_decay=recipe.layer_decay,
-            adam_beta2=recipe.adam_beta2,
-        )
-        trainer = PageTrainer(
-            self.run,
-            average,
-            lambda step: self._validate(step, learner, validation, average),
-            model=learner,
-            args=arguments,
-            train_dataset=self._views(),
-            data_collator=Collator(
+    def _fit_with(
+        self, learner: LabelLearner, validation: ValidationPages, workers: int
+    ) -> list[dict[str, float]]:
+        recipe = self.plan.recipe
+        average = moving_average(learner, recipe.ema) if recipe.ema else None
+        return fit(
+            learner,
+            self._views(),
+            Collator(
                 learner.texts,
                 self.request.seed,
                 a_text_each=learner.contrastive,
                 with_texts=not learner.image_only,
             ),
-            callbacks=[*([average] if average else []), *callbacks],
-            optimizers=(optimiser, None),
+            make_optimiser(
+                learner.dual_encoder,
+                learning_rate=recipe.learning_rate,
+                weight_decay=recipe.weight_decay,
+                layer_decay=recipe.layer_decay,
+                adam_beta2=recipe.adam_beta2,
+            ),
+            self._schedule(workers),
+            average=average,
+            validate=lambda step: self._validate(
+                step, average.module if average else learner, validation
+            ),
+            run=self.run,
+            watchers=self._watchers(),
         )
-        return trainer, reporter
+
+    def _schedule(self, workers: int) -> Schedule:
+        plan, recipe, request = self.plan, self.plan.recipe, self.request
+        return Schedule(
+            steps=plan.steps,
+            batch_size=recipe.batch_size,
+            seed=request.seed,
+            accumulation=recipe.accumulation,
+            warmup_steps=round(recipe.warmup_ratio * plan.steps),
+            gradient_clip=recipe.gradient_clip,
+            precision=plan.precision,
+            steps_per_epoch=plan.steps_per_epoch,
+            log_every=request.log_step,
+            save_seconds=request.save_seconds,
+            workers=workers,
+        )
+
+    def _watchers(self) -> list[Watcher]:
+        if not self.is_first:
+            return []
+        plan = self.plan
+        settings = asdict(plan.recipe) | {
+            "seed": self.request.seed,
+            "precision": plan.precision,
+            "processes": plan.processes,
+            "training_pages": len(plan.pages),
+            "base": self.classifier.metadata.base,
+        }
+        return [
+            Reporter(plan.steps_per_epoch, plan.pages_per_step),
+            TensorBoard(self.run.folder / "runs", settings),
+        ]
 
     def _views(self) -> TrainingViews:
         plan = self.plan
@@ -306,19 +306,14 @@ class _Session:
         )
 
     def _validate(
-        self,
-        step: int,
-        learner: LabelLearner,
-        validation: ValidationPages,
-        average: MovingAverage | None,
+        self, step: int, learner: LabelLearner, validation: ValidationPages
     ) -> dict[str, float]:
         """Score the weights at the end of an epoch, and keep them if they are the best so far."""
-        with average.in_place() if average else contextlib.nullcontext():
-            _share_buffers(learner, self.plan.processes)
-            figures = validation.figures(validation.logits(learner, self.plan.recipe.batch_size))
-            best = self.run.best()
-            if self.is_first and (best is None or not figures or quality(figures) > best.quality):
-                self.run.save_best(step, lambda folder: self._save_best(folder, learner, figures))
+        _share_buffers(learner, self.plan.processes)
+        figures = validation.figures(validation.logits(learner, self.plan.recipe.batch_size))
+        best = self.run.best()
+        if self.is_first and (best is None or not figures or quality(figures) > best.quality):
+            self.run.save_best(step, lambda folder: self._save_best(folder, learner, figures))
         return figures
 
     def _save_best(self, folder: Path, learner: LabelLearner, figures: Mapping[str, float]) -> None:

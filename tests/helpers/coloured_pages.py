@@ -80,21 +80,21 @@ def request(folder: Path, split: PageSplit, **recipe: Any) -> Any:
 
 def main() -> None:
     """Train, and be stopped if asked for."""
-    from pagesort.training import loop, train
+    from pagesort.training import loop, tensorboard, train
 
     folder, model = Path(sys.argv[1]), Path(sys.argv[2])
     if len(sys.argv) > 3:
         step, signal = int(sys.argv[3]), int(sys.argv[4])
-        loop.SAVE_SECONDS = 0.0
-        usual = loop.Schedule.on_step_end
+        usual = loop.Watcher.after_step
 
-        def stopped(self, args, state, control, **kwargs):
-            if state.global_step == step:
+        def stopped(self, at):
+            if at == step:
                 os.kill(os.getpid(), signal)
-            usual(self, args, state, control, **kwargs)
+            usual(self, at)
 
-        loop.Schedule.on_step_end = stopped
-    outcome = train.train(open_model(model), request(folder, draw_split(folder / "data")))
+        tensorboard.TensorBoard.after_step = stopped
+    asked = replace(request(folder, draw_split(folder / "data")), save_seconds=0.0)
+    outcome = train.train(open_model(model), asked)
     sys.stdout.write(f"{outcome.model_folder}\n")  # at once: two processes write here
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
-from pagesort.training.report import Reporter, draw_curves
+from pagesort.training.report import Reporter, draw_curves, pages_per_second
 
 HISTORY = [
     {"step": 5, "loss": 2.1, "learning_rate": 5e-5},
@@ -20,62 +19,45 @@ HISTORY = [
 ]
 
 
-def state(step: int, first: bool = True) -> SimpleNamespace:
-    return SimpleNamespace(global_step=step, max_steps=30, is_world_process_zero=first)
+def told(step: int, **figures: float) -> dict[str, float]:
+    return {"step": step, "learning_rate": 3e-5, "seconds_per_step": 2.0, **figures}
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """Seconds that the reporter's looks at the clock return, one after the other."""
-    times: list[float] = []
+def test_lines_tell_all_that_matters(monkeypatch, caplog: pytest.LogCaptureFixture) -> None:
+    times = [100.0, 110.0]
     monkeypatch.setattr("pagesort.training.report.time.monotonic", lambda: times.pop(0))
-    return times
-
-
-def test_lines_tell_all_that_matters(clock, caplog: pytest.LogCaptureFixture) -> None:
-    clock[:] = [0.0, 100.0, 110.0]
     reporter = Reporter(steps_per_epoch=10, pages_per_step=8, is_terminal=False)
     with caplog.at_level(logging.INFO):
-        reporter.on_train_begin(None, state(10), None)
-        reporter.on_log(None, state(15), None, {"loss": 0.51, "learning_rate": 3e-5})
-        reporter.on_log(None, state(20), None, {"eval_accuracy": 0.875, "eval_loss": 0.4})
+        reporter.begin(10, 30)
+        reporter.report(told(15, loss=0.51))
+        reporter.report({"step": 20, "eval_accuracy": 0.875, "eval_loss": 0.4})
     assert caplog.messages == [
         "epoch 2 of 3, step 15 of 30: loss 0.5100, lr 3.00e-05, 4.0 pages/s, 30 s left",
         "epoch 2: 87.5 % of the validation pages right, loss 0.4000",
     ]
-    assert reporter.pages_per_second == 4.0
 
 
-def test_validation_does_not_slow_the_rate(clock) -> None:
-    clock[:] = [0.0, 0.0, 10.0, 500.0, 510.0]
-    reporter = Reporter(steps_per_epoch=5, pages_per_step=8, is_terminal=False)
-    reporter.on_train_begin(None, state(0), None)
-    for step in (5, 10):
-        reporter.on_log(None, state(step), None, {"loss": 0.5, "learning_rate": 3e-5})
-        if clock:
-            reporter.on_evaluate(None, state(step), None)
-    assert reporter.pages_per_second == 4.0
+def test_the_rate_is_that_of_all_steps() -> None:
+    history = [
+        told(5, loss=0.5, seconds_per_step=1.0),
+        {"step": 5, "eval_loss": 0.4},
+        told(10, loss=0.4, seconds_per_step=3.0),
+    ]
+    assert pages_per_second(history, pages_per_step=8) == 4.0
+    assert pages_per_second([], pages_per_step=8) == 0.0
 
 
 def test_a_terminal_has_a_bar(capsys: pytest.CaptureFixture[str], caplog) -> None:
     reporter = Reporter(steps_per_epoch=10, pages_per_step=8, is_terminal=True)
     with caplog.at_level(logging.INFO):
-        reporter.on_train_begin(None, state(0), None)
-        reporter.on_log(None, state(30), None, {"loss": 0.25, "learning_rate": 3e-5})
-        reporter.on_step_end(None, state(30), None)
-        reporter.on_train_end(None, state(30), None)
+        reporter.begin(0, 30)
+        reporter.report(told(30, loss=0.25))
+        reporter.after_step(30)
+        reporter.end()
     shown = capsys.readouterr()
     assert "0/30" in shown.err
     assert "epoch 3 of 3, loss 0.2500, lr 3.00e-05" in shown.err
     assert (shown.out, caplog.messages) == ("", [])
-
-
-def test_other_processes_keep_silent(caplog: pytest.LogCaptureFixture) -> None:
-    reporter = Reporter(steps_per_epoch=10, pages_per_step=8, is_terminal=True)
-    with caplog.at_level(logging.INFO):
-        reporter.on_train_begin(None, state(0, first=False), None)
-        reporter.on_log(None, state(5, False), None, {"loss": 0.5, "learning_rate": 3e-5})
-    assert caplog.messages == []
 
 
 @pytest.mark.parametrize("history", [HISTORY, HISTORY[:2], []])

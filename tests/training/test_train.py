@@ -22,8 +22,9 @@ from safetensors.torch import load_file
 from classifier import CLIP
 from pagesort.common.errors import PageSortError
 from pagesort.labelled.folder import LabelledPage, page_digest, page_pixels, read_trained_pages
-from pagesort.training import loop, validation
 from pagesort.training import train as training
+from pagesort.training import validation
+from pagesort.training.tensorboard import TensorBoard
 from pagesort.training.train import train
 from tests.helpers.coloured_pages import COLOURS, DESCRIPTIONS, draw_split, open_model, request
 from tests.helpers.paths import ROOT
@@ -165,12 +166,11 @@ def test_state_and_reports_are_kept(finished) -> None:
 
 
 def test_reports_reach_tensorboard(finished) -> None:
-    pytest.importorskip("tensorboardX")
     _, outcome, _ = finished
     (events,) = (outcome.checkpoints / "runs").rglob("events.*")
     content = events.read_bytes()
-    assert b"train/loss" in content
-    assert b"eval/accuracy" in content
+    for shown in (b"train/loss", b"eval/accuracy", b"adam_beta2", b"warmup_ratio"):
+        assert shown in content
 
 
 def raising_at(monkeypatch, owner, name: str, call: int, error: BaseException, after=False) -> None:
@@ -192,10 +192,10 @@ def raising_at(monkeypatch, owner, name: str, call: int, error: BaseException, a
 @pytest.mark.parametrize(
     ("owner", "name", "call", "after"),
     [
-        (loop.Schedule, "on_step_end", 1, False),  # before any checkpoint
-        (loop.Schedule, "on_step_end", 5, False),  # between two epochs
+        (TensorBoard, "after_step", 1, False),  # before any checkpoint
+        (TensorBoard, "after_step", 5, False),  # between two epochs
         (training.RunFolder, "save_best", 1, True),  # the best epoch kept, its checkpoint not
-        (training.MovingAverage, "save", 4, False),  # a checkpoint half-written
+        (torch, "save", 6, False),  # a checkpoint half-written
         (training.RunFolder, "adopt_checkpoint", 5, False),  # written, but without its name
         (training, "export", 1, False),  # trained, not exported
         (training, "draw_curves", 1, False),  # exported, without its picture
@@ -204,19 +204,19 @@ def raising_at(monkeypatch, owner, name: str, call: int, error: BaseException, a
 def test_an_interrupted_training_ends_at_the_same_weights(
     owner, name, call, after, finished, split, tiny_model_folder, tmp_path, monkeypatch, caplog
 ) -> None:
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
     classifier = open_model(tiny_model_folder)
+    asked = replace(request(tmp_path, split), save_seconds=0.0)
     with monkeypatch.context() as broken:
         raising_at(broken, owner, name, call, Killed(), after)
         with pytest.raises(Killed):
-            train(classifier, request(tmp_path, split))
+            train(classifier, asked)
     with caplog.at_level(logging.INFO):
-        outcome = train(classifier, request(tmp_path, split))
+        outcome = train(classifier, asked)
     _, undisturbed, _ = finished
     assert same(weights(outcome.model_folder), weights(undisturbed.model_folder))
     assert outcome.epoch == undisturbed.epoch
     assert outcome.temperature == undisturbed.temperature
-    if (name, call) == ("on_step_end", 5):
+    if (name, call) == ("after_step", 5):
         assert "going on with the interrupted training at step 4 of 9" in caplog.text
     assert [path.name for path in outcome.checkpoints.glob("checkpoint-*")] == ["checkpoint-9"]
 
@@ -227,7 +227,7 @@ def test_the_curves_of_an_interrupted_training_are_whole(
     histories = []
     monkeypatch.setattr(training, "draw_curves", lambda history, *_: histories.append(history))
     with monkeypatch.context() as broken:
-        raising_at(broken, loop.Schedule, "on_step_end", 7, Killed())
+        raising_at(broken, TensorBoard, "after_step", 7, Killed())
         with pytest.raises(Killed):
             train(open_model(tiny_model_folder), request(tmp_path, split))
     train(open_model(tiny_model_folder), request(tmp_path, split))
@@ -238,7 +238,7 @@ def test_the_curves_of_an_interrupted_training_are_whole(
 def test_a_stop_is_let_through_and_tells_what_is_kept(
     split, tiny_model_folder, tmp_path, monkeypatch
 ) -> None:
-    raising_at(monkeypatch, loop.Schedule, "on_step_end", 5, KeyboardInterrupt())
+    raising_at(monkeypatch, TensorBoard, "after_step", 5, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt, match="step 3 of 9 is kept in .*checkpoints"):
         train(open_model(tiny_model_folder), request(tmp_path, split))
 
@@ -276,7 +276,7 @@ def test_the_best_epoch_is_exported_not_the_last(
     assert outcome.epoch == 3
     best = outcome.checkpoints / "best-9"
     assert same(weights(outcome.model_folder), weights(best))
-    last = load_file(outcome.checkpoints / "checkpoint-15" / "model.safetensors")
+    last = torch.load(outcome.checkpoints / "checkpoint-15" / "state.pt")["learner"]
     assert not torch.equal(
         last["dual_encoder.visual_projection.weight"], weights(best)["visual_projection.weight"]
     )
@@ -485,10 +485,10 @@ def test_want_of_memory_names_the_settings(
 def test_a_full_disk_is_told_and_nothing_is_lost(
     error, split, tiny_model_folder, tmp_path, monkeypatch, finished
 ) -> None:
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)
+    asked = replace(request(tmp_path, split), save_seconds=0.0)
     with monkeypatch.context() as full:
         raising_at(full, torch, "save", 10, error)
-        said = str(refused(open_model(tiny_model_folder), request(tmp_path, split)))
+        said = str(refused(open_model(tiny_model_folder), asked))
     assert "the state of the training cannot be written" in said
     assert "FOLDER_CPOINTS" in said
     assert list((tmp_path / "checkpoints").glob("*/checkpoint-*"))
@@ -500,7 +500,7 @@ def test_a_dead_worker_is_done_without(
     split, tiny_model_folder, tmp_path, monkeypatch, caplog, finished
 ) -> None:
     died = RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error.")
-    raising_at(monkeypatch, loop.Schedule, "on_step_end", 5, died)
+    raising_at(monkeypatch, TensorBoard, "after_step", 5, died)
     asked = replace(request(tmp_path, split), workers=1)
     outcome = train(open_model(tiny_model_folder), asked)
     assert "[TRAIN] workers = 0" in caplog.text
@@ -551,12 +551,12 @@ def test_validation_pages_on_a_full_disk_are_told(split, tiny_model_folder, tmp_
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("name", ["optimizer.pt", "trainer_state.json"])
+@pytest.mark.parametrize("name", ["state.pt", "random-0.pt"])
 def test_a_damaged_checkpoint_is_told(
     name, split, tiny_model_folder, tmp_path, monkeypatch
 ) -> None:
     with monkeypatch.context() as broken:
-        raising_at(broken, loop.Schedule, "on_step_end", 5, Killed())
+        raising_at(broken, TensorBoard, "after_step", 5, Killed())
         with pytest.raises(Killed):
             train(open_model(tiny_model_folder), request(tmp_path, split))
     (torn,) = (tmp_path / "checkpoints").glob(f"*/checkpoint-*/{name}")

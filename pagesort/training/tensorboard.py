@@ -1,0 +1,54 @@
+"""What TensorBoard shows of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pagesort.training.loop import Watcher
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
+
+
+class TensorBoard(Watcher):
+    """Writes curves and hyper-parameters for TensorBoard.
+
+    Args:
+        folder: of this training; made where it is missing.
+        settings: hyper-parameters; what is no number, truth value or text is written as text.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.settings = {
+            name: value if isinstance(value, int | float | str) else str(value)
+            for name, value in settings.items()
+        }
+        self._writer: SummaryWriter | None = None
+
+    def begin(self, step: int, steps: int) -> None:
+        """Begin a file; curves that an interrupted training drew beyond `step` are left out."""
+        from tensorboardX import SummaryWriter
+        from tensorboardX.summary import hparams
+
+        self._writer = SummaryWriter(str(self.folder), purge_step=step + 1 if step else None)
+        *beginning, _ = hparams(self.settings, {"eval/accuracy": 0.0})
+        for summary in beginning:
+            self._writer.file_writer.add_summary(summary)
+
+    def report(self, figures: Mapping[str, float]) -> None:
+        """Draw each figure on."""
+        if self._writer is None:
+            return
+        for name, value in figures.items():
+            if name != "step":
+                title = name.replace("eval_", "eval/") if "eval_" in name else f"train/{name}"
+                self._writer.add_scalar(title, value, int(figures["step"]))
+
+    def end(self) -> None:
+        """Complete the file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
