@@ -293,7 +293,8 @@ OPTIONS: tuple[Option, ...] = (
         "TRAIN", "weight_decay", audience=TRAINING,
     ),
     Option(
-        "layer_decay", share(), 1.0, "learning rate of each layer as a share of the next one's",
+        "layer_decay", share(with_0=False), 1.0,
+        "learning rate of each layer as a share of the next one's",
         "TRAIN", "layer_decay", audience=TRAINING,
     ),
     Option(
@@ -301,7 +302,7 @@ OPTIONS: tuple[Option, ...] = (
         "TRAIN", "warmup_ratio", audience=TRAINING,
     ),
     Option(
-        "ema", share(), 0.0, "decay of the moving average of the weights; 0: none",
+        "ema", share(with_1=False), 0.0, "decay of the moving average of the weights; 0: none",
         "TRAIN", "ema", audience=TRAINING,
     ),
     Option(

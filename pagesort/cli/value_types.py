@@ -51,16 +51,19 @@ def real(above: float, below: float | None = None) -> Kind:
     return Kind(read, f"a number above {above:g}{upper}", "X")
 
 
-def share() -> Kind:
-    """Return the kind of numbers from 0 to 1, both allowed."""
+def share(*, with_0: bool = True, with_1: bool = True) -> Kind:
+    """Return the kind of numbers from 0 to 1, with or without these themselves."""
 
     def read(text: str) -> float:
         number = float(text)
-        if not 0.0 <= number <= 1.0:
+        if not 0.0 <= number <= 1.0 or (number == 0.0 and not with_0):
+            raise ValueError(text)
+        if number == 1.0 and not with_1:
             raise ValueError(text)
         return number
 
-    return Kind(read, "a number, 0 to 1", "X")
+    least = "0" if with_0 else "above 0"
+    return Kind(read, f"a number, {least} to {'1' if with_1 else 'below 1'}", "X")
 
 
 def choice(*words: str) -> Kind:

@@ -156,6 +156,8 @@ def test_empty_values_mean_defaults(folders: tuple[Path, Path]) -> None:
         ("[HF]\n\nrevision = v9.9\n", "[HF] revision"),
         ("[TRAIN]\n\nlr = nan\n", "a number above 0 and below 1"),
         ("[TRAIN]\n\ntest_size = 1\n", "a number above 0 and below 0.5"),
+        ("[TRAIN]\n\nema = 1.0\n", "a number, 0 to below 1"),
+        ("[TRAIN]\n\nlayer_decay = 0\n", "a number, above 0 to 1"),
         ("[SETUP]\n\nfiles_format = p/ng\n", "separated by commas"),
         ("[SETUP]\n\nbtach = 3\n", "Did you mean [SETUP] batch?"),
         ("[INPUT]\n\ntop_N = 3\n", "Did you mean [SETUP] top_N?"),

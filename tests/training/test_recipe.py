@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 
+from pagesort.cli.options import BY_NAME
 from pagesort.common.errors import PageSortError
 from pagesort.training.recipe import Recipe
 
@@ -28,6 +31,17 @@ def test_what_settings_hand_over_is_accepted() -> None:
     recipe = Recipe(ema=0, wise_ft=None, learning_rate=1, warmup_ratio=0, layer_decay=1)
     assert recipe.wise_ft is None
     assert Recipe(wise_ft=0.0).wise_ft == 0.0
+
+
+@pytest.mark.parametrize("name", ["lr", *Recipe.__dataclass_fields__])
+@pytest.mark.parametrize("text", ["0", "0.5", "1", "1.0", "2", "auto"])
+def test_what_settings_let_through_no_recipe_refuses(name: str, text: str) -> None:
+    """Or it would be refused only after all pages are read."""
+    option = BY_NAME.get(name)
+    if option is None:
+        return
+    with contextlib.suppress(ValueError):
+        Recipe(**{"learning_rate" if name == "lr" else name: option.kind.read(text)})
 
 
 def test_an_excluded_least_value_is_told_as_such() -> None:
