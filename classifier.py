@@ -332,20 +332,18 @@ def custom_collate(
     Returns:
         `pixel_values` (items, ...) of all items, and float `labels` (those given, ...) in their
         order. Labels that are None are left out, so that `labels` may have fewer rows than
-        `pixel_values`; where all are None there is no `labels`. A batch of nothing but None gives
-        (None, None).
+        `pixel_values`, or none at all (0,). A batch of nothing but None gives (None, None).
     """
     items = [item for item in batch if item is not None]
     if not items:
         return None, None
-    collated = {
-        "pixel_values": torch.stack([torch.as_tensor(item["pixel_values"]) for item in items])
-    }
+    pixels = [torch.as_tensor(item["pixel_values"]) for item in items]
     labels = [item["label"] for item in items if item.get("label") is not None]
-    if labels:
-        rows = [torch.as_tensor(label, dtype=torch.float32) for label in labels]
-        collated["labels"] = torch.stack(rows)
-    return collated
+    rows = [torch.as_tensor(label, dtype=torch.float32) for label in labels]
+    return {
+        "pixel_values": torch.stack(pixels),
+        "labels": torch.stack(rows) if rows else torch.empty(0),
+    }
 
 
 def _project(pooled: torch.Tensor, projection: torch.nn.Linear) -> torch.Tensor:

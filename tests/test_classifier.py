@@ -578,7 +578,8 @@ def test_collating_drops_what_could_not_be_read() -> None:
     assert custom_collate([None, None]) == (None, None)
     assert custom_collate([]) == (None, None)
     unlabelled = custom_collate([{"pixel_values": torch.ones(2), "label": None}])
-    assert set(unlabelled) == {"pixel_values"}
+    assert set(unlabelled) == {"pixel_values", "labels"}
+    assert (unlabelled["labels"].shape, unlabelled["labels"].dtype) == ((0,), torch.float32)
 
 
 def test_collating_leaves_out_labels_that_are_none() -> None:
