@@ -123,9 +123,13 @@ def _add_sort(parser: argparse.ArgumentParser) -> None:
         "table",
         nargs="?",
         type=Path,
-        help="a CSV with the columns FILE, PAGE, CLASS; a result table will do",
+        help="a CSV with the columns FILE, PAGE, CLASS, perhaps PATH; every table of run.py but "
+        "that of failed pages will do",
     )
-    _add_folder(parser, "the folder of the pages, subfolders included")
+    _add_folder(
+        parser, "the folder of the pages, subfolders included; PDFs and TIFFs of several pages are "
+        "sorted page by page, as PNG"
+    )  # fmt: skip
     parser.add_argument(
         "--out",
         type=Path,

@@ -159,13 +159,16 @@ def log_report(report: SortReport, destination: Path) -> None:
 class Placer:
     """Puts one page after the other into folders of a destination, with a manifest.
 
-    The destination exists, and the caller holds it (`files.exclusive`).
+    The destination exists, and the caller holds it (`files.exclusive`), unless it is a dry run.
     """
 
-    def __init__(self, destination: Path, link: str, report: SortReport) -> None:
+    def __init__(
+        self, destination: Path, link: str, report: SortReport, dry_run: bool = False
+    ) -> None:
         self.destination = Path(os.path.abspath(destination))  # noqa: PTH100 - links stay
         self.link = link
         self.report = report
+        self.dry_run = dry_run
         self.manifest = Manifest(self.destination)
         self._temporary = self.destination / TEMPORARY
         self._folders: set[str] = set()  # that are there, so that each is made once
@@ -173,9 +176,10 @@ class Placer:
         self._ledger = Ledger()
 
     def __enter__(self) -> Placer:
-        """Clear the destination of what a killed run left."""
+        """Clear the destination of what a killed run left, unless nothing is to be changed."""
         try:
-            self._temporary.unlink(missing_ok=True)
+            if not self.dry_run:
+                self._temporary.unlink(missing_ok=True)
         except OSError as error:
             raise unwritable(error, self.destination) from error
         return self
@@ -190,11 +194,14 @@ class Placer:
         self.manifest.close(complete=kind is None)
         self._ledger.close()
         self.report.manifest = self.manifest.path
-        with contextlib.suppress(OSError):
-            self._temporary.unlink(missing_ok=True)
+        if not self.dry_run:
+            with contextlib.suppress(OSError):
+                self._temporary.unlink(missing_ok=True)
 
     def read_earlier(self) -> None:
         """Read where earlier sortings put which pages, for `earlier_folder`."""
+        if not self.destination.is_dir():  # in a dry run
+            return
         for entry in placed(self.destination):
             part = None
             if entry.action == "render":

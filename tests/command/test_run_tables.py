@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import run
+from data_scripts import prepare
 from pagesort.common.tables import TableForm, TableWriter, number, read_rows
 from tests.helpers.pdfs import Sheet, scan_pixels, write_pdf
 
@@ -172,3 +173,60 @@ def test_a_table_for_excel_reads_back_as_it_was_written(tmp_path: Path) -> None:
         rows = list(read_rows(path))
         assert [row["FILE"] for row in rows] == texts
         assert {number(row["SCORE"]) for row in rows} == {0.125}
+
+
+def mixed_scans(folder: Path) -> dict[tuple[str, int | None], bytes]:
+    """Scans that are easily taken for one another; the bytes of those that are one page."""
+    names = ["page.png", "page.jpg", "Scan 1.png", "a/p-1.png", "b/p-1.png", "b/p-01.png"]
+    names += ["=x-1.png", " b-2.png", "Příloha č. 3.png"]
+    if sys.platform == "linux":
+        names.append("caf\udce9-1.png")
+    draw(folder)
+    for place, name in enumerate(names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (40, 50), 100 + place).save(folder / name)
+    for inside, first in (("", 20), ("a", 40)):
+        for ending, base, pages in (("tif", first, 3), ("pdf", first + 10, 2)):
+            sheets = [Image.new("L", (40, 50), base + page) for page in range(pages)]
+            path = folder / inside / f"multi.{ending}"
+            sheets[0].save(path, save_all=True, append_images=sheets[1:])
+    return {(name, None): (folder / name).read_bytes() for name in names}
+
+
+@pytest.mark.parametrize("form", [(), ("--csv_excel",), ("--absolute_paths",)])
+def test_every_table_sorts_exactly_the_pages_that_it_names(
+    command: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    form: tuple[str, ...],
+) -> None:
+    monkeypatch.setenv("LC_ALL", "cs_CZ.UTF-8")
+    folder = tmp_path / "scans"
+    single = mixed_scans(folder)
+    status, out, err = command("-d", folder, "--inner", "-ff", "png,jpg,tif,pdf", "--raw", *form)
+    assert status == 0, err
+    result, raw = map(Path, out.splitlines())
+    rows = list(read_rows(result))
+    assert len(rows) == len(single) + 10
+    for table in (result, raw):
+        target = tmp_path / f"sorted by {table.stem}"
+        status = prepare.main(["sort", str(table), str(folder), "--out", str(target)])
+        assert status == 0, capsys.readouterr().err
+        expected: Counter[tuple[str, object]] = Counter()
+        for row in rows:
+            path = row["PATH"].removeprefix(f"{folder.resolve()}/").replace("\\udce9", "\udce9")
+            if (path, None) in single:
+                expected[row["CLASS-1"], single[path, None]] += 1
+            else:
+                base = (40 if path.startswith("a/") else 20) + (10 if path.endswith("pdf") else 0)
+                expected[row["CLASS-1"], base + int(row["PAGE"]) - 1] += 1
+        assert Counter(map(content, target.glob("*/*"))) == expected
+
+
+def content(path: Path) -> tuple[str, object]:
+    """The class of a sorted page, and its grey if it was drawn, else its bytes."""
+    with Image.open(path) as image:
+        value = image.convert("L").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+    is_drawn = isinstance(value, int | float) and value < 60
+    return path.parent.name, round(value) if is_drawn else path.read_bytes()

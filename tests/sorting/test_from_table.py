@@ -115,6 +115,7 @@ def _quoted(text: str) -> str:
         _quoted(TABLE).encode(),
         TABLE.replace("\n", "\n\n").strip().encode(),
         TABLE.replace("FILE,PAGE,CLASS", " file ,Page,Class").encode(),
+        TABLE.replace("CLASS", "VOTE").encode(),
         TABLE.replace(",1,", ",1.0,").replace(",10,", ",0010,").encode(),
         TABLE.replace("CTX19,", "CTX19.pdf,").replace("flat,07", "flat-7.png,").encode(),
         "\n".join(f"x,{line},0.9" for line in TABLE.splitlines())
@@ -123,7 +124,7 @@ def _quoted(text: str) -> str:
     ],
     ids=[
         *("plain", "bom", "cp1250", "utf16", "semicolons", "tabs", "cr", "sep", "blanks", "quoted"),
-        *("empty_lines", "header", "floats", "endings", "result_table"),
+        *("empty_lines", "header", "vote", "floats", "endings", "result_table"),
     ],
 )
 def test_tables_of_all_kinds_are_understood(tmp_path: Path, sort: Run, table: bytes) -> None:
@@ -178,6 +179,68 @@ single
     assert sorted_pages(tmp_path / "out") == {"TEXT_P/CTX19-001.png": 1}
     assert "line 7 (nowhere, 1, PHOTO): page not found" in err
     assert sort(TABLE)[0] == 0 and problems(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize(
+    ("row", "names"),
+    [
+        ("page.jpg,1", {"page.jpg"}),
+        ("page.png,1", {"page.png"}),
+        ("page.bmp,1", None),
+        ("multi.tif,2", {"multi-2.png"}),
+        ("multi.tif,3", None),
+        ("multi.pdf,2", None),
+        ("multi,1", {"multi-1.png"}),
+        ("multi,", {"multi-1.png"}),
+        ("Scan ,1", {"Scan 1.png"}),
+        ("Scan 1.png,", {"Scan 1.png"}),
+        ("deep/er/leaf,3", {"leaf-03.png"}),
+        ("deep/er/leaf-03.png,3", {"leaf-03.png"}),
+        ("deep\\er\\leaf-03.png,", {"leaf-03.png"}),
+        ("leaf-03.png,3", {"leaf-03.png"}),
+        ("deep/leaf-03.png,3", None),
+        ("../outside-1.png,1", None),
+        ("single.tif,1", {"single.tif"}),
+        ("single.tif,2", None),
+    ],
+)
+def test_a_row_takes_the_file_that_it_names_and_no_other(
+    tmp_path: Path, pages: Path, sort: Run, row: str, names: set[str] | None
+) -> None:
+    for number, name in enumerate(("page.jpg", "page.png", "Scan 1.png", "deep/er/leaf-03.png")):
+        draw(pages / name, 60 + number)
+    draw(tmp_path / "outside-1.png", 70)
+    sheets = [Image.new("L", (8, 9), grey) for grey in (80, 90)]
+    sheets[0].save(pages / "multi.tif", save_all=True, append_images=sheets[1:])
+    sheets[0].save(pages / "single.tif")
+    status, _, err = sort(f"FILE,PAGE,CLASS\n{row},X\n")
+    found = {path.name for path in (tmp_path / "out").glob("X/*")}
+    assert (status, found) == ((3, set()) if names is None else (0, names)), err
+    assert ("page not found" in err) == (names is None)
+    if "multi" in row and names:
+        assert grey(tmp_path / "out" / "X" / min(names)) == (90 if "2" in row else 80)
+
+
+def test_a_path_beats_the_name_and_nothing_outside_is_taken(
+    tmp_path: Path, pages: Path, sort: Run
+) -> None:
+    draw(pages / "a" / "p-1.png", 1)
+    draw(pages / "b" / "p-1.png", 2)
+    draw(tmp_path / "secret-1.png", 3)
+    table = f"""FILE,PAGE,CLASS,PATH
+p,1,X,b/p-1.png
+p,1,Y,a/p-1.png
+flat,7,Z,{pages.resolve()}/flat-7.png
+secret,1,Z,{tmp_path}/secret-1.png
+secret,1,Z,../secret-1.png
+CTX19,1,Z,gone/CTX19-001.png
+single,1,TEXT_HW,
+"""
+    status, _, err = sort(table)
+    assert status == 3 and err.count("page not found") == 3
+    assert sorted_pages(tmp_path / "out") == {
+        "X/p-1.png": 2, "Y/p-1.png": 1, "Z/flat-7.png": 40, "TEXT_HW/single-1.png": 50,
+    }  # fmt: skip
 
 
 def test_a_table_that_is_none_is_refused(tmp_path: Path, sort: Run) -> None:
