@@ -106,23 +106,19 @@ class CLIP:
         """
         folder = BUNDLED_MODEL if folder is None else Path(folder)
         chosen = choose_device(device)
-        settled = choose_precision(precision, chosen)
         if metadata is None:
             own = formats.read_metadata(folder) or ModelMetadata(base=folder.name)
             # An untouched base model brings no labels; `variant` gives it some.
             metadata = label_texts.settled(own) if own.labels else own
+        settled = choose_precision(precision, chosen, metadata.agreement(INT8))
         preprocessing = Preprocessing.from_folder(folder)
         model, tokenizer = load_to_predict(folder) if lean else load_towers(folder)
         check_input_size(model, preprocessing, folder)
         model = model.to(chosen)
         fingerprint = functools.cache(lambda: formats.fingerprint(folder))
         if settled == INT8:
-            # Only here, as it takes packages that are not always installed.
-            from pagesort.models.fast.int8 import open_int8
-
-            model.vision_model = open_int8(
-                model.vision_model, preprocessing, folder.name, fingerprint(), storage
-            )
+            kept_as = (preprocessing, folder.name, fingerprint(), storage)
+            model.vision_model = _int8_tower(model.vision_model, *kept_as, precision == INT8)
         else:
             convert_tower(model.vision_model, settled)
         return cls(model, tokenizer, preprocessing, metadata, model_fingerprint=fingerprint)
@@ -292,6 +288,31 @@ class CLIP:
             for key in ("input_ids", "attention_mask")
             if key in tokens
         }
+
+
+def _int8_tower(
+    tower: torch.nn.Module,
+    preprocessing: Preprocessing,
+    name: str,
+    fingerprint: str,
+    storage: Path | None,
+    is_wanted: bool,
+) -> torch.nn.Module:
+    """Return a tower in 8-bit integers; where those cannot be had and were not asked for, itself.
+
+    Raises:
+        PageSortError: they were asked for and cannot be had.
+    """
+    # Only here, as it takes packages that are not always installed.
+    from pagesort.models.fast.int8 import open_int8
+
+    try:
+        return open_int8(tower, preprocessing, name, fingerprint, storage)
+    except PageSortError as error:
+        if is_wanted:
+            raise
+        logger.warning("computing in fp32 instead of int8: %s", error)
+        return tower
 
 
 def choose_device(name: str) -> torch.device:

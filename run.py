@@ -339,13 +339,16 @@ def classify_folder(
     if folder.is_file():
         what = f"{named_by} takes a folder, and this is a file"
         raise UsageError(what, where=folder, remedy="Use -f")
+    settings = opening.in_begun_precision(settings, folder)
     request = jobs.prediction_request(settings, folder)
     if settings.best:
         voters = () if settings.resume else _voters(settings)
         result = vote.predict_vote(_opener(settings), voters, request)
     else:
         folder_run.check_request(request)
-        result = folder_run.predict_folder(_open_to_predict(settings, model), request)
+        classifier = _open_to_predict(settings, model)
+        request = replace(request, slow_hint=opening.quicker_precision(settings, classifier))
+        result = folder_run.predict_folder(classifier, request)
     for path in result.tables:
         emit(str(path))
     if result.sorting is not None and result.sorting.manifest is not None:

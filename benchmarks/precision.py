@@ -8,14 +8,20 @@ which takes 400 KB of memory each, and then scored in every precision, the preci
 batch by batch. Prints a row a precision: share of pages with the first guess of fp32, mean and
 largest difference of the first guess's score and of all scores, and pages a second and processor
 milliseconds a page of the model alone.
+
+With `--keep WORDS` the share of each precision is written into the model's `pagesort.json`, with
+what the pages are, and `--precision auto` goes by it. That takes real pages of sources that the
+model was not trained on.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,11 +79,39 @@ def score(models: dict[str, Any], pages: list[Path]) -> dict[str, Timed]:
     return found
 
 
+def share_alike(timed: Timed, exact: Timed) -> float:
+    """Share of the pages that get the same first guess."""
+    first, right = (np.concatenate(each.scores).argmax(axis=1) for each in (timed, exact))
+    return float((first == right).mean())
+
+
+def keep(model: Path, found: dict[str, Timed], words: str) -> None:
+    """Write the agreement of every precision with fp32 into the model's metadata."""
+    from pagesort.common.errors import PageSortError
+    from pagesort.models.metadata import METADATA_FILE, read_metadata
+
+    metadata = read_metadata(model)
+    if metadata is None:
+        raise PageSortError(f"the model has no {METADATA_FILE} to keep this in", where=model)
+    exact = found["fp32"]
+    facts = {
+        name: {
+            "agreement": round(share_alike(timed, exact), 5),
+            "pages": sum(map(len, timed.scores)),
+            "measured_on": words,
+        }
+        for name, timed in found.items()
+        if timed is not exact
+    }
+    kept = dataclasses.replace(metadata, precisions={**metadata.precisions, **facts})
+    (model / METADATA_FILE).write_text(kept.to_json(), encoding="utf-8")
+
+
 def row(name: str, timed: Timed, exact: Timed) -> str:
     """Compare one precision with fp32; speeds are medians over batches."""
     scores, right = np.concatenate(timed.scores), np.concatenate(exact.scores)
     first = right.argmax(axis=1)
-    same = (scores.argmax(axis=1) == first).mean()
+    same = share_alike(timed, exact)
     everywhere = np.abs(scores - right)
     moved = everywhere[np.arange(len(first)), first]
     wall, processor = statistics.median(timed.wall), statistics.median(timed.processor)
@@ -87,7 +121,7 @@ def row(name: str, timed: Timed, exact: Timed) -> str:
     )
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Score and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
@@ -95,7 +129,8 @@ def main() -> None:
     parser.add_argument("--pages", type=int, default=2000, help="at most so many")
     parser.add_argument("--precisions", nargs="+", default=["bf16"], help="beside fp32")
     parser.add_argument("--device", default="cpu")
-    arguments = parser.parse_args()
+    parser.add_argument("--keep", metavar="WORDS", help="keep the agreement with the model")
+    arguments = parser.parse_args(argv)
 
     from classifier import CLIP
     from pagesort.models.descriptions import read_descriptions
@@ -111,6 +146,8 @@ def main() -> None:
     print("       pages  same 1st  mean diff  max diff  mean all   pages/s  cpu ms/page")
     for name, timed in found.items():
         print(row(name, timed, found["fp32"]), flush=True)
+    if arguments.keep:
+        keep(arguments.model, found, arguments.keep)
 
 
 if __name__ == "__main__":

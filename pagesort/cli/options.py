@@ -223,8 +223,9 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "precision", choice("auto", "fp32", "bf16", "fp16", "int8"), "auto",
-        "numbers that the model sees pages with; auto: bf16 where the device has it, else fp32; "
-        "int8: CPU only, with requirements-int8.txt",
+        "numbers that the model sees pages with; auto: bf16 where the device has it, else int8 "
+        "where it is installed and changes no answers, else fp32; int8: CPU only, with "
+        "requirements-int8.txt",
         "SETUP", "precision", ("--precision",), used_by=(*PREDICTIONS, *EVALUATIONS),
     ),
     Option(

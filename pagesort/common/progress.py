@@ -19,6 +19,9 @@ FIRST_INTERVAL = 10.0
 LATER_INTERVAL = 60.0
 LATER_FROM = 300.0
 LONGEST_NAME = 40
+# When it is known how long a run takes, and how long one is that should have been a quicker one.
+RATE_KNOWN_AFTER = 30.0
+LONG_RUN = 600.0
 
 
 class Meter:
@@ -81,28 +84,43 @@ class Progress(Meter):
         total: pages of the whole run.
         done: pages that an earlier part of the run has done.
         is_terminal: whether to draw a bar; by default whether stderr is a terminal.
+        hint: how the run would be quicker; logged once, if it turns out to be a long one.
     """
 
-    def __init__(self, total: int, done: int, is_terminal: bool | None = None) -> None:
+    def __init__(
+        self, total: int, done: int, is_terminal: bool | None = None, hint: str = ""
+    ) -> None:
         super().__init__(total, is_terminal, initial=done, unit=" pages")
         self.done = done
         self._start_done = done
+        self._hint = hint
 
     @property
     def rate(self) -> float:
         """Pages per second since the start."""
         return (self.done - self._start_done) / max(self.seconds, 1e-6)
 
+    @property
+    def seconds_left(self) -> float:
+        """Time that the other pages take at this rate, in seconds."""
+        return (self.total - self.done) / max(self.rate, 1e-6)
+
+    def _log_hint(self) -> None:
+        if self._hint and self.seconds > RATE_KNOWN_AFTER and self.seconds_left > LONG_RUN:
+            logger.info("%s are left. %s", duration(self.seconds_left), self._hint)
+            self._hint = ""
+
     def advance(self, pages: int, current: str) -> None:
         """Count pages as done; `current` names the last of them."""
         self.done += pages
+        self._log_hint()
         if self._bar is not None:
             self._bar.set_postfix_str(_shortened(current), refresh=False)
             self._bar.update(pages)
             return
         if not self._is_time_to_log():
             return
-        left = duration((self.total - self.done) / self.rate) if self.rate else "unknown time"
+        left = duration(self.seconds_left) if self.rate else "unknown time"
         logger.info(
             "%d of %d pages, %.1f pages/s, %s left, now at %s",
             self.done,

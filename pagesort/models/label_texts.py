@@ -37,6 +37,7 @@ def relabelled(metadata: ModelMetadata, labels: Sequence[str]) -> ModelMetadata:
         labels=tuple(labels),
         descriptions={label: texts for label, texts in known.items() if texts},
         temperature=metadata.temperature if same else 1.0,
+        precisions=metadata.precisions if same else {},
     )
 
 
@@ -71,12 +72,14 @@ def settled(
         texts = match_labels(table.texts, labels, table.where, otherwise=kept)
     if average is None:
         average = metadata.average or table is not None
+    answers_alike = table is None and prompts is None and average == metadata.average
     return dataclasses.replace(
         metadata,
         labels=labels,
         descriptions=texts,
         average=average,
         prompt=metadata.prompt if prompts is None else check_prompts(prompts),
+        precisions=metadata.precisions if answers_alike else {},
     )
 
 

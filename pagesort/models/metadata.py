@@ -32,6 +32,9 @@ class ModelMetadata:
         base: base code, or any name, for file names.
         revision: the published revision, or empty.
         training: how the model was made; free-form JSON.
+        precisions: what was measured of the image tower in fewer bits: `int8` -> `agreement`, the
+            share of pages of sources not trained on that get the first guess of float32, and
+            whatever else tells how that was found.
     """
 
     labels: tuple[str, ...] = ()
@@ -42,6 +45,7 @@ class ModelMetadata:
     base: str = "CLIP"
     revision: str = ""
     training: dict[str, Any] = field(default_factory=dict)
+    precisions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise PageSortError where a value cannot be meant."""
@@ -65,22 +69,30 @@ class ModelMetadata:
                 raise PageSortError(f"{name} is not a text", remedy=_REMEDY)
         if not isinstance(self.average, bool):
             raise PageSortError("average is neither true nor false", remedy=_REMEDY)
-        number = isinstance(self.temperature, (int, float)) and not isinstance(
-            self.temperature, bool
-        )
-        if not number or not math.isfinite(self.temperature) or self.temperature <= 0:
+        if not _is_number(self.temperature) or self.temperature <= 0:
             raise PageSortError(f"the temperature {self.temperature} is no positive number")
         if not isinstance(self.training, dict):
             raise PageSortError("training is not a JSON object", remedy=_REMEDY)
+        if not isinstance(self.precisions, dict) or not all(
+            isinstance(facts, dict) and _is_share(facts.get("agreement"))
+            for facts in self.precisions.values()
+        ):
+            raise PageSortError("precisions have no agreement from 0 to 1", remedy=_REMEDY)
 
     @property
     def prompts(self) -> tuple[str, ...]:
         """The prompts, one or several, each with `{description}`."""
         return (self.prompt,) if isinstance(self.prompt, str) else self.prompt
 
+    def agreement(self, precision: str) -> float:
+        """Share of pages that get the first guess of float32; 0 where nobody measured it."""
+        return float(self.precisions.get(precision, {}).get("agreement", 0.0))
+
     def to_json(self) -> str:
         """Write the metadata as JSON that a person can read."""
         content = {"format": "pagesort", "version": _VERSION, **asdict(self)}
+        if not self.precisions:  # which earlier releases do not know
+            del content["precisions"]
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
@@ -134,6 +146,16 @@ def read_metadata(folder: str | Path) -> ModelMetadata | None:
     except (OSError, UnicodeDecodeError) as error:
         raise PageSortError(f"cannot be read ({error})", where=path, remedy=_REMEDY) from error
     return ModelMetadata.from_json(text, path)
+
+
+def _is_number(value: object) -> bool:
+    """Whether a value is a number that one can compute with; JSON's true is none."""
+    is_one = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_one and math.isfinite(value)
+
+
+def _is_share(value: object) -> bool:
+    return _is_number(value) and 0 <= value <= 1
 
 
 def _is_text(value: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 
 import torch
@@ -13,6 +14,7 @@ from pagesort.common.errors import UsageError
 logger = logging.getLogger(__name__)
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+INT8_PACKAGES = ("openvino", "nncf")
 INT8 = "int8"
 """What `pagesort.models.fast.int8` computes with."""
 _CPU_FEATURES = {
@@ -21,13 +23,23 @@ _CPU_FEATURES = {
 }
 
 
-def choose_precision(wanted: str, device: torch.device) -> str:
+LEAST_AGREEMENT = 0.995
+"""Share of real pages that `auto` wants to get the same first guess in int8 as in float32."""
+
+
+def choose_precision(wanted: str, device: torch.device, int8_agreement: float = 0.0) -> str:
     """Return a key of `TYPES` or `int8`: what is wanted, or for `auto` what suits the device.
 
     `auto` takes bfloat16 where the hardware multiplies it, else float32. Never float16, which ends
-    at 65,504: whether a tower stays below that, only those know who trained it. Nor int8, which
-    takes packages of its own. What is named is used on every device, so that a run can be repeated
-    on another machine.
+    at 65,504: whether a tower stays below that, only those know who trained it. On a CPU without
+    bfloat16 it takes int8 if the packages for it are installed and the model's answers were found
+    to stay the same. What is named is used on every device, so that a run can be repeated on
+    another machine.
+
+    Args:
+        wanted: `auto`, int8 or a key of `TYPES`.
+        device: where the tower computes.
+        int8_agreement: `ModelMetadata.agreement` of the model in int8.
 
     Raises:
         UsageError: int8 is wanted on a GPU.
@@ -40,10 +52,18 @@ def choose_precision(wanted: str, device: torch.device) -> str:
             )
         return INT8
     if wanted == "auto":
-        return "bf16" if has_bf16(device) else "fp32"
+        if has_bf16(device):
+            return "bf16"
+        is_same = int8_agreement >= LEAST_AGREEMENT
+        return INT8 if is_same and device.type == "cpu" and has_int8() else "fp32"
     if not _is_native(wanted, device):
         logger.warning("%s does not compute in %s itself: fp32 is quicker", device.type, wanted)
     return wanted
+
+
+def has_int8() -> bool:
+    """Whether the packages that int8 takes are installed."""
+    return all(importlib.util.find_spec(name) is not None for name in INT8_PACKAGES)
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -83,6 +83,7 @@ class Request:
     size of the largest page accepted, in million pixels. With `sort_to`, the pages are put into
     folders there when the tables are written (see `placer.sort_pages` for `link`, `min_score`).
     Tables name pages by their paths in the folder, or with `absolute_paths` on this machine.
+    `slow_hint` says how a long run would be quicker.
     """
 
     folder: Path
@@ -100,6 +101,7 @@ class Request:
     min_score: float = 0.0
     absolute_paths: bool = False
     form: TableForm = PLAIN
+    slow_hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -304,7 +306,7 @@ def _score_pages(classifier: Classifier, journal: RunJournal, request: Request) 
         workers=decoding_threads(),
         max_megapixels=request.max_megapixels,
     )
-    progress = Progress(counts.total, counts.scored)
+    progress = Progress(counts.total, counts.scored, hint=request.slow_hint)
     logged = 0
     results = _score_batches(classifier, batches, request.batch_size, counts.total)
     with contextlib.closing(batches), contextlib.closing(results), progress:

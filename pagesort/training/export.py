@@ -194,7 +194,9 @@ def with_facts(
     metadata: formats.ModelMetadata, facts: Mapping[str, Any], temperature: float = 1.0
 ) -> formats.ModelMetadata:
     """Return the metadata of a model that was trained from the one described."""
-    return dataclasses.replace(metadata, temperature=temperature, revision="", training=dict(facts))
+    return dataclasses.replace(
+        metadata, temperature=temperature, revision="", training=dict(facts), precisions={}
+    )
 
 
 def _named(partial: Path, models: Path, name: str) -> Path:

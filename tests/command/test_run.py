@@ -314,6 +314,42 @@ def test_interrupted_run_goes_on_to_the_same_bytes(command: Run, archive: Path) 
     assert [Path(line).read_bytes() for line in out.splitlines()] == whole
 
 
+def test_an_interrupted_run_goes_on_in_the_precision_it_began_in(
+    command: Run, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ("-d", archive, "--raw", "--batch_size", "2")
+    exact = [Path(p).read_bytes() for p in command(*arguments, "--precision", "fp32")[1].split()]
+    monkeypatch.setattr("pagesort.models.precision.has_bf16", lambda _: False)
+    assert interrupt_after(1, command, *arguments)[0] == 130
+    # As on another machine, where `auto` means something else.
+    monkeypatch.setattr("pagesort.models.precision.has_bf16", lambda _: True)
+    status, out, err = command(*arguments, "--resume")
+    assert status == 0
+    assert "cpu in fp32" in err
+    assert [Path(line).read_bytes() for line in out.split()] == exact
+    interrupt_after(1, command, *arguments)
+    line = error_line(command(*arguments, "--precision", "fp32", "--resume"), 1)
+    assert "precision: then bf16, now fp32" in line
+
+
+@pytest.mark.parametrize("is_installed", [False, True])
+def test_a_long_run_in_float32_says_once_how_it_would_be_quicker(
+    command: Run, archive: Path, monkeypatch: pytest.MonkeyPatch, is_installed: bool
+) -> None:
+    monkeypatch.setattr("pagesort.common.progress.RATE_KNOWN_AFTER", 0.0)
+    monkeypatch.setattr("pagesort.common.progress.LONG_RUN", 0.0)
+    monkeypatch.setattr("pagesort.models.precision.has_int8", lambda: is_installed)
+    monkeypatch.setattr("pagesort.models.precision.has_bf16", lambda _: False)
+    err = command("-d", archive, "--batch_size", "1")[2]
+    hints = [line for line in err.splitlines() if "half the time" in line]
+    assert len(hints) == 1
+    assert "the same command with --precision int8" in hints[0]
+    assert ("pip install -r requirements-int8.txt" in hints[0]) is not is_installed
+    assert "half the time" not in command("-d", archive, "--precision", "fp32")[2]
+    monkeypatch.setattr("pagesort.models.precision.has_bf16", lambda _: True)
+    assert "half the time" not in command("-d", archive, "--batch_size", "1")[2]
+
+
 def test_mended_pages_are_sorted_into_the_same_tables(command: Run, archive: Path) -> None:
     broken = archive / "CTX1932-1.png"
     content = broken.read_bytes()
@@ -604,6 +640,22 @@ def test_progress_lines_tell_rate_time_and_document(
         "60 of 100 pages, 2.0 pages/s, 20 s left, now at letters/page-20.png",
     ]
     assert duration(3 * 3600 + 59) == "3 h 0 min"
+
+
+def test_a_hint_waits_until_the_run_is_known_to_be_long(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("pagesort.common.progress.time.monotonic", lambda: now[0])
+    caplog.set_level("INFO")
+    with Progress(10_000, 0, is_terminal=True, hint="Be quick") as progress:
+        for now[0] in (20.0, 40.0, 60.0):
+            progress.advance(100, "page.png")
+    assert [record.getMessage() for record in caplog.records] == ["32 min 40 s are left. Be quick"]
+    with Progress(800, 0, is_terminal=True, hint="Be quick") as progress:
+        now[0] += 40.0
+        progress.advance(100, "page.png")
+    assert len(caplog.records) == 1
 
 
 def test_progress_bar_on_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

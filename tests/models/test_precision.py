@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import logging
+import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,13 +19,18 @@ from PIL import Image
 from torch import nn
 
 from classifier import CLIP
+from pagesort.common.errors import PageSortError
 from pagesort.common.paths import BUNDLED_MODEL
-from pagesort.models import image_tower
+from pagesort.models import image_tower, precision
+from pagesort.models.fast import int8
 from pagesort.models.image_tower import levels_of
+from pagesort.models.metadata import METADATA_FILE, read_metadata
 from pagesort.models.precision import TYPES, choose_precision, convert_tower, has_bf16
 from pagesort.pages.loader import load_pixels
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.prediction import folder_run
+from pagesort.training.export import with_facts
+from tests.helpers.pages import write_page
 from tests.helpers.paths import ROOT
 from tests.prediction.test_scale import request
 
@@ -64,6 +74,88 @@ def test_auto_takes_float32_elsewhere_and_a_named_precision_is_kept_with_a_warni
     assert choose_precision("bf16", CPU) == "bf16"
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "cpu does not compute in bf16 itself" in caplog.text
+
+
+def test_auto_takes_int8_where_it_is_installed_and_was_found_to_answer_alike(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    give_cpu(monkeypatch)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    assert choose_precision("auto", CPU, 1.0) == "fp32"  # the packages are missing
+    monkeypatch.setattr(precision, "has_int8", lambda: True)
+    assert choose_precision("auto", CPU, 0.995) == "int8"
+    assert choose_precision("auto", CPU, 0.9949) == "fp32"
+    assert choose_precision("auto", CPU) == "fp32"
+    assert choose_precision("fp32", CPU, 1.0) == "fp32"
+    assert choose_precision("auto", CUDA, 1.0) == choose_precision("auto", APPLE, 1.0) == "fp32"
+    give_cpu(monkeypatch, "avx512_bf16")
+    assert choose_precision("auto", CPU, 1.0) == "bf16"
+
+
+@pytest.fixture
+def measured_folder(tiny_model_folder: Path, tmp_path: Path) -> Path:
+    """A model whose int8 was found to answer alike, without the packages for it."""
+    folder = shutil.copytree(tiny_model_folder, tmp_path / "measured")
+    metadata = read_metadata(folder)
+    assert metadata is not None
+    facts = {"int8": {"agreement": 0.9987, "pages": 800, "measured_on": "two archives"}}
+    text = dataclasses.replace(metadata, precisions=facts).to_json()
+    (folder / METADATA_FILE).write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_where_int8_cannot_be_made_auto_goes_on_in_float32(
+    measured_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    give_cpu(monkeypatch)
+    monkeypatch.setattr(precision, "has_int8", lambda: True)
+
+    def refuse(*_: object) -> None:
+        raise PageSortError("the disk is full")
+
+    monkeypatch.setattr(int8, "open_int8", refuse)
+    assert open_in(measured_folder, "auto").precision == "fp32"
+    assert "computing in fp32 instead of int8: the disk is full" in caplog.text
+    with pytest.raises(PageSortError, match="the disk is full"):
+        open_in(measured_folder, "int8")
+
+
+def test_what_was_measured_counts_for_these_weights_and_texts_only(measured_folder: Path) -> None:
+    clip = open_in(measured_folder, "fp32")
+    own = clip.metadata
+    assert own.agreement("int8") == 0.9987
+    assert own.agreement("fp16") == 0
+    assert clip.variant().metadata.agreement("int8") == 0.9987
+    assert clip.variant(labels=["A"]).metadata.agreement("int8") == 0
+    assert clip.variant(prompts="a {}").metadata.agreement("int8") == 0
+    assert clip.variant(descriptions=own.descriptions).metadata.agreement("int8") == 0
+    assert with_facts(own, {}).agreement("int8") == 0
+
+
+@pytest.mark.parametrize("facts", [[], {"int8": 1}, {"int8": {}}, {"int8": {"agreement": 1.5}}])
+def test_impossible_agreements_are_refused(measured_folder: Path, facts: object) -> None:
+    path = measured_folder / METADATA_FILE
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(content | {"precisions": facts}), encoding="utf-8")
+    with pytest.raises(PageSortError, match="agreement from 0 to 1"):
+        read_metadata(measured_folder)
+
+
+def test_the_benchmark_keeps_the_agreement_with_the_model(
+    measured_folder: Path, tmp_path: Path
+) -> None:
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    for number in range(3):
+        write_page(pages / f"page-{number}.png")
+    arguments = (str(pages), "--model", str(measured_folder), "--keep", "three pages")
+    program = [sys.executable, str(ROOT / "benchmarks" / "precision.py")]
+    done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=True)
+    assert "same 1st" in done.stdout
+    kept = read_metadata(measured_folder).precisions
+    assert (kept["bf16"]["pages"], kept["bf16"]["measured_on"]) == (3, "three pages")
+    assert 0 <= kept["bf16"]["agreement"] <= 1
+    assert kept["int8"]["pages"] == 800  # measured before
 
 
 def test_auto_on_graphics_cards(monkeypatch: pytest.MonkeyPatch) -> None:
