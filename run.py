@@ -25,7 +25,7 @@ from pagesort.cli.console import (
 from pagesort.cli.options import BY_NAME, OPTIONS
 from pagesort.cli.parser import build_parser
 from pagesort.cli.settings import Settings, read_settings
-from pagesort.common.errors import PageSortError, UsageError, unusable
+from pagesort.common.errors import PageSortError, Stopped, UsageError, unusable
 from pagesort.common.processes import is_first_process
 
 if TYPE_CHECKING:
@@ -90,10 +90,10 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         statuses += _use_model(settings, model)
     except KeyboardInterrupt as stop:
-        if "train" not in actions or stop.args:
+        if "train" not in actions or isinstance(stop, Stopped):
             raise
         use = as_typed(["--eval", "--model_path", str(model)])
-        raise KeyboardInterrupt(
+        raise Stopped(
             f"the new model is complete in {model}", f"To evaluate it, add {use} instead of --train"
         ) from None
     return max(statuses)
@@ -256,7 +256,8 @@ def redraw_plots(settings: Settings) -> int:
 def classify_page(settings: Settings, path: Path, model: Path | None = None) -> int:
     """Print the most likely categories of one page, a line each: label, tab, percentage."""
     from pagesort.pages import documents
-    from pagesort.pages.loader import check_page, load_pixels
+    from pagesort.pages.image_file import check_page
+    from pagesort.prediction import scoring
 
     if path.is_dir():
         raise UsageError("-f takes one page, and this is a folder", where=path, remedy="Use -d")
@@ -269,8 +270,7 @@ def classify_page(settings: Settings, path: Path, model: Path | None = None) -> 
     if settings.best:
         return _vote_on_page(settings, path)
     classifier = _open_to_predict(settings, model)
-    pixels = load_pixels(path, classifier.preprocessing, settings.max_megapixels)
-    scores = classifier.probabilities(pixels[None])[0]
+    scores = scoring.score_page(classifier, path, settings.max_megapixels)
     emit(str(path))
     for guess in _shown_guesses(classifier, scores, settings.topn):
         emit("\t".join(guess))
@@ -279,7 +279,8 @@ def classify_page(settings: Settings, path: Path, model: Path | None = None) -> 
 
 def _classify_document(settings: Settings, refs: Sequence[PageRef], model: Path | None) -> int:
     """Print the pages of a PDF or TIFF as a table, columns parted by tabs."""
-    from pagesort.prediction import folder_run
+    from pagesort.pages.loader import Failure, PageLoader
+    from pagesort.prediction import scoring
 
     path = refs[0].path
     if settings.best:
@@ -291,21 +292,22 @@ def _classify_document(settings: Settings, refs: Sequence[PageRef], model: Path 
     classifier = _open_to_predict(settings, model)
     columns = [f"{cell}-{n + 1}" for cell in ("CLASS", "SCORE") for n in range(settings.topn)]
     rows: list[list[str]] = [["FILE", "PAGE", *columns]]
-    unread: list[tuple[int | None, str]] = []
-    pages = folder_run.score_pages(classifier, refs, settings.batch_size, settings.max_megapixels)
-    for ref, scores in pages:
-        if isinstance(scores, str):
-            unread.append((ref.page, scores))
-            continue
-        labels, shares = zip(*_shown_guesses(classifier, scores, settings.topn), strict=True)
-        rows.append([path.stem, str(ref.page), *labels, *shares])
-        for row in rows:
-            emit("\t".join(row))
-        rows.clear()
+    unread: list[Failure] = []
+    with PageLoader(classifier.preprocessing, settings.max_megapixels) as loader:
+        for result in scoring.score_pages(classifier, loader, refs, settings.batch_size):
+            if isinstance(result, Failure):
+                unread.append(result)
+                continue
+            guesses = _shown_guesses(classifier, result.scores, settings.topn)
+            labels, shares = zip(*guesses, strict=True)
+            rows.append([path.stem, str(result.ref.page), *labels, *shares])
+            for row in rows:
+                emit("\t".join(row))
+            rows.clear()
     if len(unread) == len(refs):
-        raise PageSortError(unread[0][1], where=path, remedy="No page of it could be read")
-    for page, reason in unread:
-        logger.warning("cannot read %s, page %s: %s", path, page, reason)
+        raise PageSortError(unread[0].reason, where=path, remedy="No page of it could be read")
+    for failure in unread:
+        logger.warning("cannot read %s: %s", failure.ref, failure.reason)
     return UNREADABLE_PAGES_STATUS if unread else 0
 
 
@@ -333,18 +335,19 @@ def classify_folder(
     settings: Settings, folder: Path, named_by: str, model: Path | None = None
 ) -> int:
     """Write the tables of a folder's pages and print their paths, one a line."""
-    from pagesort.prediction import folder_run
-    from pagesort.voting import vote
-
     if folder.is_file():
         what = f"{named_by} takes a folder, and this is a file"
         raise UsageError(what, where=folder, remedy="Use -f")
     settings = opening.in_begun_precision(settings, folder)
     request = jobs.prediction_request(settings, folder)
     if settings.best:
+        from pagesort.voting import vote
+
         voters = () if settings.resume else _voters(settings)
         result = vote.predict_vote(_opener(settings), voters, request)
     else:
+        from pagesort.prediction import folder_run
+
         folder_run.check_request(request)
         classifier = _open_to_predict(settings, model)
         request = replace(request, slow_hint=opening.quicker_precision(settings, classifier))

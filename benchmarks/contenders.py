@@ -363,13 +363,12 @@ class DecodingAlone:
 
 def decode(pages: Sequence[Path], preprocessing: Any) -> list[Any]:
     """Decode and resize pages as a folder's run does."""
-    from pagesort.common.hardware import decoding_threads
-    from pagesort.pages.loader import PageRef, decode_batches
+    from pagesort.pages.loader import PageLoader, PageRef
 
     refs = [PageRef(index, path) for index, path in enumerate(pages)]
     groups = [refs[start : start + 16] for start in range(0, len(refs), 16)]
-    batches = decode_batches(groups, preprocessing, decoding_threads())
-    return [page for batch in batches for page in batch]
+    with PageLoader(preprocessing) as loader:
+        return [page for batch in loader.batches(groups) for page in batch]
 
 
 def open_transformers(job: Job) -> tuple[Any, Any]:

@@ -56,15 +56,15 @@ def find_pages(folders: list[Path], count: int) -> list[Path]:
 
 def score(models: dict[str, Any], pages: list[Path]) -> dict[str, Timed]:
     """Score all pages with every model, which take turns, once all are decoded."""
-    from pagesort.common.hardware import decoding_threads, freed_memory_kept
-    from pagesort.pages.loader import Page, PageRef, decode_batches
+    from pagesort.common.hardware import freed_memory_kept
+    from pagesort.pages.loader import Page, PageLoader, PageRef
 
     first = next(iter(models.values()))
     refs = [PageRef(index, path) for index, path in enumerate(pages)]
     groups = [refs[start : start + BATCH] for start in range(0, len(refs), BATCH)]
     batches = [
         np.stack([each.pixels for each in batch if isinstance(each, Page)])
-        for batch in decode_batches(groups, first.preprocessing, decoding_threads())
+        for batch in PageLoader(first.preprocessing).batches(groups)
     ]
     found = {name: Timed() for name in models}
     with freed_memory_kept():

@@ -137,21 +137,23 @@ class Bench:
     def record(self, leave: int = 0, failed: bool = False) -> None:
         """Write the scores of all pages but the last ones into the journal, or their failures."""
         from pagesort.pages.loader import Failure
+        from pagesort.prediction.scoring import ScoredPage
 
         with self.resumed() as journal:
             for batch in journal.batches(BATCH):
                 if batch[-1].index >= self.pages - leave:
                     break
                 if failed:
-                    journal.record([], [Failure(ref, "the file is empty") for ref in batch])
+                    journal.record(Failure(ref, "the file is empty") for ref in batch)
                     continue
                 rows = scores(batch[0].index, len(batch))
-                journal.record([(ref.index, row) for ref, row in zip(batch, rows, strict=True)])
+                journal.record(map(ScoredPage, batch, rows))
 
     def write(self, raw: bool) -> None:
         """Write the finished tables."""
         with self.resumed() as journal:
-            journal.finalise(LABELS, 3, 10, raw=raw)
+            journal.write_tables(LABELS, 3, 10, raw=raw)
+            journal.discard()
 
     def list_pages(self) -> None:
         """List the files as a run does."""

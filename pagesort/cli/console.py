@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TextIO
 
-from pagesort.common.errors import PageSortError
+from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.processes import is_first_process
 
 # After a stop, further ones are passed over for this long, so that an impatient second Ctrl-C does
@@ -114,9 +114,9 @@ class Stop:
 
 def farewell(interrupt: KeyboardInterrupt, arguments: Sequence[str], is_program: bool) -> str:
     """Say that the run was stopped and, if it can be taken up again, with which command."""
-    if len(interrupt.args) == 2:  # what is kept, and what to do next
-        return "stopped; {}. {}".format(*interrupt.args)
-    kept = str(interrupt)
+    kept = interrupt.kept if isinstance(interrupt, Stopped) else ""
+    if isinstance(interrupt, Stopped) and interrupt.next_command is not None:
+        return f"stopped; {kept}. {interrupt.next_command}"
     if not kept and {"--eval", "--eval_dir"} & set(arguments):
         return "stopped; the same command starts again"
     if not kept and "--hf" in arguments:

@@ -31,6 +31,21 @@ class PageSortError(Exception):
         return " ".join(line.split())
 
 
+class Stopped(KeyboardInterrupt):  # noqa: N818 - what a person did, not a fault of the program
+    """A person has stopped the work; `run.main` says what is kept and how to go on.
+
+    Args:
+        kept: what is kept of the work, as a clause.
+        next_command: what to type to go on, as a sentence without a full stop; None stands for the
+            same command, with --resume where that is how it goes on.
+    """
+
+    def __init__(self, kept: str, next_command: str | None = None) -> None:
+        self.kept = kept
+        self.next_command = next_command
+        super().__init__(kept)
+
+
 class UsageError(PageSortError):
     """The command line or `config.txt` asks for something that makes no sense."""
 

@@ -286,5 +286,5 @@ def _draw(
             )
             for place in places
         ]
-        plots.sample_figure(chosen, labels, title, samples, request.max_megapixels)
+        plots.sample_figure(chosen, labels, title, samples)
     return [matrix, reliability, samples]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -110,7 +111,6 @@ def sample_figure(
     labels: Sequence[str],
     title: str,
     path: Path,
-    max_megapixels: float,
 ) -> None:
     """Draw pages with their true label and best guesses.
 
@@ -128,7 +128,7 @@ def sample_figure(
         page, guesses = cells[2 * row, column], cells[2 * row + 1, column]
         guesses.axis("off")
         if number < len(samples):
-            _draw_sample(page, guesses, samples[number], labels, max_megapixels)
+            _draw_sample(page, guesses, samples[number], labels)
         else:
             page.axis("off")
     caption = "true label above each page, best guesses below"
@@ -136,13 +136,11 @@ def sample_figure(
     save_png(figure, path)
 
 
-def _draw_sample(
-    page: Any, guesses: Any, sample: SamplePage, labels: Sequence[str], max_megapixels: float
-) -> None:
+def _draw_sample(page: Any, guesses: Any, sample: SamplePage, labels: Sequence[str]) -> None:
     page.set(xticks=(), yticks=())
     page.spines[:].set_color(GREY)
     try:
-        image = load_page(sample.path, max_megapixels)
+        image = load_page(sample.path, math.inf)  # none that was scored is too large
         image.thumbnail(THUMBNAIL)
         page.imshow(np.asarray(image.convert("RGB")))
     except PageUnreadableError as error:  # it was readable a moment ago

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,19 +12,17 @@ from unicodedata import normalize
 import numpy as np
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
-from pagesort.common.hardware import decoding_threads
 from pagesort.common.progress import Progress
-from pagesort.common.text import MOST_NAMED, named
-from pagesort.labelled.folder import LabelledPage, page_digest, page_pixels
-from pagesort.pages.preprocessing import Preprocessing
-from pagesort.prediction.folder_run import Model
-from pagesort.prediction.journal import NO_SCORE
+from pagesort.common.text import named
+from pagesort.labelled.folder import LabelledPage, page_digest
+from pagesort.pages.loader import Failure, PageLoader, PageRef, Preprocessing
+from pagesort.prediction import scoring
 from utils import page_name
 
 logger = logging.getLogger(__name__)
 
 
-class Classifier(Model, Protocol):
+class Classifier(scoring.Classifier, Protocol):
     """What an evaluation needs of a model."""
 
     @property
@@ -188,75 +185,50 @@ def score_pages(
     Raises:
         PageSortError: no page can be read, or there is not enough memory.
     """
-    places: list[int] = []
-    scores: list[list[np.ndarray]] = [[] for _ in classifiers]
-    failures: dict[int, str] = {}
-    batches = _batches(classifiers[0].preprocessing, selection, batch_size, max_megapixels)
-    with contextlib.closing(batches), Progress(len(selection.pages), 0) as progress:
-        for batch, unreadable in batches:
-            failures |= unreadable
-            if batch:
-                rows = _score(classifiers, np.stack(list(batch.values())))
-                # A model whose weights are damaged gives no numbers.
-                sound = np.all([np.isfinite(each).all(axis=1) for each in rows], axis=0)
-                numbers = np.array(list(batch))
-                failures |= dict.fromkeys(numbers[~sound].tolist(), NO_SCORE)
-                places += numbers[sound].tolist()
-                for kept, each in zip(scores, rows, strict=True):
-                    kept.append(each[sound])
-            last = max((*batch, *unreadable))
-            progress.advance(len(batch) + len(unreadable), selection.pages[last].name)
-    _log_failures(selection, failures)
-    if not places:
+    scored: list[scoring.ScoredPage] = []
+    failures: list[Failure] = []
+    log = scoring.FailureLog()
+    model = _Variants(classifiers)
+    refs = [PageRef(place, page.path) for place, page in enumerate(selection.pages)]
+    loader = PageLoader(model.preprocessing, max_megapixels)
+    with loader, Progress(len(refs), 0) as progress:
+        for result in scoring.score_pages(model, loader, refs, batch_size):
+            if isinstance(result, Failure):
+                failures.append(result)
+                log.add([result])
+            else:
+                scored.append(result)
+            progress.advance(1, selection.pages[result.ref.index].name)
+    if not scored:
         raise PageSortError(
-            f"none of the {len(selection.pages)} labelled pages can be read",
+            f"none of the {len(refs)} labelled pages can be read",
             where=selection.folder,
-            remedy=f"The first: {next(iter(failures.values()))}",
+            remedy=f"The first: {failures[0].reason}",
         )
     return ScoredPages(
-        places=np.array(places),
-        scores=tuple(np.concatenate(each) for each in scores),
-        failures=tuple(sorted(failures.items())),
+        places=np.array([page.ref.index for page in scored]),
+        scores=tuple(np.stack([page.scores for page in scored], axis=1)),
+        failures=tuple((failure.ref.index, failure.reason) for failure in failures),
     )
 
 
-def _batches(
-    preprocessing: Preprocessing, selection: Selection, batch_size: int, max_megapixels: float
-) -> Iterator[tuple[dict[int, np.ndarray], dict[int, str]]]:
-    """Yield pixels and reasons of the next pages, by place; each full batch has equal size."""
-    batch: dict[int, np.ndarray] = {}
-    unreadable: dict[int, str] = {}
-    decoded = page_pixels(selection.pages, preprocessing, max_megapixels, decoding_threads())
-    with contextlib.closing(decoded):
-        for place, (_, pixels) in enumerate(decoded):
-            if isinstance(pixels, str):
-                unreadable[place] = pixels
-            else:
-                batch[place] = pixels
-            if len(batch) == batch_size:
-                yield batch, unreadable
-                batch, unreadable = {}, {}
-    if batch or unreadable:
-        yield batch, unreadable
+class _Variants:
+    """Classifiers that share their towers, as one model that gives (variants, labels) a page."""
 
+    def __init__(self, classifiers: Sequence[Classifier]) -> None:
+        self.classifiers = classifiers
 
-def _score(classifiers: Sequence[Classifier], pixels: np.ndarray) -> list[np.ndarray]:
-    """Embed pages once and score them with every classifier."""
-    try:
-        embeddings = classifiers[0].embed_images(pixels)
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error):
-            raise PageSortError(
-                f"there is not enough memory for {len(pixels)} pages at once",
-                remedy="Start again with a smaller --batch_size",
-            ) from error
-        raise
-    return [np.asarray(classifier.scores(embeddings)) for classifier in classifiers]
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self.classifiers[0].preprocessing
 
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        embeddings = self.classifiers[0].embed_images(pixels)
+        scores = [np.asarray(each.scores(embeddings)) for each in self.classifiers]
+        return np.stack(scores, axis=1)
 
-def _log_failures(selection: Selection, failures: Mapping[int, str]) -> None:
-    """Name the pages without scores, the first of them only: a table has them all."""
-    for place in sorted(failures)[:MOST_NAMED]:
-        logger.warning("cannot read %s: %s", selection.pages[place].path, failures[place])
-    if len(failures) > MOST_NAMED:
-        logger.warning("further pages that cannot be read are only listed in a table")
+    def batches_at_once(self, batch_size: int) -> int:
+        return self.classifiers[0].batches_at_once(batch_size)
+
+    def stop(self) -> None:
+        self.classifiers[0].stop()

@@ -24,9 +24,9 @@ from pagesort.common.text import MOST_NAMED, named
 from pagesort.pages.loader import (
     DEFAULT_MAX_MEGAPIXELS,
     Failure,
+    PageLoader,
     PageRef,
     Preprocessing,
-    decode_batches,
 )
 from utils import IMAGE_SUFFIXES, collect_images, page_name
 
@@ -88,7 +88,6 @@ def read_labelled_folder(
     empty_ok: bool = False,
     safe: bool = False,
     max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
-    workers: int = 2,
 ) -> LabelledFolder:
     """List a folder whose subfolders are labels, in alphabetical order.
 
@@ -98,7 +97,6 @@ def read_labelled_folder(
         empty_ok: whether a label without pages is told by a warning instead of an error.
         safe: decode every page that is kept, and leave out those that cannot be read.
         max_megapixels: larger pages count as unreadable.
-        workers: threads that decode.
 
     Raises:
         PageSortError: the folder is missing, is a file, or holds no labels with pages; a label is
@@ -123,7 +121,7 @@ def read_labelled_folder(
     _log_contradictions(pages)
     left_out: tuple[tuple[LabelledPage, str], ...] = ()
     if safe:
-        pages, left_out = _readable(pages, max_megapixels, workers)
+        pages, left_out = _readable(pages, max_megapixels)
     _check_empty(folder, labels, pages, empty_ok, checked=safe)
     return LabelledFolder(folder, tuple(labels), tuple(pages), left_out)
 
@@ -233,13 +231,13 @@ def _check_empty(
 
 
 def _readable(
-    pages: Sequence[LabelledPage], max_megapixels: float, workers: int
+    pages: Sequence[LabelledPage], max_megapixels: float
 ) -> tuple[list[LabelledPage], tuple[tuple[LabelledPage, str], ...]]:
     """Decode every page; those that can be read, and the others with the reason."""
     kept: list[LabelledPage] = []
     left_out: list[tuple[LabelledPage, str]] = []
     tiny = Preprocessing(resize=(1, 1), resample=NEAREST)
-    decoded = page_pixels(pages, tiny, max_megapixels, workers)
+    decoded = page_pixels(pages, PageLoader(tiny, max_megapixels))
     with Progress(len(pages), 0) as progress, contextlib.closing(decoded):
         for page, pixels in decoded:
             if isinstance(pixels, str):
@@ -260,14 +258,12 @@ def log_left_out(left_out: Sequence[tuple[LabelledPage, str]]) -> None:
 
 
 def page_pixels(
-    pages: Iterable[LabelledPage],
-    preprocessing: Preprocessing,
-    max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
-    workers: int = 2,
+    pages: Iterable[LabelledPage], loader: PageLoader
 ) -> Iterator[tuple[LabelledPage, np.ndarray | str]]:
     """Yield each page, in order, with its pixels as prediction prepares them, or why it has none.
 
-    Pixels are uint8 (H, W, 3). A few pages are decoded ahead; closing the iterator stops that.
+    Pixels are uint8 (H, W, 3). A few pages are decoded ahead; closing the iterator stops that. The
+    loader is closed in the end.
     """
     remaining = iter(pages)
     waiting: dict[int, LabelledPage] = {}
@@ -280,8 +276,7 @@ def page_pixels(
             number += len(group)
             yield refs
 
-    batches = decode_batches(groups(), preprocessing, workers, max_megapixels)
-    with contextlib.closing(batches):
+    with loader, contextlib.closing(loader.batches(groups())) as batches:
         for batch in batches:
             for result in batch:
                 page = waiting.pop(result.ref.index)

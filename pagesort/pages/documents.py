@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pagesort.common.errors import PageUnreadableError
-from pagesort.pages.loader import WHOLE, PageRef, count_tiff_pages, load_page
+from pagesort.pages.image_file import count_tiff_pages
+from pagesort.pages.loader import WHOLE, PageLoader, PageRef, load_page
 from pagesort.pages.pdf_renderers import PdfRenderers, is_pdf
 from pagesort.pages.pdf_stamp import COMPRESSION
 
@@ -57,9 +58,7 @@ def expand(paths: Iterable[Path]) -> Iterator[tuple[Path, int | None]]:
                 yield path, part
 
 
-def write_page_png(
-    ref: PageRef, target: Path, renderers: PdfRenderers, max_megapixels: float
-) -> None:
+def write_page_png(ref: PageRef, target: Path, loader: PageLoader) -> None:
     """Write one page of a document as PNG, a PDF's at 300 dpi; `target` is new.
 
     Raises:
@@ -68,10 +67,11 @@ def write_page_png(
     """
     assert ref.page is not None
     if not is_pdf(ref.path):
-        image = load_page(ref.path, max_megapixels, page=ref.page)
+        image = load_page(ref.path, loader.max_megapixels, ref.page)
         image.save(target, "PNG", compress_level=COMPRESSION)
         return
-    renderers.save(
+    most_pixels = int(loader.max_megapixels * 1e6)
+    loader.renderers.save(
         ref.path,
         ref.page,
         target.absolute(),
@@ -79,7 +79,7 @@ def write_page_png(
         dpi=SORTED_DPI,
         cropbox=False,
         stamp={"page": ref.page, "dpi": SORTED_DPI},
-        most_pixels=int(max_megapixels * 1e6),
-        longest_side=int(max_megapixels * 1e6),
+        most_pixels=most_pixels,
+        longest_side=most_pixels,
         verify=False,
     )

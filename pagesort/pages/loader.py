@@ -1,114 +1,37 @@
-"""Page files to pixels: one loader for every kind of scan, and parallel batches."""
+"""Page files to pixels: one loader for every kind of scan and document, and parallel batches."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import itertools
-import logging
-import stat
-import struct
-import warnings
-import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from types import TracebackType
 
 import numpy as np
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image
 
 from pagesort.common.errors import PageUnreadableError
-from pagesort.pages import file_kinds
+from pagesort.common.hardware import decoding_threads
+from pagesort.pages.image_file import DEFAULT_MAX_MEGAPIXELS, formats, opened_scan
 from pagesort.pages.memory_budget import MemoryBudget
 from pagesort.pages.pdf_renderers import PdfRenderers, is_pdf
 from pagesort.pages.preprocessing import Preprocessing, pixels_of
-from pagesort.pages.raster import SIDEWAYS, Scan
-from pagesort.pages.reduced_decoding import CAN_DECODE_SMALLER, bytes_needed, decode_smaller
+from pagesort.pages.raster import Scan
 
 __all__ = [
+    "DEFAULT_MAX_MEGAPIXELS",
+    "WHOLE",
     "Failure",
     "Page",
+    "PageLoader",
     "PageRef",
     "Preprocessing",
-    "check_page",
-    "decode_batches",
     "load_page",
-    "load_pixels",
-    "load_shrunk",
 ]
 
-logger = logging.getLogger(__name__)
-
-# Our limit, which people can set, is checked before decoding; Pillow's would stop pages below it.
-Image.MAX_IMAGE_PIXELS = None
-# Pillow warns of odd metadata; what matters to a person becomes a page's reason instead.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("PIL").setLevel(logging.CRITICAL)
-# Long notes in a page are no attack as long as all of them together fit Pillow's other limit.
-PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
-
-
-def _silence_libtiff() -> None:
-    """Keep the C library's own messages off the screen; what they mean reaches us as an error.
-
-    Pillow has no setting for it. Where libtiff is built into Pillow with its names hidden, as on
-    Windows, it goes on speaking.
-    """
-    library = ctypes.CDLL(Image.core.__file__)
-    for name in ("TIFFSetErrorHandler", "TIFFSetWarningHandler"):
-        set_handler = getattr(library, name, None)
-        if set_handler is not None:
-            set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
-            set_handler(None)
-
-
-_silence_libtiff()
-
-# Pillow holds a page in blocks. Of its usual 16 MiB the C library keeps those that are given back,
-# for each thread; blocks above 32 MiB always return to the system.
-Image.core.set_block_size(64 << 20)
-
-DEFAULT_MAX_MEGAPIXELS = 300.0
 PREFETCHED_BATCHES = 3
-
-# Kinds of file that hold scans. Pillow knows more, one of which runs Ghostscript on what it finds.
-FORMATS = (
-    *("PNG", "JPEG", "TIFF", "MPO", "JPEG2000", "BMP", "DIB"),
-    *("GIF", "WEBP", "AVIF", "PPM", "TGA", "PCX", "SGI"),
-)
-
-# What Pillow's readers raise on damaged data, besides OSError.
-DAMAGE = (
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    RuntimeError,
-    AssertionError,
-    struct.error,
-    zlib.error,
-)
-
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-ORIENTATION_TAG = 0x0112
-SUBFILE_TAG = 254
-PREVIEW_BIT = 1
 WHOLE = 0  # the number of a page that stands for a document whose pages nobody could count
 
 
@@ -122,6 +45,10 @@ class PageRef:
     index: int
     path: Path
     page: int | None = None
+
+    def __str__(self) -> str:
+        """Name a page as a person would: by its file, and its number if that holds several."""
+        return f"{self.path}, page {self.page}" if self.page else str(self.path)
 
 
 @dataclass(frozen=True)
@@ -140,10 +67,6 @@ class Failure:
     reason: str
 
 
-# What decoding a page may take at once, given the bytes in which its pixels are to be held.
-Hold = Callable[[int], AbstractContextManager[None]]
-
-
 def load_page(
     path: str | Path,
     max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
@@ -157,285 +80,122 @@ def load_page(
     half size. Of several images in a file, the first; a TIFF's other pages are told of in the log.
 
     Args:
-        path: any file; its content decides what it is, not its name.
-        max_megapixels: larger pages are refused from their header, before anything is decoded.
-        page: which page of a TIFF, from 1, as `count_tiff_pages` counts them.
+        path, max_megapixels, page: as `opened_scan` takes them.
 
     Raises:
-        PageUnreadableError: with a short reason as `what`, and the path as `where`.
+        PageUnreadableError: as `opened_scan` does.
     """
-    with (
-        _translated(path),
-        _scan(path, max_megapixels, page, None, MemoryBudget(0).hold) as scan,
-    ):
+    with opened_scan(path, max_megapixels, MemoryBudget(0).hold, page=page) as scan:
         return scan.upright()
 
 
-def load_shrunk(
-    path: str | Path,
-    preprocessing: Preprocessing,
-    max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
-    hold: Hold | None = None,
-    page: int | None = None,
-) -> Image.Image:
-    """Read one page file at the size of a model's input, mode L or RGB.
+class PageLoader:
+    """Reads pages as one model wants them; safe to share by threads.
 
-    What `preprocessing.apply(load_page(path))` shows, but the whole page is held at most once, and
-    with a `reducing_gap` decoders that can do so leave out what would be shrunk away.
+    It carries all that reading takes: the largest size that is accepted, how the model wants its
+    pages, the memory that they may take together, and the processes that draw PDFs. Use as a
+    context manager, or call `close`.
 
     Args:
-        path, max_megapixels, page: as `load_page` takes them.
-        hold: entered with the bytes that a page takes, before it is decoded; it may wait, or raise
-            PageUnreadableError. None refuses what the memory that is free cannot hold.
-
-    Raises:
-        PageUnreadableError: as `load_page` does.
+        preprocessing: how the model wants its pages.
+        max_megapixels: larger pages are refused from their header, before anything is decoded.
+        workers: threads that decode; by default as many as keep all processors busy.
     """
-    hold = hold or MemoryBudget(0).hold
-    with _translated(path), _scan(path, max_megapixels, page, preprocessing, hold) as scan:
-        return preprocessing.shrink(scan)
 
+    def __init__(
+        self,
+        preprocessing: Preprocessing,
+        max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
+        workers: int | None = None,
+    ) -> None:
+        self.preprocessing = preprocessing
+        self.max_megapixels = max_megapixels
+        self.workers = workers or decoding_threads()
+        self.renderers = PdfRenderers()
+        self._budget = MemoryBudget()
 
-def load_pixels(
-    path: str | Path, preprocessing: Preprocessing, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
-) -> np.ndarray:
-    """Read one page file as `decode_batches` does: uint8 (H, W, 3); raises as `load_page` does."""
-    return pixels_of(load_shrunk(path, preprocessing, max_megapixels))
+    def __enter__(self) -> PageLoader:
+        """Start nothing yet."""
+        return self
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the loader."""
+        self.close()
 
-def check_page(path: str | Path, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS) -> None:
-    """Refuse, from its first bytes, a file that is no page; raises as `load_page` does."""
-    with _translated(path), _open_file(path) as file, _identify(file, path) as image:
-        _check_size(image, path, max_megapixels)
+    def close(self) -> None:
+        """Let pages that wait, and every later one, fail at once; end what draws PDFs."""
+        self._budget.stop()
+        self.renderers.close()
 
+    def image(self, path: str | Path, page: int | None = None) -> Image.Image:
+        """Read one page at the size of the model's input, mode L or RGB.
 
-@contextlib.contextmanager
-def _translated(path: str | Path) -> Iterator[None]:
-    """Turn what Pillow and the system raise into a reason for a person."""
-    try:
-        yield
-    except PageUnreadableError as error:
-        raise PageUnreadableError(error.what, where=path) from error
-    except MemoryError as error:
-        raise PageUnreadableError("there is not enough memory to open it", where=path) from error
-    except OSError as error:
-        raise PageUnreadableError(_reason(error), where=path) from error
-    except DAMAGE as error:
-        logger.debug("%s: %r", path, error)
-        raise PageUnreadableError("the image data is damaged", where=path) from error
+        What `preprocessing.apply(load_page(path))` shows, but the whole page is held at most once,
+        and with a `reducing_gap` decoders that can do so leave out what would be shrunk away.
 
+        Args:
+            path: any file; its content decides what it is, not its name.
+            page: which page of a document, from 1.
 
-@contextlib.contextmanager
-def _scan(
-    path: str | Path,
-    max_megapixels: float,
-    page: int | None,
-    preprocessing: Preprocessing | None,
-    hold: Hold,
-) -> Iterator[Scan]:
-    """Decode a page, smaller where `preprocessing` has no use for all of it."""
-    with _open_file(path) as file, _identify(file, path) as image:
-        if page is not None:
-            _turn_to(image, page)
-        _check_size(image, path, max_megapixels)
-        whole_size = image.size
-        # Not asked of other formats: a PNG may have such metadata at its end, after the pixels.
-        sideways = image.format in CAN_DECODE_SMALLER and _turn(image) in SIDEWAYS
-        covers = decode_smaller(image, file, preprocessing, sideways)
-        with hold(bytes_needed(image, whole_size)):
-            image.load()
-            turn = _turn(image)
-            if image.format == "TIFF" and page is None:
-                _log_of_more_pages(path)
-            yield Scan(image, turn, covers)
+        Raises:
+            PageUnreadableError: with a short reason as `what`, and the path as `where`.
+        """
+        if page is not None and is_pdf(path):
+            return self.preprocessing.shrink(Scan(self._drawn(path, page)))
+        with opened_scan(
+            path, self.max_megapixels, self._budget.hold, self.preprocessing, page
+        ) as scan:
+            return self.preprocessing.shrink(scan)
 
+    def pixels(self, path: str | Path, page: int | None = None) -> np.ndarray:
+        """Read one page as `image` does: uint8 (H, W, 3)."""
+        return pixels_of(self.image(path, page))
 
-def _reason(error: OSError) -> str:
-    """Tell a person what an OSError of the system or of Pillow means for this file."""
-    if isinstance(error, FileNotFoundError):
-        return "the file is no longer there"
-    if isinstance(error, PermissionError):
-        return "there is no permission to read the file"
-    if error.errno is not None and error.strerror:
-        return f"the file cannot be read ({error.strerror.lower()})"
-    if "truncated" in str(error).lower():
-        return "the file is cut short"
-    return "the image data is damaged"
-
-
-def _open_file(path: str | Path) -> IO[bytes]:
-    """Open a regular, non-empty file; a pipe is refused before it can block."""
-    status = Path(path).stat()
-    if stat.S_ISDIR(status.st_mode):
-        raise PageUnreadableError("it is a folder, not a file", where=path)
-    if not stat.S_ISREG(status.st_mode):
-        raise PageUnreadableError("it is not an ordinary file", where=path)
-    if status.st_size == 0:
-        raise PageUnreadableError("the file is empty", where=path)
-    return Path(path).open("rb")
-
-
-@lru_cache(maxsize=1)
-def _formats() -> list[str]:
-    """The wanted formats that this Pillow was built with."""
-    Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
-
-
-def _identify(file: IO[bytes], path: str | Path) -> Image.Image:
-    try:
-        return Image.open(file, formats=_formats())
-    except UnidentifiedImageError as error:
-        kind = file_kinds.describe(path)
-        reason = f"it is {kind}, not an image" if kind else "it is not an image of a known kind"
-        if kind is not None and kind.endswith("image"):
-            reason = f"it is {kind}, a kind that cannot be read"
-        raise PageUnreadableError(reason, where=path) from error
-
-
-def _check_size(image: Image.Image, path: str | Path, max_megapixels: float) -> None:
-    width, height = image.size
-    if width < 1 or height < 1:
-        raise PageUnreadableError("the image has no pixels", where=path)
-    megapixels = width * height / 1e6
-    if megapixels > max_megapixels:
-        raise PageUnreadableError(
-            f"it has {width} x {height} pixels, {megapixels:.4g} megapixels, "
-            f"above the limit of {max_megapixels:g} (--max_megapixels)",
-            where=path,
-        )
-
-
-def _frames(image: Image.Image) -> Iterator[int]:
-    """Turn a TIFF to one page after the other; previews, which scanners may add, are no pages.
-
-    Raises:
-        OSError, or one of DAMAGE: what follows the last page is damaged.
-    """
-    for place in itertools.count():
+    def page(self, ref: PageRef) -> Page | Failure:
+        """Read one page of a listing; whatever is wrong with its file becomes its Failure."""
         try:
-            image.seek(place)
-        except EOFError:
-            return
-        if not image.tag_v2.get(SUBFILE_TAG, 0) & PREVIEW_BIT:
-            yield place
+            return Page(ref, self.pixels(ref.path, ref.page))
+        except PageUnreadableError as error:
+            return Failure(ref, error.what)
+        except MemoryError:
+            return Failure(ref, "there is not enough memory to resize it")
 
+    def batches(self, groups: Iterable[Sequence[PageRef]]) -> Iterator[list[Page | Failure]]:
+        """Yield one list for each group, in order, decoded by threads ahead of the consumer.
 
-def _turn_to(image: Image.Image, page: int) -> None:
-    """Turn a TIFF to one of its pages, from 1."""
-    if image.format != "TIFF":
-        raise PageUnreadableError("it is no longer a document of several pages")
-    for number, _ in enumerate(_frames(image), 1):
-        if number == page:
-            return
-    raise PageUnreadableError("the document no longer has this page")
+        Groups are taken in the consumer's thread, at most three ahead. Pages are decoded side by
+        side as long as half of the memory that was free at the start holds them. When the consumer
+        stops (`close()`, an exception, Ctrl-C), waiting pages are dropped, only those that are
+        being decoded are waited for, and the loader is closed.
 
-
-def count_tiff_pages(path: str | Path) -> int:
-    """Return how many pages a TIFF has; 0 for any other file, and for one that cannot be opened.
-
-    Damage after two pages or more counts as one more, whose loading tells of it. After a single
-    page it is passed over: some scanners let rubbish follow.
-    """
-    pages = 0
-    try:
-        # Opened afresh, so that an image in use is not turned to another page.
-        with _open_file(path) as file, Image.open(file, formats=["TIFF"]) as image:
-            for _ in _frames(image):
-                pages += 1
-    except PageUnreadableError:
-        return 0
-    except (OSError, *DAMAGE):
-        return pages + 1 if pages > 1 else pages
-    return pages
-
-
-def _log_of_more_pages(path: str | Path) -> None:
-    """Warn of a TIFF of several pages where only its first is wanted."""
-    pages = count_tiff_pages(path)
-    if pages > 1:
-        _warn_of_more_pages(str(path), pages)
-
-
-@lru_cache(maxsize=4096)  # so that a file that is read again is told of once
-def _warn_of_more_pages(path: str, pages: int) -> None:
-    logger.warning("only the first of %d pages is looked at: %s", pages, path)
-
-
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """How to turn a page upright, by its EXIF orientation; unreadable metadata turns nothing."""
-    try:
-        orientation = image.getexif().get(ORIENTATION_TAG)
-    except (OSError, *DAMAGE) as error:
-        logger.debug("orientation unreadable: %r", error)
-        return None
-    return TURNS.get(orientation) if isinstance(orientation, int) else None
-
-
-def decode_batches(
-    groups: Iterable[Sequence[PageRef]],
-    preprocessing: Preprocessing,
-    workers: int = 2,
-    max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
-) -> Iterator[list[Page | Failure]]:
-    """Yield one list for each group, in order, its pages decoded by threads ahead of the consumer.
-
-    Groups are taken in the consumer's thread, at most three ahead. Pages are decoded side by side
-    as long as half of the memory that was free at the start holds them. When the consumer stops
-    (`close()`, an exception, Ctrl-C), waiting pages are dropped, and only those that are being
-    decoded are waited for.
-
-    Args:
-        groups: pages that go into one batch; may be endless.
-        workers: threads; at least 1.
-    """
-    budget = MemoryBudget()
-    renderers = PdfRenderers()
-    _formats()  # loads Pillow's readers before threads need them
-
-    def decode(ref: PageRef) -> Page | Failure:
-        return _decode(ref, preprocessing, max_megapixels, budget.hold, renderers)
-
-    pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="pages")
-    waiting: deque[list[Future[Page | Failure]]] = deque()
-    try:
-        for group in groups:
-            waiting.append([pool.submit(decode, ref) for ref in group])
-            if len(waiting) > PREFETCHED_BATCHES:
+        Args:
+            groups: pages that go into one batch; may be endless.
+        """
+        formats()  # loads Pillow's readers before threads need them
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="pages")
+        waiting: deque[list[Future[Page | Failure]]] = deque()
+        try:
+            for group in groups:
+                waiting.append([pool.submit(self.page, ref) for ref in group])
+                if len(waiting) > PREFETCHED_BATCHES:
+                    yield [future.result() for future in waiting.popleft()]
+            while waiting:
                 yield [future.result() for future in waiting.popleft()]
-        while waiting:
-            yield [future.result() for future in waiting.popleft()]
-    finally:
-        budget.stop()
-        renderers.close()
-        pool.shutdown(wait=True, cancel_futures=True)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
-
-def _decode(
-    ref: PageRef,
-    preprocessing: Preprocessing,
-    max_megapixels: float,
-    hold: Hold,
-    renderers: PdfRenderers,
-) -> Page | Failure:
-    """One page from file to pixels; whatever is wrong with the file becomes its Failure."""
-    try:
-        if ref.page is not None and is_pdf(ref.path):
-            drawn = _draw_pdf_page(ref.path, ref.page, preprocessing, renderers)
-            return Page(ref, preprocessing.apply(drawn))
-        page = load_shrunk(ref.path, preprocessing, max_megapixels, hold, ref.page)
-        return Page(ref, pixels_of(page))
-    except PageUnreadableError as error:
-        return Failure(ref, error.what)
-    except MemoryError:
-        return Failure(ref, "there is not enough memory to resize it")
-
-
-def _draw_pdf_page(
-    path: Path, page: int, preprocessing: Preprocessing, renderers: PdfRenderers
-) -> Image.Image:
-    if page == WHOLE:
-        renderers.survey(path)
-        # It could not be opened when the run began, which has no rows for its pages.
-        raise PageUnreadableError("it can be opened now; start a new run to sort its pages")
-    return renderers.render(path, page, *preprocessing.drawn_size)
+    def _drawn(self, path: str | Path, page: int) -> Image.Image:
+        """A page of a PDF, drawn larger than the model sees it."""
+        if page == WHOLE:
+            self.renderers.survey(path)
+            # It could not be opened when the run began, which has no rows for its pages.
+            raise PageUnreadableError("it can be opened now; start a new run to sort its pages")
+        return self.renderers.render(path, page, *self.preprocessing.drawn_size)

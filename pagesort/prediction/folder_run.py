@@ -7,72 +7,24 @@ import dataclasses
 import logging
 import os
 import tempfile
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-
-from pagesort.common.errors import PageSortError
-from pagesort.common.hardware import decoding_threads, freed_memory_kept
+from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.progress import Progress, duration
 from pagesort.common.tables import PLAIN, TableForm
-from pagesort.common.text import MOST_NAMED, counted
+from pagesort.common.text import counted
 from pagesort.pages.documents import expand, write_page_png
-from pagesort.pages.loader import Failure, Page, PageRef, Preprocessing, decode_batches
-from pagesort.pages.pdf_renderers import PdfRenderers
-from pagesort.prediction.journal import JOURNAL_SUFFIX, FinishedTables, RunJournal
+from pagesort.pages.loader import PageLoader, PageRef
+from pagesort.prediction.journal import JOURNAL_SUFFIX, Counts, FinishedTables, RunJournal
+from pagesort.prediction.scoring import Classifier, FailureLog, score_batches
 from pagesort.sorting.placer import SortedPage, SortReport, check_labels, sort_pages
 from utils import IMAGE_SUFFIXES, has_pages, list_pages, round_scores, top_guesses
 
 logger = logging.getLogger(__name__)
-
-
-Batch = Sequence[Page | Failure]
-
-
-class Model(Protocol):
-    """What every use of a model needs."""
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """The categories, in the order of the scores."""
-
-    @property
-    def name(self) -> str:
-        """What the names of tables and plots call the model."""
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of all that decides a score beside the precision."""
-
-    @property
-    def precision(self) -> str:
-        """The numbers that it sees pages with: fp32, bf16 or fp16."""
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How the model wants its pages."""
-
-
-class Classifier(Model, Protocol):
-    """What a run needs of a model."""
-
-    @property
-    def device(self) -> Any:
-        """Where the model computes; its text begins with the kind of device."""
-
-    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Score uint8 (N, H, W, 3): float32 (N, labels); in several threads at once."""
-
-    def batches_at_once(self, batch_size: int) -> int:
-        """How many batches of this size are scored side by side to keep the machine busy."""
-
-    def stop(self) -> None:
-        """Let what is being scored fail soon: nobody waits for it any more."""
 
 
 @dataclass(frozen=True)
@@ -142,89 +94,64 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
 
     Raises:
         PageSortError: there is no run to go on with, or the tables cannot be written.
-        KeyboardInterrupt: the run was stopped; the message tells what is kept.
+        Stopped: it was stopped, and what is scored is kept.
     """
     if request.sort_to is not None:
         check_labels(classifier.labels, request.sort_to)
-    sortings: list[SortReport] = []
-
-    def after_tables() -> None:
-        sortings.extend(_sort_pages(classifier, journal, request))
-        _log_new(journal, request)
-
-    with _journal(classifier, request) as journal:
+    loader = PageLoader(classifier.preprocessing, request.max_megapixels)
+    with _journal(classifier, request) as journal, loader:
         before = journal.counts()
         try:
-            progress = _score_pages(classifier, journal, request)
+            progress = _score_pages(classifier, loader, journal, request)
             seconds = progress.seconds  # before the sorting into folders
             counts = journal.counts()
-            finished = journal.finalise(
+            finished = journal.write_tables(
                 classifier.labels,
                 request.top_n,
+                request.max_categ,
                 raw=request.raw,
-                max_categ=request.max_categ,
                 absolute_paths=request.absolute_paths,
                 form=request.form,
-                then=after_tables,
             )
+            sorting = _sort_pages(classifier, loader, journal, request)
+            _log_new(journal, request)
+            journal.discard()
         except KeyboardInterrupt:
             counts = journal.counts()
-            raise KeyboardInterrupt(
-                f"{counts.scored} of {counts.total} pages are scored and kept in {journal.path}"
-            ) from None
-    scored_now = counts.scored - before.scored
-    _log_summary(finished, counts.scored, counts.failed, scored_now, seconds)
+            kept = f"{counts.scored} of {counts.total} pages are scored and kept in {journal.path}"
+            raise Stopped(kept) from None
+    _log_summary(finished, counts, counts.scored - before.scored, seconds)
     tables = (finished.result, finished.raw, finished.failures)
-    written = tuple(path for path in tables if path is not None)
-    return Outcome(written, counts.failed, sortings[0] if sortings else None)
-
-
-def score_pages(
-    classifier: Classifier, pages: Sequence[PageRef], batch_size: int, max_megapixels: float
-) -> Iterator[tuple[PageRef, np.ndarray | str]]:
-    """Yield each page of a listing with its probabilities, float32 (labels,), or why it has none.
-
-    For one file: `score_pages(classifier, documents.pages_of(path), …)`.
-    """
-    groups = (pages[start : start + batch_size] for start in range(0, len(pages), batch_size))
-    batches = decode_batches(groups, classifier.preprocessing, decoding_threads(), max_megapixels)
-    results = _score_batches(classifier, batches, batch_size, len(pages))
-    with contextlib.closing(batches), contextlib.closing(results):
-        for batch, scored in results:
-            scores = dict(scored)
-            for item in batch:
-                failed = isinstance(item, Failure)
-                yield item.ref, item.reason if failed else scores[item.ref.index]
+    return Outcome(tuple(filter(None, tables)), counts.failed, sorting)
 
 
 def _sort_pages(
-    classifier: Classifier, journal: RunJournal, request: Request
-) -> Iterator[SortReport]:
+    classifier: Classifier, loader: PageLoader, journal: RunJournal, request: Request
+) -> SortReport | None:
     """Put the scored pages into folders of their first guess, if that was asked for."""
     if request.sort_to is None:
-        return
+        return None
     guesses = ((ref, *top_guesses(scores, 1)[0]) for ref, scores in journal.scored())
     pages = (
         # Rounded, so that a page is where its row in the table lets one look for it.
         SortedPage(ref, classifier.labels[index], float(round_scores(score)))
         for ref, index, score in guesses
     )
-    with PdfRenderers() as renderers:
 
-        def draw(ref: PageRef, target: Path) -> None:
-            write_page_png(ref, target, renderers, request.max_megapixels)
+    def draw(ref: PageRef, target: Path) -> None:
+        write_page_png(ref, target, loader)
 
-        try:
-            yield sort_pages(
-                pages, request.sort_to, link=request.link, min_score=request.min_score, draw=draw
-            )
-        except PageSortError as error:
-            remedy = f"{error.remedy}. " if error.remedy else ""
-            raise PageSortError(
-                error.what,
-                where=error.where,
-                remedy=f"{remedy}The tables are written; add --resume to go on with the sorting",
-            ) from error
+    try:
+        return sort_pages(
+            pages, request.sort_to, link=request.link, min_score=request.min_score, draw=draw
+        )
+    except PageSortError as error:
+        remedy = f"{error.remedy}. " if error.remedy else ""
+        raise PageSortError(
+            error.what,
+            where=error.where,
+            remedy=f"{remedy}The tables are written; add --resume to go on with the sorting",
+        ) from error
 
 
 def _journal(classifier: Classifier, request: Request) -> RunJournal:
@@ -297,111 +224,35 @@ def _log_resumable(request: Request, settings: dict[str, Any]) -> None:
         )
 
 
-def _score_pages(classifier: Classifier, journal: RunJournal, request: Request) -> Progress:
+def _score_pages(
+    classifier: Classifier, loader: PageLoader, journal: RunJournal, request: Request
+) -> Progress:
     """Score every page the journal lacks; batches reach the disk in order, each as a whole."""
     counts = journal.counts()
-    batches = decode_batches(
-        journal.batches(request.batch_size),
-        classifier.preprocessing,
-        workers=decoding_threads(),
-        max_megapixels=request.max_megapixels,
-    )
     progress = Progress(counts.total, counts.scored, hint=request.slow_hint)
-    logged = 0
-    results = _score_batches(classifier, batches, request.batch_size, counts.total)
-    with contextlib.closing(batches), contextlib.closing(results), progress:
-        for batch, scored in results:
-            failures = [item for item in batch if isinstance(item, Failure)]
-            journal.record(scored, failures)
-            _log_failures(failures, logged)
-            logged += len(failures)
-            progress.advance(len(batch), _relative_name(journal, batch[-1]))
+    log = FailureLog()
+    size = request.batch_size
+    batches = score_batches(classifier, loader, journal.batches(size), size, counts.total)
+    with contextlib.closing(batches), progress:
+        for batch in batches:
+            journal.record(batch)
+            log.add(batch)
+            progress.advance(len(batch), _relative_name(journal, batch[-1].ref))
     return progress
 
 
-def _score_batches(
-    classifier: Classifier, batches: Iterable[Batch], batch_size: int, total: int
-) -> Iterator[tuple[Batch, list[tuple[int, np.ndarray]]]]:
-    """Yield each batch with its scores, in order, while the next ones are scored already.
-
-    So the model waits neither for the disk nor, at the end of a batch, for its own last page.
-    """
-    ahead = classifier.batches_at_once(batch_size)
-    pool = ThreadPoolExecutor(ahead, "scores")
-    waiting: deque[tuple[Batch, Future[list[tuple[int, np.ndarray]]]]] = deque()
-    with freed_memory_kept():
-        try:
-            for batch in batches:
-                scores = pool.submit(_score_batch, classifier, batch, batch_size, total)
-                waiting.append((batch, scores))
-                if len(waiting) > ahead:
-                    batch, scores = waiting.popleft()
-                    yield batch, scores.result()
-            for batch, scores in waiting:
-                yield batch, scores.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            classifier.stop()
-            pool.shutdown()
+def _relative_name(journal: RunJournal, ref: PageRef) -> str:
+    """Return a page's path relative to the folder of its run, and its number in a document."""
+    return str(dataclasses.replace(ref, path=ref.path.relative_to(journal.folder)))
 
 
-def _log_failures(failures: Sequence[Failure], logged: int) -> None:
-    """Name the pages that could not be read, the first of a run only: the table has them all."""
-    for failure in failures[: max(0, MOST_NAMED - logged)]:
-        logger.warning("cannot read %s: %s", _shown(failure.ref), failure.reason)
-    if logged < MOST_NAMED <= logged + len(failures):
-        logger.warning("further pages that cannot be read are only listed in a table")
-
-
-def _relative_name(journal: RunJournal, item: Page | Failure) -> str:
-    """Return an item's path relative to the folder of its run, and its number in a document."""
-    path = item.ref.path.relative_to(journal.folder)
-    return _shown(dataclasses.replace(item.ref, path=path))
-
-
-def _shown(ref: PageRef) -> str:
-    """Name a page as a person would: by its file, and its number if that holds several."""
-    return f"{ref.path}, page {ref.page}" if ref.page else str(ref.path)
-
-
-def _score_batch(
-    classifier: Classifier, batch: Batch, batch_size: int, total: int
-) -> list[tuple[int, np.ndarray]]:
-    """Return listing index and probabilities of every page of one batch.
-
-    Each page has its own slot in the batch, and a slot stays black whose page failed or was scored
-    by an earlier part of the run: the model sees the same shape either way, and the same shape
-    gives the same bits.
-    """
-    pages = [item for item in batch if isinstance(item, Page)]
-    if not pages:
-        return []
-    first = pages[0].ref.index // batch_size * batch_size
-    slots = min(batch_size, total - first)
-    pixels = np.zeros((slots, *pages[0].pixels.shape), np.uint8)
-    for page in pages:
-        pixels[page.ref.index - first] = page.pixels
-    try:
-        scores = classifier.probabilities(pixels)
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error):
-            raise PageSortError(
-                f"there is not enough memory for {slots} pages at once",
-                remedy="Start again with a smaller --batch_size",
-            ) from error
-        raise
-    return [(page.ref.index, scores[page.ref.index - first]) for page in pages]
-
-
-def _log_summary(
-    finished: FinishedTables, scored: int, failed: int, scored_now: int, seconds: float
-) -> None:
+def _log_summary(finished: FinishedTables, counts: Counts, scored_now: int, seconds: float) -> None:
     """Say what the run found, how fast, and where the tables are."""
     rate = scored_now / max(seconds, 1e-6)
     logger.info(
         "%s sorted, %d could not be read; %s, %.1f pages/s",
-        counted(scored),
-        failed,
+        counted(counts.scored),
+        counts.failed,
         duration(seconds),
         rate,
     )
@@ -415,7 +266,7 @@ def _log_summary(
         logger.warning(
             "%s could not be read, listed in %s; once they are mended, the same command with "
             "--resume sorts them and writes these tables anew",
-            counted(failed),
+            counted(counts.failed),
             finished.failures,
         )
 

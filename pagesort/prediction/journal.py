@@ -9,7 +9,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ from pagesort.prediction.result_tables import (
     TableStyle,
     write_tables,
 )
+from pagesort.prediction.scoring import ScoredPage
 from utils import page_name
 
 __all__ = ["JOURNAL_SUFFIX", "Counts", "FinishedTables", "RunJournal"]
@@ -46,7 +47,6 @@ logger = logging.getLogger(__name__)
 NEW_LOCK_WAIT_S = 5.0  # others may look into a new journal, for milliseconds each
 SYNC_INTERVAL_S = 5.0  # what a power cut may cost at most; a killed process loses nothing
 KEPT = "What is scored is kept; free some space or reconnect the disk, and go on with --resume"
-NO_SCORE = "the model gave no number for this page"
 
 # A page's path, or of a document's page the path and its number (WHOLE: it cannot be opened).
 Listed = str | tuple[str, int | None]
@@ -245,31 +245,22 @@ class RunJournal:
         with _translate_reading(self.path):
             return self._connection.execute(query, values).fetchall()
 
-    def record(
-        self,
-        scored: Iterable[tuple[int, Sequence[float] | np.ndarray]],
-        failures: Iterable[Failure] = (),
-    ) -> None:
+    def record(self, results: Iterable[ScoredPage | Failure]) -> None:
         """Write one batch, all of it or nothing.
 
         From then on it outlives this process; the disk is waited for every five seconds only, which
         is what a power cut may cost.
 
-        Args:
-            scored: (listing index, probabilities in label order); rows that hold no number count as
-                failed.
-            failures: pages that could not be read.
-
         Raises:
             PageSortError: the disk is full or gone; what was recorded before is kept.
         """
-        rows, failed = [], [(failure.ref.index, _printable(failure.reason)) for failure in failures]
-        for index, scores in scored:
-            values = np.ascontiguousarray(scores, dtype="<f4")
-            if np.isfinite(values).all():
-                rows.append((int(index), values.tobytes()))
+        rows, failed = [], []
+        for result in results:
+            if isinstance(result, Failure):
+                failed.append((result.ref.index, _printable(result.reason)))
             else:
-                failed.append((int(index), NO_SCORE))
+                values = np.ascontiguousarray(result.scores, dtype="<f4")
+                rows.append((result.ref.index, values.tobytes()))
         with (
             translate_faults(self.path, "The scores cannot be written", KEPT),
             self._commit() as connection,
@@ -317,7 +308,7 @@ class RunJournal:
                 page = PageRef(index, self.folder / os.fsdecode(path), part)
                 yield page, np.frombuffer(scores, dtype="<f4")
 
-    def finalise(
+    def write_tables(
         self,
         labels: Sequence[str],
         top_n: int,
@@ -325,12 +316,8 @@ class RunJournal:
         raw: bool = False,
         absolute_paths: bool = False,
         form: TableForm = PLAIN,
-        then: Callable[[], object] | None = None,
     ) -> FinishedTables:
-        """Write the finished tables under their final names, then let the journal go.
-
-        It is removed, unless pages could not be read: those `--resume` tries again, and then writes
-        the same tables anew. `then` is called in between; if it fails, the journal is kept too.
+        """Write the finished tables under their final names.
 
         Raises:
             PageSortError: the tables cannot be written; the journal is kept, and `--resume` writes
@@ -339,16 +326,21 @@ class RunJournal:
         root = _printable(f"{self.folder.as_posix().rstrip('/')}/") if absolute_paths else ""
         style = TableStyle(form, root)
         with translate_faults(self.path, "The finished tables cannot be written", KEPT):
-            finished = write_tables(
-                self._connection, self._names, labels, top_n, max_categ, raw, style
-            )
-        if then is not None:
-            then()
+            return write_tables(self._connection, self._names, labels, top_n, max_categ, raw, style)
+
+    def discard(self) -> None:
+        """Remove the journal of a run whose tables are written.
+
+        Unless pages could not be read: those `--resume` tries again, and then writes the same
+        tables anew.
+
+        Raises:
+            PageSortError: it cannot be removed.
+        """
         with translate_faults(self.path, "The finished tables cannot be written", KEPT):
             self.close()
             if not self._failed:
                 remove(self.path)
-        return finished
 
 
 def _write_start(

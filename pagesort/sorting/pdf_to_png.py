@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pagesort.common.errors import PageUnreadableError
+from pagesort.common.errors import PageUnreadableError, Stopped
 from pagesort.common.files import exclusive, readable_folder, unwritable, write_list
 from pagesort.common.parallel import in_order
 from pagesort.common.progress import Progress
@@ -105,7 +105,7 @@ def convert_folder(job: Conversion) -> Report:
     Raises:
         PageSortError: the folder cannot be read or written, the disk is full, or another run is at
             work in it.
-        KeyboardInterrupt: the run was stopped; what is written is kept.
+        Stopped: the run was stopped; what is written is kept.
     """
     readable_folder(job.folder)
     try:
@@ -118,7 +118,7 @@ def convert_folder(job: Conversion) -> Report:
         try:
             _convert(job, renderers, report)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(
+            raise Stopped(
                 f"{report.written} pages are written and kept; the same command goes on"
             ) from None
         rows = [

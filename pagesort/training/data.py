@@ -20,8 +20,8 @@ from PIL import Image
 from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.progress import Progress
 from pagesort.labelled.folder import LabelledPage, log_left_out, page_pixels
-from pagesort.pages.loader import DAMAGE, Hold, load_shrunk
-from pagesort.pages.memory_budget import MemoryBudget
+from pagesort.pages.image_file import DAMAGE
+from pagesort.pages.loader import PageLoader
 from pagesort.pages.preprocessing import REDUCING_GAP, Preprocessing
 from pagesort.training.augmentation import augmented_view, shrunk
 
@@ -81,7 +81,8 @@ def prepare_pages(
         missing = [page for page in pages if _file_name(page.path, size) not in present]
         if missing:
             logger.info("preparing %d of %d pages in %s", len(missing), len(pages), folder)
-            reasons = _prepare_missing(missing, folder, size, max_megapixels, workers)
+            with PageLoader(_larger(size), max_megapixels, workers) as loader:
+                reasons = _prepare_missing(missing, folder, size, loader)
     left_out = tuple((page, reasons[page.name]) for page in pages if page.name in reasons)
     log_left_out(left_out)
     return tuple(page for page in pages if page.name not in reasons), left_out
@@ -114,17 +115,12 @@ def _present(folder: Path) -> set[str]:
 
 
 def _prepare_missing(
-    pages: Sequence[LabelledPage],
-    folder: Path,
-    size: tuple[int, int],
-    max_megapixels: float,
-    workers: int,
+    pages: Sequence[LabelledPage], folder: Path, size: tuple[int, int], loader: PageLoader
 ) -> dict[str, str]:
     """Prepare pages by threads; returns why, by name, for those that cannot be used."""
-    budget = MemoryBudget()
 
     def prepare(page: LabelledPage) -> str | None:
-        return _prepare(page.path, folder, size, max_megapixels, budget.hold)
+        return _prepare(page.path, folder, size, loader)
 
     reasons: dict[str, str] = {}
     waiting: deque[tuple[LabelledPage, Future[str | None]]] = deque()
@@ -136,17 +132,17 @@ def _prepare_missing(
             reasons[page.name] = reason
         progress.advance(1, page.name)
 
-    pool = ThreadPoolExecutor(max(1, workers), thread_name_prefix="prepare")
+    pool = ThreadPoolExecutor(loader.workers, thread_name_prefix="prepare")
     try:
         with Progress(len(pages), 0) as progress:
             for page in _in_turn(pages):
                 waiting.append((page, pool.submit(prepare, page)))
-                if len(waiting) >= AHEAD * max(1, workers):
+                if len(waiting) >= AHEAD * loader.workers:
                     take(progress)
             while waiting:
                 take(progress)
     finally:
-        budget.stop()
+        loader.close()
         pool.shutdown(wait=True, cancel_futures=True)
     return reasons
 
@@ -166,13 +162,7 @@ def _larger(size: tuple[int, int]) -> Preprocessing:
     return Preprocessing(resize=resize, reducing_gap=REDUCING_GAP)
 
 
-def _prepare(
-    path: Path,
-    folder: Path,
-    size: tuple[int, int],
-    max_megapixels: float,
-    hold: Hold,
-) -> str | None:
+def _prepare(path: Path, folder: Path, size: tuple[int, int], loader: PageLoader) -> str | None:
     """Shrink one page into its file, unless another process has; returns why it cannot be used.
 
     Raises:
@@ -182,7 +172,7 @@ def _prepare(
     if name is not None and (folder / name).exists():
         return None
     try:
-        page = load_shrunk(path, _larger(size), max_megapixels, hold)
+        page = loader.image(path)
     except PageUnreadableError as error:
         return error.what
     except MemoryError:

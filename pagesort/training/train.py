@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pagesort.common.errors import PageSortError
+from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.processes import is_first_process
 from pagesort.models.formats import quiet_transformers, save_folder
 from pagesort.models.transformers_loader import load_towers
@@ -68,12 +68,12 @@ def train(classifier: Any, request: TrainRequest) -> TrainOutcome:
     Raises:
         PageSortError: the pages, labels or settings do not allow it, the training diverges, memory
             or disk do not suffice.
-        KeyboardInterrupt: the training was stopped; the message tells what is kept.
+        Stopped: the training was stopped; it tells what is kept.
     """
     try:
         plan = make_plan(classifier, request)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("the pages that are prepared are kept") from None
+        raise Stopped("the pages that are prepared are kept") from None
     facts = deciding_facts(classifier, request, plan)
     run = RunFolder(request.checkpoints, classifier.name, facts)
     start = {name: value.cpu().clone() for name, value in classifier.model.state_dict().items()}
@@ -81,7 +81,7 @@ def train(classifier: Any, request: TrainRequest) -> TrainOutcome:
         with translate_training_errors(plan.recipe), quiet_transformers():
             return _Session(classifier, request, plan, facts, run, start).outcome()
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(_what_is_kept(run, plan)) from None
+        raise Stopped(_what_is_kept(run, plan)) from None
     finally:
         run.close()
         _restore(classifier.model, start)

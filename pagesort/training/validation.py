@@ -13,6 +13,7 @@ import numpy as np
 
 from pagesort.common.progress import Progress
 from pagesort.labelled.folder import LabelledPage, log_left_out, page_pixels
+from pagesort.pages.loader import PageLoader
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.training.calibration import fit_temperature, mean_loss
 from pagesort.training.state import translate_unwritable
@@ -58,7 +59,8 @@ class ValidationPages:
         state = PartialState()
         share = slice(state.process_index, None, state.num_processes)
         path = folder / f"validation_pixels_{state.process_index}.npy"
-        own, failed = _prepared_pixels(pages[share], preprocessing, path, max_megapixels, workers)
+        loader = PageLoader(preprocessing, max_megapixels, workers)
+        own, failed = _prepared_pixels(pages[share], loader, path)
         numbers = {label: number for number, label in enumerate(labels)}
         places = range(len(pages))[share]
         read = [
@@ -117,18 +119,14 @@ class ValidationPages:
 
 
 def _prepared_pixels(
-    pages: Sequence[LabelledPage],
-    preprocessing: Preprocessing,
-    path: Path,
-    max_megapixels: float,
-    workers: int,
+    pages: Sequence[LabelledPage], loader: PageLoader, path: Path
 ) -> tuple[np.ndarray, dict[LabelledPage, str]]:
     """Pixels of the pages that can be read, mapped from a file, and the reasons of the others."""
-    height, width = preprocessing.input_size
+    height, width = loader.preprocessing.input_size
     failed: dict[LabelledPage, str] = {}
     if not pages:
         return np.zeros((0, height, width, 3), np.uint8), failed
-    decoded = page_pixels(pages, preprocessing, max_megapixels, workers)
+    decoded = page_pixels(pages, loader)
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(pages), height, width, 3)}
     partial = path.with_name(f"{path.name}.part")
     with translate_unwritable(path.parent), contextlib.closing(decoded):

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.errors import PageSortError, Stopped, UsageError
 from pagesort.common.tables import TableForm
 from pagesort.common.text import named
 from pagesort.evaluation import accuracies
 from pagesort.models import catalogue
-from pagesort.pages.loader import load_pixels
-from pagesort.prediction import folder_run
+from pagesort.prediction import folder_run, scoring
 from pagesort.voting import state
 from pagesort.voting.joined_tables import Ballot, VoteCount, join_failures, join_results
 from pagesort.voting.state import Voter, VoteRun
@@ -30,7 +29,7 @@ FEWEST_VOTERS = 2
 CHECKPOINT_SUFFIX = ".pt"
 WEIGHTS_SUFFIXES = (".safetensors", ".bin", CHECKPOINT_SUFFIX, ".pth")
 
-OpenClassifier = Callable[[Path], folder_run.Classifier]
+OpenClassifier = Callable[[Path], scoring.Classifier]
 
 _MORE_MODELS = (
     "Train one with --train, fetch one with --hf, or name a folder of several with --model_dir"
@@ -179,8 +178,7 @@ def vote_page(
     """
 
     def guess(classifier: Any) -> Ballot:
-        pixels = load_pixels(page, classifier.preprocessing, max_megapixels)
-        scores = classifier.probabilities(pixels[None])[0]
+        scores = scoring.score_page(classifier, page, max_megapixels)
         ((index, score),) = top_guesses(scores, 1)
         return classifier.labels[index], float(round_scores(score))
 
@@ -214,7 +212,7 @@ def predict_vote(
         PageSortError: fewer than two models can be opened and share a category; there is no vote to
             go on with; or a model's run fails.
         UsageError: no model has as many categories as guesses are asked for.
-        KeyboardInterrupt: the vote was stopped; the message tells what is kept.
+        Stopped: the vote was stopped; it tells what is kept.
     """
     folder_run.check_request(dataclasses.replace(request, resume=False))
     settings = {
@@ -329,7 +327,7 @@ def _check_topn(top_n: int, models: Sequence[_Opened]) -> None:
         )
 
 
-def _check_same(classifier: folder_run.Classifier, voter: Voter) -> None:
+def _check_same(classifier: scoring.Classifier, voter: Voter) -> None:
     """Raise PageSortError if a model would not answer as it did when the vote began."""
     if classifier.fingerprint != voter.fingerprint:
         raise PageSortError(
@@ -360,10 +358,9 @@ def _run_voters(open_classifier: OpenClassifier, run: VoteRun, request: folder_r
             folder_run.predict_folder(classifier, own)
             del classifier
         except KeyboardInterrupt as stop:
-            kept = f"of {voter.name} {stop}" if str(stop) else f"{voter.name} has not begun"
-            raise KeyboardInterrupt(
-                f"{place} of {len(run.voters)} models are done; {kept}"
-            ) from None
+            is_begun = isinstance(stop, Stopped)
+            kept = f"of {voter.name} {stop}" if is_begun else f"{voter.name} has not begun"
+            raise Stopped(f"{place} of {len(run.voters)} models are done; {kept}") from None
 
 
 def _count(run: VoteRun, form: TableForm) -> folder_run.Outcome:
@@ -375,7 +372,7 @@ def _count(run: VoteRun, form: TableForm) -> folder_run.Outcome:
         failures = [run.failures_of(voter) for voter in run.voters]
         failed = join_failures(failures, names, run.failures, form)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("all models are done; their votes remain to be counted") from None
+        raise Stopped("all models are done; their votes remain to be counted") from None
     _log_count(run, count, failed)
     if not failed:
         run.complete()

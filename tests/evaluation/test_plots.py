@@ -63,7 +63,7 @@ def test_sample_pages_show_their_pixels(tmp_path: Path, count: int) -> None:
         write_page(path, COLOURS[number])
         samples.append(SamplePage(path, "ab"[number % 2], (0.9, 0.1)))
     (tmp_path / "page-0.png").write_bytes(b"damaged meanwhile")
-    sample_figure(samples, ["a", "b"], "title", tmp_path / "samples.png", 10.0)
+    sample_figure(samples, ["a", "b"], "title", tmp_path / "samples.png")
     pixels = np.asarray(Image.open(tmp_path / "samples.png").convert("RGB")).reshape(-1, 3)
     shown = [bool((pixels == colour).all(axis=1).any()) for colour in COLOURS[:count]]
     assert shown == [False] + [True] * (count - 1)

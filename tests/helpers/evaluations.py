@@ -47,6 +47,7 @@ class ColourModel:
     name: str = "colours"
     fingerprint: str = "0" * 64
     precision: str = "fp32"
+    device: str = "cpu"
     seen: list[int] = field(default_factory=list)
 
     @property
@@ -63,6 +64,13 @@ class ColourModel:
         """Mean colours of uint8 (N, H, W, 3); the sizes of the batches are kept in `seen`."""
         self.seen.append(len(pixels))
         return pixels.mean(axis=(1, 2)) / 255.0
+
+    def batches_at_once(self, batch_size: int) -> int:
+        """One."""
+        return 1
+
+    def stop(self) -> None:
+        """There is nothing to stop."""
 
     def scores(self, embeddings: np.ndarray) -> np.ndarray:
         """Softmax of the negative distances; the more texts count, the sharper."""

@@ -22,7 +22,7 @@ from pagesort.labelled.folder import (
     read_trained_pages,
     write_trained_pages,
 )
-from pagesort.pages.loader import load_page
+from pagesort.pages.loader import PageLoader, load_page
 from pagesort.pages.preprocessing import Preprocessing
 from tests.helpers.pages import DAMAGES, write_page
 
@@ -215,17 +215,17 @@ def test_pixels_travel_with_their_page(tmp_path: Path) -> None:
         broken[f"A/Adoc-1{name}"] = reason
     pages = read(tmp_path).pages
     preprocessing = Preprocessing(resize=(12, 10))
-    seen = list(page_pixels(iter(pages), preprocessing, workers=3))
+    seen = list(page_pixels(iter(pages), PageLoader(preprocessing, workers=3)))
     assert [page for page, _ in seen] == list(pages)
     for page, pixels in seen:
         if page.name in broken:
             assert broken[page.name] in pixels
         else:
             assert np.array_equal(pixels, preprocessing.apply(load_page(page.path)))
-    stopped = page_pixels(pages, preprocessing)
+    stopped = page_pixels(pages, PageLoader(preprocessing))
     next(stopped)
     stopped.close()
-    assert list(page_pixels([], preprocessing)) == []
+    assert list(page_pixels([], PageLoader(preprocessing))) == []
 
 
 def test_a_digest_is_of_the_bytes_alone(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pagesort.common.errors import PageSortError, UsageError
 from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.models.fast import int8
 from pagesort.models.precision import choose_precision
-from pagesort.pages.loader import load_pixels
+from pagesort.pages.loader import PageLoader
 from tests.helpers.paths import ROOT
 
 CPU, CUDA, APPLE = (torch.device(name) for name in ("cpu", "cuda", "mps"))
@@ -185,7 +185,7 @@ def test_the_bundled_model_answers_in_int8_as_in_float32(tmp_path: Path) -> None
     write_pages(tmp_path / "drawn", 3, seed=77, height=640)
     paths = sorted((tmp_path / "drawn").rglob("*.png"))
     paths += sorted((ROOT / "category_samples").rglob("*.png"))
-    pages = np.stack([load_pixels(path, exact.preprocessing) for path in paths])
+    pages = np.stack([PageLoader(exact.preprocessing).pixels(path) for path in paths])
     right, scores = exact.probabilities(pages), quick.probabilities(pages)
     first = right.argmax(axis=1)
     assert (scores.argmax(axis=1) == first).mean() >= 0.98

@@ -26,9 +26,10 @@ from pagesort.models.fast import int8
 from pagesort.models.image_tower import levels_of
 from pagesort.models.metadata import METADATA_FILE, read_metadata
 from pagesort.models.precision import TYPES, choose_precision, convert_tower, has_bf16
-from pagesort.pages.loader import load_pixels
+from pagesort.pages import loader
+from pagesort.pages.loader import Page, PageLoader, PageRef
 from pagesort.pages.preprocessing import Preprocessing
-from pagesort.prediction import folder_run
+from pagesort.prediction import folder_run, scoring
 from pagesort.training.export import with_facts
 from tests.helpers.pages import write_page
 from tests.helpers.paths import ROOT
@@ -201,7 +202,8 @@ def test_the_bundled_kind_of_tower_keeps_its_first_parts_in_float32_and_stays_ne
     net = quick.model.vision_model.timm_model
     assert net.conv_stem.weight.dtype == torch.float32
     assert net.conv_head.weight.dtype == net.blocks[1][0].conv_dw.weight.dtype == torch.bfloat16
-    pages = [load_pixels(path, exact.preprocessing) for path in sorted(SAMPLES.rglob("*.png"))]
+    prepared = PageLoader(exact.preprocessing)
+    pages = [prepared.pixels(path) for path in sorted(SAMPLES.rglob("*.png"))]
     moved = np.abs(quick.probabilities(np.stack(pages)) - exact.probabilities(np.stack(pages)))
     # Without folded norms the mean is 0.0007, without the float32 parts 0.0008, with neither 0.003.
     assert 0 < moved.mean() < 0.0006
@@ -336,14 +338,16 @@ class Slow:
         self.stopped.set()
 
 
-def test_batches_are_scored_ahead_and_dropped_when_nobody_wants_them() -> None:
+def test_batches_are_scored_ahead_and_dropped_when_nobody_wants_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     model = Slow()
-    ref = folder_run.PageRef(0, Path("page.png"))
-    page = folder_run.Page(ref, np.zeros((4, 4, 3), np.uint8))
-    results = folder_run._score_batches(model, iter([[page]] * 9), 1, 9)
-    batch, scored = next(results)
-    assert batch == [page]
-    assert scored[0][0] == 0
+    ref = PageRef(0, Path("page.png"))
+    page = Page(ref, np.zeros((4, 4, 3), np.uint8))
+    monkeypatch.setattr(PageLoader, "page", lambda self, ref: page)
+    results = scoring.score_batches(model, PageLoader(model.preprocessing), [[ref]] * 9, 1, 9)
+    (result,) = next(results)
+    assert isinstance(result, scoring.ScoredPage) and result.ref == ref
     results.close()  # waits for what is being scored, which `stop` ends
     assert model.stopped.is_set()
     assert 1 <= len(model.begun) <= 3
@@ -381,12 +385,12 @@ def test_tables_do_not_depend_on_how_many_threads_decode_and_score(
         with Image.open(sample) as page:
             mode, ending = (("L", "png"), ("RGB", "jpg"), ("1", "tif"))[number % 3]
             page.convert(mode).save(place / f"page-{number}.{ending}")
-    refs = [folder_run.PageRef(n, path) for n, path in enumerate(sorted(place.iterdir()))]
+    refs = [PageRef(n, path) for n, path in enumerate(sorted(place.iterdir()))]
     tables, bits = [], []
     before = torch.get_num_threads()
     try:
         for threads in (1, 5, 12, 16):
-            monkeypatch.setattr(folder_run, "decoding_threads", lambda threads=threads: threads)
+            monkeypatch.setattr(loader, "decoding_threads", lambda threads=threads: threads)
             monkeypatch.setattr(image_tower, "processors", lambda threads=threads: threads)
             torch.set_num_threads(threads)
             clip = open_in(BUNDLED if kind == "bundled" else tiny_model_folder, precision)
@@ -401,8 +405,8 @@ def test_tables_do_not_depend_on_how_many_threads_decode_and_score(
             )
             written = folder_run.predict_folder(clip, asked).tables
             tables.append([path.read_bytes() for path in written])
-            scored = folder_run.score_pages(clip, refs, 4, 9.0)
-            bits.append(np.stack([scores for _, scores in scored]))
+            scored = scoring.score_pages(clip, PageLoader(clip.preprocessing), refs, 4)
+            bits.append(np.stack([page.scores for page in scored]))
     finally:
         torch.set_num_threads(before)
     assert len(tables[0]) == 2

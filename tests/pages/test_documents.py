@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
-from pagesort.pages import loader
 from pagesort.pages.documents import expand, pages_of
-from pagesort.pages.loader import WHOLE, Failure, Page, PageRef, decode_batches, load_page
+from pagesort.pages.image_file import count_tiff_pages
+from pagesort.pages.loader import WHOLE, Failure, Page, PageLoader, PageRef, load_page
 from pagesort.pages.pdf_renderers import PdfRenderers
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.prediction import folder_run
@@ -24,6 +24,7 @@ from pagesort.prediction.journal import RunJournal
 from tests.helpers.brightness import SQUASH, ByBrightness
 from tests.helpers.pages import colour_page, grey_page, write_page
 from tests.helpers.pdfs import METRE, Sheet, scan_pixels, write_pdf
+from tests.helpers.results import scored
 
 CROP = Preprocessing(shortest_edge=32, crop=(32, 32))
 SMALL = (120.0, 160.0)
@@ -59,7 +60,8 @@ def rows(path: Path) -> list[list[str]]:
 
 
 def decoded(refs: list[PageRef], preprocessing: Preprocessing = SQUASH) -> list[Page | Failure]:
-    return [item for batch in decode_batches([refs], preprocessing) for item in batch]
+    with PageLoader(preprocessing) as loader:
+        return [item for batch in loader.batches([refs]) for item in batch]
 
 
 def test_a_file_is_taken_apart_by_its_content(tmp_path: Path) -> None:
@@ -266,7 +268,7 @@ def test_a_journal_of_the_version_before_is_gone_on_with(tmp_path: Path) -> None
     journal = RunJournal.create(
         tables, folder=folder, base="m", settings=settings, listing=["a-1.png", "a-2.png"]
     )
-    journal.record([(0, [0.1, 0.2, 0.7])])
+    journal.record([scored(0, [0.1, 0.2, 0.7])])
     journal.close()
     with contextlib.closing(sqlite3.connect(journal.path)) as old:
         old.execute("ALTER TABLE pages DROP COLUMN part")
@@ -282,7 +284,7 @@ def test_a_journal_of_the_version_before_is_gone_on_with(tmp_path: Path) -> None
 def test_stopping_ends_the_drawing_processes(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "a.pdf", sheets(*range(40)))
     refs = pages_of(path)
-    batches = decode_batches([[ref] for ref in refs], SQUASH)
+    batches = PageLoader(SQUASH).batches([ref] for ref in refs)
     next(batches)
     batches.close()
     with PdfRenderers() as renderers:
@@ -307,5 +309,5 @@ def test_a_tiff_with_rubbish_after_its_only_page_stays_one_page(tmp_path: Path) 
     end = offset + 2 + 12 * count
     data[end : end + 4] = (len(data) - 3).to_bytes(4, "little")
     path.write_bytes(data)
-    assert loader.count_tiff_pages(path) == 1
+    assert count_tiff_pages(path) == 1
     assert [ref.page for ref in pages_of(path)] == [None]

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
-from pagesort.pages import loader, raster
-from pagesort.pages.loader import Failure, Page, PageRef, Preprocessing, decode_batches, load_page
+from pagesort.pages import image_file, loader, raster
+from pagesort.pages.loader import Failure, Page, PageLoader, PageRef, Preprocessing, load_page
 from tests.helpers.pages import (
     DAMAGES,
     KINDS,
@@ -285,7 +285,7 @@ def test_batches_keep_order_and_failures_stay_with_their_page(tmp_path: Path) ->
     refs = _refs(tmp_path, 23)
     refs[4].path.write_text("no page")
     refs[11].path.unlink()
-    batches = list(decode_batches(_grouped(refs, 5), CROP, workers=3))
+    batches = list(PageLoader(CROP, workers=3).batches(_grouped(refs, 5)))
     assert [len(batch) for batch in batches] == [5, 5, 5, 5, 3]
     results = list(itertools.chain(*batches))
     assert [result.ref for result in results] == refs
@@ -306,7 +306,7 @@ def test_no_more_than_a_few_batches_are_decoded_ahead(tmp_path: Path) -> None:
             taken += 1
             yield [ref] * 4
 
-    batches = decode_batches(endless(), CROP, workers=2)
+    batches = PageLoader(CROP, workers=2).batches(endless())
     for _ in range(5):
         next(batches)
     assert taken <= 5 + loader.PREFETCHED_BATCHES
@@ -316,12 +316,12 @@ def test_no_more_than_a_few_batches_are_decoded_ahead(tmp_path: Path) -> None:
 def test_a_consumer_that_stops_leaves_no_thread(tmp_path: Path) -> None:
     refs = _refs(tmp_path, 40, size=(600, 800))
     before = threading.active_count()
-    batches = decode_batches(_grouped(refs, 4), CROP, workers=3)
+    batches = PageLoader(CROP, workers=3).batches(_grouped(refs, 4))
     next(batches)
     batches.close()
     assert threading.active_count() == before
     with pytest.raises(KeyboardInterrupt):
-        for _ in decode_batches(_grouped(refs, 4), CROP, workers=3):
+        for _ in PageLoader(CROP, workers=3).batches(_grouped(refs, 4)):
             raise KeyboardInterrupt
     time.sleep(0.2)
     assert threading.active_count() == before
@@ -341,7 +341,7 @@ def test_a_page_too_large_for_memory_fails_alone(
         return resize(self, *rest, **more)
 
     monkeypatch.setattr(Image.Image, "resize", exhausted)
-    (batch,) = decode_batches([refs], CROP, workers=2)
+    (batch,) = PageLoader(CROP, workers=2).batches([refs])
     assert [type(result) for result in batch] == [Page, Failure, Page]
     assert "not enough memory" in batch[1].reason
 
@@ -410,13 +410,13 @@ def test_a_preview_in_a_tiff_is_no_page_and_a_damaged_end_no_reason(
 ) -> None:
     page = Image.fromarray(grey_page(0))
     preview = page.resize((10, 10))
-    preview.encoderinfo = {"tiffinfo": {loader.SUBFILE_TAG: 1}}
+    preview.encoderinfo = {"tiffinfo": {image_file.SUBFILE_TAG: 1}}
     path = tmp_path / "page.tif"
     page.save(path, save_all=True, append_images=[preview])
     with Image.open(path) as saved:
         assert saved.n_frames == 2
         saved.seek(1)
-        assert saved.tag_v2[loader.SUBFILE_TAG] == 1
+        assert saved.tag_v2[image_file.SUBFILE_TAG] == 1
         second = saved._frame_pos[1]
     load_page(path)
     content = bytearray(path.read_bytes())

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from pagesort.pages import raster
-from pagesort.pages.loader import load_page, load_pixels, load_shrunk
+from pagesort.pages.loader import PageLoader, load_page
 from pagesort.pages.preprocessing import REDUCING_GAP, Preprocessing
 from pagesort.pages.raster import Scan
 from tests.helpers.pages import KINDS, grey_page
@@ -52,8 +52,8 @@ def test_bands_are_exactly_the_whole(
     expected = [each.apply(page) for each in (SQUASH, CROP, STRIP)]
     monkeypatch.setattr(raster, "BAND_PIXELS", 1000)
     for preprocessing, pixels in zip((SQUASH, CROP, STRIP), expected, strict=True):
-        assert np.array_equal(load_pixels(tmp_path / name, preprocessing), pixels)
-    assert load_shrunk(tmp_path / name, SQUASH).mode == page.mode
+        assert np.array_equal(PageLoader(preprocessing).pixels(tmp_path / name), pixels)
+    assert PageLoader(SQUASH).image(tmp_path / name).mode == page.mode
 
 
 def _pillows(page: Image.Image) -> np.ndarray:
@@ -70,7 +70,7 @@ def test_the_quick_way_is_pillows_reducing_gap(
     expected = _pillows(load_page(tmp_path / name))
     assert not np.array_equal(expected, SQUASH.apply(load_page(tmp_path / name)))
     monkeypatch.setattr(raster, "BAND_PIXELS", 1000)
-    assert np.array_equal(load_pixels(tmp_path / name, _quick(SQUASH)), expected)
+    assert np.array_equal(PageLoader(_quick(SQUASH)).pixels(tmp_path / name), expected)
 
 
 @pytest.mark.parametrize("turn", [None, *Image.Transpose])
@@ -123,9 +123,9 @@ def test_the_quick_way_shows_the_same_page(tmp_path: Path, size: tuple[int, int]
     exact = Preprocessing(resize=size)
     other = dataclasses.replace(exact, resample=int(Image.Resampling.LANCZOS))
     for path in _save_kinds(tmp_path):
-        pixels = load_pixels(path, exact).astype(int)
-        difference = load_pixels(path, _quick(exact)) - pixels
-        allowed = np.abs(load_pixels(path, other) - pixels).mean()
+        pixels = PageLoader(exact).pixels(path).astype(int)
+        difference = PageLoader(_quick(exact)).pixels(path) - pixels
+        allowed = np.abs(PageLoader(other).pixels(path) - pixels).mean()
         assert np.abs(difference).mean() < allowed < 4.0, path.name
         assert abs(difference.mean()) < 0.2, path.name  # as light as before
 
@@ -145,7 +145,7 @@ def test_decoders_leave_out_what_is_shrunk_away(
     monkeypatch.setattr(Preprocessing, "shrink", watched)
     exact = Preprocessing(resize=(160, 96))
     for preprocessing in (exact, _quick(exact), _quick(Preprocessing(resize=(900, 500)))):
-        load_shrunk(path, preprocessing)
+        PageLoader(preprocessing).image(path)
     whole, quarter, large = decoded
     assert whole.size == large.size == (WIDTH, HEIGHT)
     if path.suffix == ".jpg":
@@ -182,8 +182,10 @@ def test_what_decoding_takes_is_told_before_it_begins(
         yield
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", watched)
+    quick_loader = PageLoader(_quick(Preprocessing(resize=(160, 96))))
+    monkeypatch.setattr(quick_loader._budget, "hold", hold)
     for path in list(_save_kinds(tmp_path)):
-        load_shrunk(path, _quick(Preprocessing(resize=(160, 96))), hold=hold)
+        quick_loader.image(path)
     assert set(told) <= set(decoded)
     pixels = WIDTH * HEIGHT
     assert told["colour.png"] == 4 * pixels
@@ -198,10 +200,11 @@ PEAK_OF_A_BATCH = """
 import re, sys
 from pathlib import Path
 from pagesort.pages import memory_budget
-from pagesort.pages.loader import Page, PageRef, Preprocessing, decode_batches
+from pagesort.pages.loader import Page, PageLoader, PageRef, Preprocessing
 memory_budget.free_memory = lambda: int(sys.argv[2])
 refs = [PageRef(number, Path(sys.argv[1])) for number in range(8)]
-(batch,) = decode_batches([refs], Preprocessing(resize=(384, 272)), workers=4)
+loader = PageLoader(Preprocessing(resize=(384, 272)), workers=4)
+(batch,) = loader.batches([refs])
 assert all(isinstance(page, Page) for page in batch)
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
@@ -244,6 +247,6 @@ def test_embeddings_of_the_quick_way_are_near_the_exact_ones(tmp_path: Path) -> 
                 ("page.jp2", {"irreversible": True}),
             ):
                 sized.save(tmp_path / name, **options)
-                both = [load_pixels(tmp_path / name, each) for each in (exact, _quick(exact))]
+                both = [PageLoader(each).pixels(tmp_path / name) for each in (exact, _quick(exact))]
                 embeddings = clip.embed_images(np.stack(both)).double()
                 assert 1.0 - float(embeddings[0] @ embeddings[1]) <= 1e-2, (label, height, name)

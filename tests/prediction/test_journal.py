@@ -19,10 +19,10 @@ import pytest
 
 from pagesort.common.errors import PageSortError
 from pagesort.pages.loader import Failure, PageRef
-from pagesort.prediction import journal as tables
 from pagesort.prediction import result_tables
 from pagesort.prediction.journal import Counts, RunJournal
 from tests.helpers.paths import ROOT
+from tests.helpers.results import finish, scored
 
 LABELS = ["DRAW", "PHOTO", "TEXT"]
 NOW = datetime(2026, 3, 4, 5, 6)
@@ -50,9 +50,9 @@ def _score(
     for number, batch in enumerate(journal.batches(size)):
         if number == stop:
             return
-        good = [(ref.index, _scores(ref.index)) for ref in batch if ref.index not in bad]
+        good = [scored(ref.index, _scores(ref.index)) for ref in batch if ref.index not in bad]
         failures = [Failure(ref, "the file is empty") for ref in batch if ref.index in bad]
-        journal.record(good, failures)
+        journal.record([*good, *failures])
 
 
 def _written(folder: Path) -> dict[str, bytes]:
@@ -68,10 +68,10 @@ def test_tables_are_named_sorted_and_complete(tmp_path: Path) -> None:
     listing = ["b-2.png", "b-10.png", "a.png", "A-1.png", "b-1.png"]
     journal = _create(tmp_path, listing)
     values = {0: [0.2, 0.3004, 0.5], 1: [0.2, 0.2996, 0.5], 2: [0.1, 0.8, 0.1], 3: [1, 0, 0]}
-    journal.record(list(values.items()))
-    journal.record([], [Failure(PageRef(4, tmp_path / "pages" / "b-1.png"), 'cut "short", so')])
+    journal.record(map(scored, *zip(*values.items(), strict=True)))
+    journal.record([Failure(PageRef(4, tmp_path / "pages" / "b-1.png"), 'cut "short", so')])
     assert journal.counts() == Counts(5, 4, 1) and journal.counts().waiting == 0
-    done = journal.finalise(LABELS, top_n=2, max_categ=500, raw=True)
+    done = finish(journal, LABELS, top_n=2, max_categ=500, raw=True)
     assert _written(tmp_path) == {
         "result_20260304-0506_ViT-B16_2n_500c.csv": (
             b"FILE,PAGE,CLASS-1,CLASS-2,SCORE-1,SCORE-2,PATH\n"
@@ -98,7 +98,7 @@ def test_tables_are_named_sorted_and_complete(tmp_path: Path) -> None:
 def test_a_run_without_any_readable_page_has_an_empty_table(tmp_path: Path) -> None:
     journal = _create(tmp_path, ["a-1.png"])
     _score(journal, bad=(0,))
-    done = journal.finalise(LABELS, 1, 10)
+    done = finish(journal, LABELS, 1, 10)
     assert done.result.read_text() == "FILE,PAGE,CLASS-1,SCORE-1,PATH\n"
     assert done.raw is None and done.categories == dict.fromkeys(LABELS, 0)
 
@@ -108,7 +108,7 @@ def test_pages_of_one_name_stay_apart(tmp_path: Path) -> None:
     listing += ["one/007.png", "two/7.png", "p/scans/1.png", "q/scans/1.png", "only-3.png", "5.png"]
     journal = _create(tmp_path, listing)
     _score(journal)
-    lines = journal.finalise(LABELS, 1, 10).result.read_text().splitlines()[1:]
+    lines = finish(journal, LABELS, 1, 10).result.read_text().splitlines()[1:]
     names = [tuple(line.split(",")[:2]) for line in lines]
     assert {line.split(",")[-1] for line in lines} == set(listing)
     assert set(names) == {
@@ -126,7 +126,7 @@ def test_names_of_any_kind_are_written(tmp_path: Path) -> None:
     journal = _create(tmp_path, listing)
     assert [ref.path.name for ref in next(journal.batches(10))] == listing
     _score(journal, bad=(0,))
-    journal.finalise(LABELS, 1, 10)
+    finish(journal, LABELS, 1, 10)
     text = {name: data.decode("utf-8") for name, data in _written(tmp_path).items()}
     result = text["result_20260304-0506_ViT-B16_1n_10c.csv"]
     assert '"a,""b""",1,' in result and '"two\nlines",1,' in result and "Příloha č,2," in result
@@ -135,19 +135,12 @@ def test_names_of_any_kind_are_written(tmp_path: Path) -> None:
     assert failed in text["20260304-0506_ViT-B16_FAILED.csv"]
 
 
-def test_scores_that_are_no_numbers_fail_their_page(tmp_path: Path) -> None:
-    journal = _create(tmp_path, ["a-1.png", "a-2.png"])
-    journal.record([(0, [np.nan, 0, 0]), (1, _scores(1))])
-    assert journal.counts() == Counts(2, 1, 1)
-    assert list(journal.failures()) == [("a-1.png", tables.NO_SCORE)]
-
-
 def test_batches_keep_their_slots_and_leave_out_what_is_scored(tmp_path: Path) -> None:
     listing = [f"p-{number}.png" for number in range(10)]
     with _create(tmp_path, listing) as journal:
         assert [len(batch) for batch in journal.batches(4)] == [4, 4, 2]
         _score(journal, bad=(1, 9), stop=2)
-        journal.record([(8, _scores(8))])
+        journal.record([scored(8, _scores(8))])
     with _resume(tmp_path) as journal:
         assert [[ref.index for ref in batch] for batch in journal.batches(4)] == [[1], [9]]
         assert journal.counts() == Counts(10, 8, 1)
@@ -161,16 +154,16 @@ def test_failed_pages_are_tried_again(tmp_path: Path) -> None:
     with _resume(tmp_path) as journal:
         _score(journal, bad=(1,))
         assert journal.counts() == Counts(2, 1, 1)
-        done = journal.finalise(LABELS, 1, 10)
+        done = finish(journal, LABELS, 1, 10)
     assert done.failures is not None and "a,2," in done.failures.read_text()
     assert "a,1," in done.result.read_text()
 
 
 def test_a_page_is_never_scored_twice(tmp_path: Path) -> None:
     journal = _create(tmp_path, ["a-1.png", "a-2.png"])
-    journal.record([(0, _scores(0))])
+    journal.record([scored(0, _scores(0))])
     with pytest.raises(PageSortError):
-        journal.record([(1, _scores(1)), (0, _scores(0))])
+        journal.record([scored(1, _scores(1)), scored(0, _scores(0))])
     assert journal.counts().scored == 1
     assert [ref.index for ref in next(journal.batches(9))] == [1]
 
@@ -214,7 +207,7 @@ def test_a_journal_whose_pages_are_damaged_is_told_and_keeps_no_new_run_from_sta
     names = [f"a-{number}.png" for number in range(3000)]
     with _create(tmp_path, names) as journal:
         path = journal.path
-        journal.record([(index, [0.5, 0.5]) for index in range(3000)])
+        journal.record([scored(index, [0.5, 0.5]) for index in range(3000)])
     with contextlib.closing(sqlite3.connect(path)) as connection:
         find = "SELECT rootpage FROM sqlite_master WHERE name = ?"
         (root,) = connection.execute(find, (table,)).fetchone()
@@ -241,14 +234,14 @@ def test_runs_of_one_minute_share_no_name(tmp_path: Path) -> None:
     first, second = _create(tmp_path, ["a-1.png"]), _create(tmp_path, ["a-1.png"])
     for journal in (first, second):
         _score(journal)
-    second.finalise(LABELS, 1, 10, raw=True)
+    finish(second, LABELS, 1, 10, raw=True)
     third = _create(tmp_path, ["a-1.png"])
     _score(third, bad=(0,))
-    third.finalise(LABELS, 2, 10)
-    first.finalise(LABELS, 1, 10)
+    finish(third, LABELS, 2, 10)
+    finish(first, LABELS, 1, 10)
     fourth = _create(tmp_path, ["a-1.png"])
     _score(fourth)
-    fourth.finalise(LABELS, 3, 99, raw=True)
+    finish(fourth, LABELS, 3, 99, raw=True)
     assert list(_written(tmp_path)) == [
         "20260304-0506-2_ViT-B16_RAW.csv",
         "20260304-0506-3_ViT-B16_FAILED.csv",
@@ -296,10 +289,10 @@ print("open", flush=True)
 for batch in journal.batches(4):
     time.sleep(pause)
     bad = [ref for ref in batch if ref.index % 50 == 3]
-    good = [(ref.index, t._scores(ref.index)) for ref in batch if ref not in bad]
-    journal.record(good, [t.Failure(ref, "the file is empty") for ref in bad])
+    good = [t.scored(ref.index, t._scores(ref.index)) for ref in batch if ref not in bad]
+    journal.record([*good, *(t.Failure(ref, "the file is empty") for ref in bad)])
     print(len(good), flush=True)
-journal.finalise(t.LABELS, 2, 10, raw=True)
+t.finish(journal, t.LABELS, 2, 10, raw=True)
 print("finished", flush=True)
 """
 
@@ -385,7 +378,7 @@ def test_a_disk_that_fills_keeps_what_is_recorded(tmp_path: Path) -> None:
     listing = [f"p-{number}.png" for number in range(2000)]
     whole = _create(tmp_path, listing)
     _score(whole, 100)
-    whole.finalise(LABELS, 2, 10, raw=True)
+    finish(whole, LABELS, 2, 10, raw=True)
     with _small_disk(tmp_path / "disk", 1000) as disk:
         with _create(disk, listing, folder=tmp_path / "pages") as journal:
             _score(journal, 100, stop=3)
@@ -401,12 +394,12 @@ def test_a_disk_that_fills_keeps_what_is_recorded(tmp_path: Path) -> None:
             _score(journal, 100)
             filler = _fill(disk, leave=24_000)
             with pytest.raises(PageSortError, match="no space left on device.*--resume"):
-                journal.finalise(LABELS, 2, 10, raw=True)
+                finish(journal, LABELS, 2, 10, raw=True)
             assert not list((disk / "tables").glob("*csv*"))
         filler.unlink()
         with _resume(disk, folder=tmp_path / "pages") as journal:
             assert not list(journal.batches(100))
-            journal.finalise(LABELS, 2, 10, raw=True)
+            finish(journal, LABELS, 2, 10, raw=True)
         assert _written(disk) == _written(tmp_path)
 
 
@@ -442,7 +435,7 @@ def test_finishing_streams_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         folder = tmp_path / str(rows)
         journal = _create(folder, listing, folder=tmp_path / "pages")
         _score(journal)
-        journal.finalise(LABELS, 3, 10, raw=True)
+        finish(journal, LABELS, 3, 10, raw=True)
         contents.append(_written(folder))
     assert contents[0] == contents[1]
 
@@ -463,23 +456,23 @@ def test_a_run_stopped_while_its_tables_are_moved_can_finish(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", stop_at_second)
         with journal, pytest.raises(KeyboardInterrupt):
-            journal.finalise(LABELS, 1, 10, raw=True)
+            finish(journal, LABELS, 1, 10, raw=True)
     assert len(_written(tmp_path)) == len(_journals(tmp_path)) == 1
     with _resume(tmp_path) as journal:
-        journal.finalise(LABELS, 1, 10, raw=True)
+        finish(journal, LABELS, 1, 10, raw=True)
     assert len(_written(tmp_path)) == 3
 
 
 def test_failed_pages_can_be_tried_again_after_the_tables_are_written(tmp_path: Path) -> None:
     journal = _create(tmp_path, ["a-1.png", "a-2.png"])
     _score(journal, bad=(1,))
-    journal.finalise(LABELS, 1, 10)
+    finish(journal, LABELS, 1, 10)
     names = set(_written(tmp_path))
     assert any(name.endswith("_FAILED.csv") for name in names)
     with _resume(tmp_path) as journal:
         assert [ref.index for batch in journal.batches(2) for ref in batch] == [1]
         _score(journal)
-        done = journal.finalise(LABELS, 1, 10)
+        done = finish(journal, LABELS, 1, 10)
     assert (
         set(_written(tmp_path))
         == {done.result.name}
@@ -493,4 +486,4 @@ def test_a_journal_of_other_labels_is_refused(tmp_path: Path) -> None:
     journal = _create(tmp_path, ["a-1.png"])
     _score(journal)
     with pytest.raises(PageSortError, match="3 scores a page, for 2 labels"):
-        journal.finalise(LABELS[:2], 1, 10)
+        finish(journal, LABELS[:2], 1, 10)

@@ -28,6 +28,7 @@ from pagesort.sorting.manifests import HEADER, undo
 from pagesort.sorting.placer import SortedPage, sort_pages
 from tests.helpers.brightness import ByBrightness
 from tests.helpers.paths import ROOT
+from tests.helpers.results import finish, scored
 from utils import dataframe_results, has_pages, list_pages, page_name, round_scores, top_guesses
 
 LABELS = ["DRAW", "PHOTO, old", "TEXT"]
@@ -86,9 +87,9 @@ def test_tables_are_those_of_a_sort_in_memory(
     journal = begun(tmp_path, names)
     rows = [scores_of(index) for index in range(len(names))]
     for batch in journal.batches(10):
-        journal.record([(ref.index, rows[ref.index]) for ref in batch])
+        journal.record([scored(ref.index, rows[ref.index]) for ref in batch])
     monkeypatch.setattr(result_tables, "CHUNK_ROWS", 17)
-    done = journal.finalise(LABELS, 2, 10, raw=True)
+    done = finish(journal, LABELS, 2, 10, raw=True)
 
     files = shown_names(names, journal.folder)
     pages = [page_name(f"{journal.folder}/{name}")[1] for name in names]
@@ -118,7 +119,7 @@ def test_tables_are_those_of_a_sort_in_memory(
 def test_what_is_recorded_outlives_a_killed_process(tmp_path: Path) -> None:
     with begun(tmp_path, [f"p-{number}.png" for number in range(50)]) as journal:
         for batch in list(journal.batches(10))[:3]:
-            journal.record([(ref.index, scores_of(ref.index)) for ref in batch])
+            journal.record([scored(ref.index, scores_of(ref.index)) for ref in batch])
         # What a kill leaves: the files as they are, without the end of their process.
         shutil.copytree(tmp_path / "tables", tmp_path / "left")
     with resumed(tmp_path, tmp_path / "left") as journal:
@@ -136,7 +137,7 @@ def test_the_disk_is_waited_for_now_and_then_only(
         def waits(batches: list[list[PageRef]]) -> int:
             statements.clear()
             for batch in batches:
-                journal.record([(ref.index, scores_of(ref.index)) for ref in batch])
+                journal.record([scored(ref.index, scores_of(ref.index)) for ref in batch])
             return sum(statement == "PRAGMA synchronous = FULL" for statement in statements)
 
         batches = list(journal.batches(2))
@@ -152,7 +153,7 @@ def test_the_disk_is_waited_for_now_and_then_only(
 
 def test_what_is_scored_is_passed_over_in_one_step(tmp_path: Path) -> None:
     with begun(tmp_path, [f"p-{number}.png" for number in range(4000)]) as journal:
-        journal.record([(index, scores_of(1)) for index in range(3990)])
+        journal.record([scored(index, scores_of(1)) for index in range(3990)])
         statements: list[str] = []
         journal._connection.set_trace_callback(statements.append)
         assert [[ref.index for ref in batch] for batch in journal.batches(4)] == [

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pagesort.common.errors import PageSortError
-from pagesort.pages.loader import PageRef
+from pagesort.pages.loader import PageLoader, PageRef
 from pagesort.prediction import folder_run
 from pagesort.sorting import manifests, placer
 from pagesort.sorting.placer import SortedPage, folder_name_problem, sort_pages
@@ -156,7 +156,7 @@ def test_a_sorting_that_failed_is_gone_on_with_after_the_tables(
     assert len(tables) == 2
     model = ByBrightness()
     monkeypatch.setattr(model, "probabilities", None)  # no page is scored again
-    monkeypatch.setattr(folder_run, "decode_batches", lambda *_, **__: (x for x in ()))
+    monkeypatch.setattr(PageLoader, "batches", lambda *_: (batch for batch in ()))
     done = folder_run.predict_folder(model, request(tmp_path, resume=True))
     assert done.sorting is not None and done.sorting.placed == 9
     again = {path.name: path.read_bytes() for path in (tmp_path / "tables").glob("*.csv")}

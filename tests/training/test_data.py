@@ -18,9 +18,8 @@ from PIL import Image
 
 from pagesort.common.errors import PageSortError
 from pagesort.labelled.folder import LabelledPage, read_labelled_folder
-from pagesort.pages.loader import load_page
+from pagesort.pages.loader import PageLoader, load_page
 from pagesort.pages.preprocessing import Preprocessing
-from pagesort.training import data
 from pagesort.training.data import TrainingViews, prepare_pages
 from tests.helpers.pages import DAMAGES, write_page
 from tests.helpers.paths import ROOT
@@ -56,7 +55,7 @@ def test_pages_are_prepared_once(tmp_path: Path, pages, monkeypatch) -> None:
     for path in files:
         with Image.open(path) as image:
             assert image.size == (2 * SIZE[1], 2 * SIZE[0])
-    monkeypatch.setattr(data, "load_shrunk", None)
+    monkeypatch.setattr(PageLoader, "image", None)
     assert prepared(pages, folder) == (pages, ())
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == files
 

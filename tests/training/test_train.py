@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from classifier import CLIP
 from pagesort.common.errors import PageSortError
 from pagesort.labelled.folder import LabelledPage, page_digest, page_pixels, read_trained_pages
+from pagesort.pages.loader import PageLoader
 from pagesort.training import train as training
 from pagesort.training import validation
 from pagesort.training.tensorboard import TensorBoard
@@ -78,7 +79,7 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 
 def share_right(model: CLIP, pages) -> float:
-    pixels = np.stack([pixels for _, pixels in page_pixels(pages, model.preprocessing)])
+    pixels = np.stack([pixels for _, pixels in page_pixels(pages, PageLoader(model.preprocessing))])
     guesses = model.probabilities(pixels).argmax(axis=1)
     return float(np.mean([model.labels[g] == p.label for g, p in zip(guesses, pages, strict=True)]))
 

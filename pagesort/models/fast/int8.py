@@ -240,7 +240,7 @@ def _remove_stale(target: Path) -> None:
 
 def _calibration_pages(preprocessing: Preprocessing) -> list[np.ndarray]:
     """Prepare the pages that are shipped, in the order of their names: float32 (1, 3, H, W)."""
-    from pagesort.pages.loader import load_pixels
+    from pagesort.pages.loader import PageLoader
 
     paths = sorted(CALIBRATION_PAGES.rglob("*.png"))
     if not paths:
@@ -249,10 +249,11 @@ def _calibration_pages(preprocessing: Preprocessing) -> list[np.ndarray]:
             where=CALIBRATION_PAGES,
             remedy="Restore the folder from the program's repository",
         )
-    return [
-        np.ascontiguousarray(preprocessing.normalise(load_pixels(path, preprocessing)[None]))
-        for path in paths
-    ]
+    with PageLoader(preprocessing) as loader:
+        return [
+            np.ascontiguousarray(preprocessing.normalise(loader.pixels(path)[None]))
+            for path in paths
+        ]
 
 
 def _extra(name: str) -> ModuleType:

@@ -1,0 +1,185 @@
+"""Pages to scores: the one path of a page, a document, a folder, a vote and an evaluation."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from pagesort.common.errors import PageSortError, PageUnreadableError
+from pagesort.common.hardware import freed_memory_kept
+from pagesort.common.text import MOST_NAMED
+from pagesort.pages.loader import Failure, Page, PageLoader, PageRef, Preprocessing
+
+logger = logging.getLogger(__name__)
+
+NO_SCORE = "the model gave no number for this page"
+
+
+class Scorer(Protocol):
+    """What scoring needs of a model."""
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the model wants its pages."""
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Score uint8 (N, H, W, 3): float32 (N, labels); in several threads at once."""
+
+    def batches_at_once(self, batch_size: int) -> int:
+        """How many batches of this size are scored side by side to keep the machine busy."""
+
+    def stop(self) -> None:
+        """Let what is being scored fail soon: nobody waits for it any more."""
+
+
+class Classifier(Scorer, Protocol):
+    """What a run needs of a model."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The categories, in the order of the scores."""
+
+    @property
+    def name(self) -> str:
+        """What the names of tables and plots call the model."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that decides a score beside the precision."""
+
+    @property
+    def precision(self) -> str:
+        """The numbers that it sees pages with: fp32, bf16 or fp16."""
+
+    @property
+    def device(self) -> Any:
+        """Where the model computes; its text begins with the kind of device."""
+
+
+@dataclass(frozen=True)
+class ScoredPage:
+    """A page and its probabilities: `scores` is float32 (labels,)."""
+
+    ref: PageRef
+    scores: np.ndarray
+
+
+def score_page(model: Scorer, path: Path, max_megapixels: float) -> np.ndarray:
+    """Score one image file: float32 (labels,).
+
+    Raises:
+        PageUnreadableError: the page cannot be used.
+    """
+    with PageLoader(model.preprocessing, max_megapixels, workers=1) as loader:
+        (result,) = score_pages(model, loader, [PageRef(0, path)], 1)
+    if isinstance(result, Failure):
+        raise PageUnreadableError(result.reason, where=path)
+    return result.scores
+
+
+def score_pages(
+    model: Scorer, loader: PageLoader, pages: Sequence[PageRef], batch_size: int
+) -> Iterator[ScoredPage | Failure]:
+    """Yield what became of each page of a whole listing, in order."""
+    groups = (pages[start : start + batch_size] for start in range(0, len(pages), batch_size))
+    with contextlib.closing(
+        score_batches(model, loader, groups, batch_size, len(pages))
+    ) as batches:
+        for batch in batches:
+            yield from batch
+
+
+def score_batches(
+    model: Scorer,
+    loader: PageLoader,
+    groups: Iterable[Sequence[PageRef]],
+    batch_size: int,
+    total: int,
+) -> Iterator[list[ScoredPage | Failure]]:
+    """Yield what became of each group's pages, in order, while the next ones are scored already.
+
+    So the model waits neither for the disk nor, at the end of a batch, for its own last page.
+
+    Args:
+        groups: pages of a listing, of each group those whose index lies between two neighbouring
+            multiples of `batch_size`.
+        total: pages of the whole listing.
+    """
+    ahead = model.batches_at_once(batch_size)
+    pool = ThreadPoolExecutor(ahead, "scores")
+    waiting: deque[Future[list[ScoredPage | Failure]]] = deque()
+    with contextlib.closing(loader.batches(groups)) as decoded, freed_memory_kept():
+        try:
+            for batch in decoded:
+                waiting.append(pool.submit(_score_batch, model, batch, batch_size, total))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            model.stop()
+            pool.shutdown()
+
+
+def _score_batch(
+    model: Scorer, batch: Sequence[Page | Failure], batch_size: int, total: int
+) -> list[ScoredPage | Failure]:
+    """Score the pages of one batch that could be read.
+
+    Each page has its own slot in the batch, and a slot stays black whose page failed or was scored
+    by an earlier part of the run: the model sees the same shape either way, and the same shape
+    gives the same bits.
+    """
+    pages = [item for item in batch if isinstance(item, Page)]
+    if not pages:
+        return [item for item in batch if isinstance(item, Failure)]
+    first = pages[0].ref.index // batch_size * batch_size
+    slots = min(batch_size, total - first)
+    pixels = np.zeros((slots, *pages[0].pixels.shape), np.uint8)
+    for page in pages:
+        pixels[page.ref.index - first] = page.pixels
+    try:
+        scores = model.probabilities(pixels)
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error):
+            raise PageSortError(
+                f"there is not enough memory for {slots} pages at once",
+                remedy="Start again with a smaller --batch_size",
+            ) from error
+        raise
+    return [
+        item if isinstance(item, Failure) else _scored(item.ref, scores[item.ref.index - first])
+        for item in batch
+    ]
+
+
+def _scored(ref: PageRef, scores: np.ndarray) -> ScoredPage | Failure:
+    """A page with its scores, which a model with damaged weights does not give."""
+    return ScoredPage(ref, scores) if np.isfinite(scores).all() else Failure(ref, NO_SCORE)
+
+
+class FailureLog:
+    """Names the pages that could not be read, the first of a run only: a table has them all."""
+
+    def __init__(self) -> None:
+        self._logged = 0
+
+    def add(self, results: Iterable[ScoredPage | Failure]) -> None:
+        """Name the failures among the results of some pages."""
+        for result in results:
+            if not isinstance(result, Failure):
+                continue
+            if self._logged < MOST_NAMED:
+                logger.warning("cannot read %s: %s", result.ref, result.reason)
+            elif self._logged == MOST_NAMED:
+                logger.warning("further pages that cannot be read are only listed in a table")
+            self._logged += 1

@@ -1,0 +1,25 @@
+"""Results of scoring, written down briefly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pagesort.pages.loader import PageRef
+from pagesort.prediction.journal import FinishedTables, RunJournal
+from pagesort.prediction.scoring import ScoredPage
+
+
+def scored(index: int, scores: Sequence[float] | np.ndarray) -> ScoredPage:
+    """A scored page of whatever name."""
+    return ScoredPage(PageRef(index, Path("page.png")), np.asarray(scores))
+
+
+def finish(journal: RunJournal, *how: Any, **more: Any) -> FinishedTables:
+    """Write a run's tables and let its journal go."""
+    tables = journal.write_tables(*how, **more)
+    journal.discard()
+    return tables
