@@ -146,12 +146,13 @@ def opened_scan(
         # Not asked of other formats: a PNG may have such metadata at its end, after the pixels.
         sideways = image.format in CAN_DECODE_SMALLER and _turn(image) in SIDEWAYS
         covers = decode_smaller(image, file, preprocessing, sideways)
+        is_cut = image.mode == "RGB" and any("16" in str(tile.args) for tile in image.tile)
         with hold(bytes_needed(image, whole_size)):
             image.load()
             turn = _turn(image)
             if image.format == "TIFF" and page is None:
                 _log_of_more_pages(path)
-            yield Scan(image, turn, covers)
+            yield Scan(image, turn, covers, is_cut)
 
 
 def _reason(error: OSError) -> str:

@@ -17,6 +17,9 @@ BAND_PIXELS = 1 << 19  # a band and what is made of it stay in the processor's c
 PHOTOMETRIC_TAG = 262
 BITS_TAG = 258
 LEVELS_OF_16_BITS = 1 << 16
+WHITE_OF_12_BITS = 4095.0
+"""Scanners of 12 bits write them as they are into pages of 16, which then look nearly black."""
+KEEP_12_BITS = ("PNG", "TIFF")  # formats that do not tell so; in others the range is declared
 
 Box = tuple[float, float, float, float]
 Convert = Callable[[Image.Image], Image.Image]
@@ -28,11 +31,13 @@ class Scan:
 
     `covers` is the part of the stored image that the page fills: left, top, right, bottom, None
     for all of it. Decoded at half size, 301 rows become 151, of which the page fills 150.5.
+    `is_cut` tells that Pillow has cut its colours from 16 bits to the upper 8.
     """
 
     image: Image.Image
     turn: Image.Transpose | None = None
     covers: Box | None = None
+    is_cut: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -73,6 +78,8 @@ class Scan:
 
     @cached_property
     def _conversion(self) -> tuple[str, Convert | None]:
+        if self.is_cut and max(high for _, high in self.image.getextrema()) < 16:
+            return "RGB", _from_upper_4_bits
         return _conversion(self.image)
 
     def bands(self, multiple: int = 1) -> Iterator[tuple[int, Image.Image]]:
@@ -164,14 +171,27 @@ def _from_lab() -> Convert:
 def _from_16_bits(image: Image.Image) -> Convert:
     """Scale by the declared range, with a table of what becomes of every level."""
     bits = getattr(image, "tag_v2", {}).get(BITS_TAG, (16,))[0]
+    white = 2.0**bits - 1.0 if bits != 16 else _white_of_16_bits(image)
     # 24 bits of a float32 hold 16-bit greys exactly.
     levels = np.arange(LEVELS_OF_16_BITS, dtype=np.float32)
-    table = _scaled(levels, 0.0, 2.0**bits - 1.0, image)
+    table = _scaled(levels, 0.0, white, image)
 
     def convert(part: Image.Image) -> Image.Image:
         return Image.fromarray(table[np.asarray(part)])
 
     return convert
+
+
+def _white_of_16_bits(image: Image.Image) -> float:
+    """What is white in a grey page of 16 bits: less where only 12 of them are used."""
+    if image.format in KEEP_12_BITS and _extremes(image)[1] <= WHITE_OF_12_BITS:
+        return WHITE_OF_12_BITS
+    return LEVELS_OF_16_BITS - 1.0
+
+
+def _from_upper_4_bits(part: Image.Image) -> Image.Image:
+    """Colours of 12 bits of which only the upper four are left."""
+    return part.point([min(255, 17 * level) for level in range(256)] * 3)
 
 
 def _from_32_bits(image: Image.Image) -> Convert:
@@ -204,16 +224,22 @@ def _values(part: Image.Image) -> np.ndarray:
 def _range(image: Image.Image) -> tuple[float, float]:
     """The values that are black and white in a page of 32 bits: declared, or told from them."""
     if image.mode == "I" and image.format in ("PNG", "PPM"):  # 16-bit pages in older Pillows
-        return 0.0, 65535.0
-    least, greatest = np.inf, -np.inf
-    rows = max(1, BAND_PIXELS // image.width)
-    for top in range(0, image.height, rows):
-        values = _values(image.crop((0, top, image.width, min(top + rows, image.height))))
-        finite = values[np.isfinite(values)]
-        if finite.size:
-            least, greatest = min(least, float(finite.min())), max(greatest, float(finite.max()))
+        return 0.0, _white_of_16_bits(image)
+    least, greatest = _extremes(image)
     if least >= 0.0:
         for white in (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0):
             if greatest <= white:
                 return 0.0, white
     return (least, greatest) if least < greatest else (least - 1.0, greatest)
+
+
+def _extremes(image: Image.Image) -> tuple[float, float]:
+    """The least and the greatest number in a page of more than 8 bits; Pillow knows some only."""
+    least, greatest = np.inf, -np.inf
+    rows = max(1, BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        values = np.asarray(image.crop((0, top, image.width, min(top + rows, image.height))))
+        finite = values[np.isfinite(values)]
+        if finite.size:
+            least, greatest = min(least, float(finite.min())), max(greatest, float(finite.max()))
+    return least, greatest

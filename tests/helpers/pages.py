@@ -185,10 +185,15 @@ def _colour_with_alpha(path: Path) -> np.ndarray:
 
 
 def _sixteen_bit_colour(path: Path) -> np.ndarray:
-    """A TIFF of 16-bit colours, written by hand as Pillow cannot."""
     page = colour_page()
-    data = (page.astype("<u2") * 257).astype("<u2").tobytes()
-    width, height = SIZE
+    write_deep_colours(path, page.astype(int) * 257)
+    return page
+
+
+def write_deep_colours(path: Path, levels: np.ndarray) -> None:
+    """Write a TIFF of 16-bit colours (H, W, 3) by hand, as Pillow cannot."""
+    data = levels.astype("<u2").tobytes()
+    height, width = levels.shape[:2]
     bits_at = 8 + len(data)
     tags = [
         *((256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, bits_at), (259, 4, 1, 1)),
@@ -199,7 +204,6 @@ def _sixteen_bit_colour(path: Path) -> np.ndarray:
     bits = struct.pack("<HHH", 16, 16, 16)
     start = struct.pack("<I", bits_at + len(bits))
     path.write_bytes(b"II*\0" + start + data + bits + directory + struct.pack("<I", 0))
-    return page
 
 
 def _lab(path: Path) -> np.ndarray:

@@ -17,7 +17,7 @@ from pagesort.pages import raster
 from pagesort.pages.loader import PageLoader, load_page
 from pagesort.pages.preprocessing import REDUCING_GAP, Preprocessing
 from pagesort.pages.raster import Scan
-from tests.helpers.pages import KINDS, grey_page
+from tests.helpers.pages import KINDS, grey_page, write_deep_colours
 from tests.helpers.paths import ROOT
 
 SQUASH = Preprocessing(resize=(20, 15))
@@ -250,3 +250,24 @@ def test_embeddings_of_the_quick_way_are_near_the_exact_ones(tmp_path: Path) -> 
                 both = [PageLoader(each).pixels(tmp_path / name) for each in (exact, _quick(exact))]
                 embeddings = clip.embed_images(np.stack(both)).double()
                 assert 1.0 - float(embeddings[0] @ embeddings[1]) <= 1e-2, (label, height, name)
+
+
+@pytest.mark.parametrize("name", ["grey.png", "grey.tif", "big_endian.tif", "colour.tif"])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_twelve_bits_in_a_page_of_sixteen_are_as_light_as_sixteen(
+    tmp_path: Path, name: str, bits: int
+) -> None:
+    """A white page whose lower half is grey; at 12 bits, Pillow leaves four of a colour."""
+    levels = np.full((60, 40), 2**bits - 1)
+    levels[30:] = 2 ** (bits - 1)
+    path = tmp_path / name
+    if name == "colour.tif":
+        write_deep_colours(path, np.dstack([levels] * 3))
+    elif name == "big_endian.tif":
+        Image.frombytes("I;16B", (40, 60), levels.astype(">u2").tobytes()).save(path)
+    else:
+        Image.fromarray(levels.astype(np.uint16)).save(path)
+    page = np.asarray(load_page(path).convert("L")).astype(int)
+    assert (page[:30] == 255).all() and (abs(page[30:] - 128) <= 9).all()
+    shrunk = PageLoader(Preprocessing(resize=(8, 8))).pixels(path).astype(int)
+    assert (shrunk[:3] == 255).all() and (abs(shrunk[5:] - 128) <= 9).all()
