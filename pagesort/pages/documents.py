@@ -59,7 +59,7 @@ def expand(paths: Iterable[Path]) -> Iterator[tuple[Path, int | None]]:
 
 
 def write_page_png(ref: PageRef, target: Path, loader: PageLoader) -> None:
-    """Write one page of a document as PNG, a PDF's at 300 dpi; `target` is new.
+    """Write one page of a document as PNG, a PDF's as a reader sees it at 300 dpi; `target` is new.
 
     Raises:
         PageUnreadableError: the page is damaged or too large.
@@ -77,7 +77,7 @@ def write_page_png(ref: PageRef, target: Path, loader: PageLoader) -> None:
         target.absolute(),
         target.with_name(f"{target.name}.tmp").absolute(),
         dpi=SORTED_DPI,
-        cropbox=False,
+        cropbox=True,
         stamp={"page": ref.page, "dpi": SORTED_DPI},
         most_pixels=most_pixels,
         longest_side=most_pixels,

@@ -75,9 +75,10 @@ def load_page(
     """Read one page file as an upright 8-bit image, mode L (grey pages stay grey) or RGB.
 
     Transparency is laid on white. Deep pages are scaled by their declared range (16 bits: 0..65535
-    to 0..255, or 0..4095 where a PNG or TIFF goes no higher), never clipped; 32-bit and float pages by the smallest of 1, 255, 65535 that holds
-    them, else from their least to their greatest value. A JPEG above 100 megapixels is decoded at
-    half size. Of several images in a file, the first; a TIFF's other pages are told of in the log.
+    to 0..255, or 0..4095 where a PNG or TIFF goes no higher), never clipped; 32-bit and float pages
+    by the smallest of 1, 255, 65535 that holds them, else from their least to their greatest value.
+    A JPEG above 100 megapixels is decoded at half size. Of several images in a file, the first; a
+    TIFF's other pages are told of in the log.
 
     Args:
         path, max_megapixels, page: as `opened_scan` takes them.

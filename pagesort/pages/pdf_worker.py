@@ -87,7 +87,7 @@ class Documents:
         self._pages_served = 0
 
     def page(self, path: str, number: int, cropbox: bool) -> pypdfium2.PdfPage:
-        """Return page `number` (from 1), of the size of its media box or its crop box.
+        """Return page `number` (from 1), of the size of its media box, or its crop box.
 
         Pages returned before are closed now and then.
         """
@@ -98,7 +98,8 @@ class Documents:
             page = self.open(path)[number - 1]
         except pypdfium2.PdfiumError as error:
             raise Refused("the page is damaged") from error
-        if not cropbox:
+        # Of a box beside the page nothing is left, and viewers show the whole page.
+        if not cropbox or not all(page.get_size()):
             page.set_cropbox(-EVERYTHING, -EVERYTHING, EVERYTHING, EVERYTHING)
         return page
 
@@ -207,11 +208,11 @@ class Worker:
         return {"pages": pages, "digest": _digest(path) if digest else ""}
 
     def render(self, path: str, page: int, width: int, height: int) -> Image.Image:
-        """Draw a page at least `width` x `height` pixels large, its shape kept.
+        """Draw what a reader sees of a page, at least `width` x `height` pixels, its shape kept.
 
         A side that would come out longer than eight times what is wanted is squeezed to that.
         """
-        sheet = self.documents.page(path, page, cropbox=False)
+        sheet = self.documents.page(path, page, cropbox=True)
         across, down = sheet.get_size()
         scale = max(width / across, height / down)
         canvas = min(round(across * scale), 8 * width), min(round(down * scale), 8 * height)

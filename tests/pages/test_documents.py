@@ -311,3 +311,31 @@ def test_a_tiff_with_rubbish_after_its_only_page_stays_one_page(tmp_path: Path) 
     path.write_bytes(data)
     assert count_tiff_pages(path) == 1
     assert [ref.page for ref in pages_of(path)] == [None]
+
+
+def halves(crop: str) -> Sheet:
+    """A page of 62 x 88 points, black on the left and white on the right, with a crop box."""
+    scan = np.full((88, 62), 255, np.uint8)
+    scan[:, :31] = 0
+    return Sheet((62, 88), scan=scan, extra=f"/CropBox [{crop}]")
+
+
+def test_a_page_is_sorted_by_what_a_reader_sees_of_it(tmp_path: Path) -> None:
+    crops = (
+        "31 0 62 88",
+        "0 0 31 88",
+        "-9 -9 900 900",
+        "70 100 90 120",
+        "10 10 10 10",
+        "5 0 57 44",
+    )
+    path = write_pdf(tmp_path / "scans" / "a.pdf", [halves(crop) for crop in crops])
+    seen = [page.pixels.mean() for page in decoded(pages_of(path)) if isinstance(page, Page)]
+    # The right half, the left one, and where a box makes no sense, all of the page.
+    assert np.allclose(seen, [255, 0, 127, 127, 127, 127], atol=4)
+    done = folder_run.predict_folder(ByBrightness(), request(tmp_path, sort_to=tmp_path / "sorted"))
+    assert done.sorting is not None and done.sorting.placed == len(crops)
+    with Image.open(tmp_path / "sorted" / "LIGHT" / "a-1.png") as drawn:
+        assert drawn.size == (130, 367) and drawn.getextrema() == (255, 255)
+    with Image.open(tmp_path / "sorted" / "MIDDLE" / "a-6.png") as drawn:
+        assert drawn.size == (217, 184)
