@@ -290,7 +290,7 @@ def test_batches_keep_order_and_failures_stay_with_their_page(tmp_path: Path) ->
     results = list(itertools.chain(*batches))
     assert [result.ref for result in results] == refs
     failed = {r.ref.index: r.reason for r in results if isinstance(r, Failure)}
-    assert failed == {4: "it is not an image of a known kind", 11: "the file is no longer there"}
+    assert failed == {4: "it is a text file, not an image", 11: "the file is no longer there"}
     page = results[7]
     assert isinstance(page, Page)
     assert np.array_equal(page.pixels, CROP.apply(load_page(refs[7].path)))
