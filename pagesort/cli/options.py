@@ -245,7 +245,7 @@ OPTIONS: tuple[Option, ...] = (
         "train_folder", DIRECTORY, Path("category_samples"),
         "labelled pages: one subfolder a category",
         "TRAIN", "FOLDER_PAGES", ("--train_folder",), TRAINING, shipped=True,
-        used_by=("train", "eval"),
+        used_by=("train", *EVALUATIONS),
     ),
     Option(
         "epochs", whole(1), 3, "how often every page is seen",

@@ -22,11 +22,13 @@ ZERO_TABLE = "model_accuracies_zero.csv"
 COLUMNS = (
     *("MODEL", "BASE", "REVISION", "DESCRIPTIONS", "AVERAGED", "FOLDER", "PART", "PAGES"),
     *("DOCUMENTS", "LABELS", "TOP-1", "TOP-1-LOW", "TOP-1-HIGH", "TOP-3", "MACRO-F1", "ECE"),
-    *("TEMPERATURE", "DATE"),
+    *("TEMPERATURE", "DATE", "PAGE-SET"),
 )
 PLACES = 4  # of every share
 # Added to PART where a model was trained on every page: such figures compare with no others.
 REMEMBERED = ", all of them trained on"
+# Added to PART where pages were left out for all models, as one of them was trained on them.
+SHARED = ", without those that a compared model was trained on"
 LOCK_WAIT_S = 60.0
 REMEDY = "Mend or remove the file; --eval and --eval_dir write it anew"
 
@@ -36,7 +38,8 @@ class Row:
     """One model with one set of descriptions on one folder's pages; shares lie in 0..1.
 
     `averaged` is True where several descriptions of a label were averaged. `date` is the date-time
-    that the evaluation's files carry in their names.
+    that the evaluation's files carry in their names. `page_set` stands for the pages scored: only
+    figures of one set compare.
     """
 
     model: str
@@ -57,6 +60,7 @@ class Row:
     ece: float
     temperature: float
     date: str
+    page_set: str = ""
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -96,7 +100,8 @@ def read_rows(path: Path) -> list[Row]:
     """
     try:
         reader = csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))
-        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        # A table of an earlier version has all columns but the last.
+        missing = [column for column in COLUMNS[:-1] if column not in (reader.fieldnames or ())]
         if missing:
             raise ValueError(f"no column {', '.join(missing)}")
         return [_row(cells) for cells in reader]
@@ -160,7 +165,7 @@ def _cells(row: Row) -> list[Any]:
 def _row(cells: dict[str, str]) -> Row:
     values: dict[str, Any] = {}
     for column, field in zip(COLUMNS, fields(Row), strict=True):
-        text = cells[column] or ""
+        text = cells.get(column) or ""
         try:
             if field.type == "bool":
                 values[field.name] = {"yes": True, "no": False}[text]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from pagesort.evaluation.evaluate import (
 )
 from pagesort.evaluation.files import check_writable
 from pagesort.evaluation.scores import Classifier
-from pagesort.labelled.folder import read_trained_pages
+from pagesort.labelled.folder import page_digests, read_trained_pages
 from pagesort.models.metadata import read_metadata
 
 __all__ = ["ComparisonOutcome", "DescriptionSet", "Row", "evaluate_all", "redraw"]
@@ -48,7 +49,8 @@ class ComparisonOutcome:
     """What a comparison found and wrote.
 
     Attributes:
-        rows: one for each model and description set, the best first.
+        rows: one for each model and description set, the best first; those of the pages that most
+            models were scored on precede all others.
         lines: the same for a person.
         files: the tables and plots of all models, then those of each evaluation.
         refused: models that could not be evaluated, and why.
@@ -70,8 +72,10 @@ def evaluate_all(
 ) -> ComparisonOutcome:
     """Evaluate every model with averaged and with single descriptions; write rows and plots.
 
-    A model that cannot be evaluated is told of, and the others go on. Each evaluation leaves its
-    EVAL table and its JSON; the rows of a model are written before the next one is opened.
+    All models are scored on the same pages, those that none of them was trained on, as far as
+    there are any. A model that cannot be evaluated is told of, and the others go on. Each
+    evaluation leaves its EVAL table and its JSON; the rows of a model are written before the next
+    one is opened.
 
     Args:
         open_classifier: opens a model folder, and tells what reports call the descriptions that it
@@ -93,6 +97,7 @@ def evaluate_all(
     check_writable(request.results)
     stats = request.results / "stats"
     accuracies.check_tables(stats)
+    request = _on_shared_pages(request, model_folders)
     outcomes: list[EvaluationOutcome] = []
     refused: list[tuple[str, str]] = []
     tables: dict[Path, None] = {}
@@ -114,7 +119,7 @@ def evaluate_all(
             f"none of the {len(model_folders)} models could be evaluated; the first: "
             f"{refused[0][0]}: {refused[0][1]}"
         )
-    rows = sorted((each.row for each in outcomes), key=lambda row: (-row.top_1, row.key))
+    rows = _ranked([each.row for each in outcomes])
     return ComparisonOutcome(
         rows=tuple(rows),
         lines=tuple(_lines(rows, refused)),
@@ -122,6 +127,61 @@ def evaluate_all(
         refused=tuple(refused),
         failed=max(each.failed for each in outcomes),
     )
+
+
+def _on_shared_pages(
+    request: EvaluationRequest, model_folders: Sequence[Path]
+) -> EvaluationRequest:
+    """Leave out the pages that any of the models was trained on, unless these are all pages."""
+    trained = {folder.name: _trained_pages(folder) for folder in model_folders}
+    of_any = frozenset().union(*trained.values())
+    if not of_any:
+        return request
+    digests = page_digests(request.pages)
+    pages = tuple(
+        page for page, digest in zip(request.pages, digests, strict=True) if digest not in of_any
+    )
+    left_out = len(request.pages) - len(pages)
+    if not left_out:
+        return request
+    known = {name: sum(each in digests for each in its) for name, its in trained.items()}
+    most = max(known, key=lambda name: known[name])
+    if not pages:
+        logger.warning(
+            "every page was trained on by one of the models (%d of them by %s), so that no two "
+            "models can be compared that were trained on different pages",
+            known[most],
+            most,
+        )
+        return request
+    logger.warning(
+        "left out for all models, as one of them was trained on them: %d of %d pages (%s alone: "
+        "%d)",
+        left_out,
+        len(request.pages),
+        most,
+        known[most],
+    )
+    return replace(request, pages=pages, part=f"{request.part}{accuracies.SHARED}")
+
+
+def _trained_pages(folder: Path) -> frozenset[str]:
+    """The digests of a model's pages; a list that cannot be read is told when it is opened."""
+    try:
+        return read_trained_pages(folder) if folder.is_dir() else frozenset()
+    except PageSortError:
+        return frozenset()
+
+
+def _ranked(rows: Sequence[Row]) -> list[Row]:
+    """Order rows by pages and categories, what most rows share first, then by top-1."""
+    sets = Counter(_basis(row) for row in rows)
+    return sorted(rows, key=lambda row: (-sets[_basis(row)], _basis(row), -row.top_1, row.key))
+
+
+def _basis(row: Row) -> tuple[str, str, int]:
+    """What figures must share to be compared."""
+    return row.part, row.page_set, row.labels
 
 
 def _score_model(
@@ -174,22 +234,30 @@ def _variants(
 
 
 def _lines(rows: Sequence[Row], refused: Sequence[tuple[str, str]]) -> list[str]:
-    """The rows as aligned text."""
-    names = [f"{row.model} ({row.descriptions}, {_averaged(row)})" for row in rows]
-    width = max(map(len, names))
-    lines = [f"{'model':<{width}}  pages  top-1  95 % interval  top-3  macro F1    ECE"]
-    for name, row in zip(names, rows, strict=True):
-        interval = f"{100 * row.top_1_low:.1f} to {100 * row.top_1_high:.1f}"
-        lines.append(
-            f"{name:<{width}} {row.pages:6d} {100 * row.top_1:5.1f}%  {interval:>13} "
-            f"{100 * row.top_3:5.1f}%    {100 * row.macro_f1:5.1f}%  {row.ece:.3f}"
-        )
-    if len({(row.part, row.pages, row.labels) for row in rows}) > 1:
-        lines.append(
-            "note: not all models were scored on the same pages and categories, so that their "
-            "figures do not compare; the warnings say which pages were left out for which model"
-        )
+    """The rows as aligned text; of several sets of pages, each has its heading."""
+    names = {row.key: f"{row.model} ({row.descriptions}, {_averaged(row)})" for row in rows}
+    width = max(map(len, names.values()))
+    lines = []
+    bases = list(dict.fromkeys(map(_basis, rows)))
+    for basis in bases:
+        alike = [row for row in rows if _basis(row) == basis]
+        if len(bases) > 1:
+            part, _, labels = basis
+            counted = f"{alike[0].pages} pages of {labels} categories"
+            lines += ["", f"on {counted} ({part}):"] if lines else [f"on {counted} ({part}):"]
+        lines.append(f"{'model':<{width}}  pages  top-1  95 % interval  top-3  macro F1    ECE")
+        lines += [_line(names[row.key], width, row) for row in alike]
+    if len(bases) > 1:
+        lines.append("note: figures under different headings do not compare")
     return lines + [f"not evaluated: {name}: {reason}" for name, reason in refused]
+
+
+def _line(name: str, width: int, row: Row) -> str:
+    interval = f"{100 * row.top_1_low:.1f} to {100 * row.top_1_high:.1f}"
+    return (
+        f"{name:<{width}} {row.pages:6d} {100 * row.top_1:5.1f}%  {interval:>13} "
+        f"{100 * row.top_3:5.1f}%    {100 * row.macro_f1:5.1f}%  {row.ece:.3f}"
+    )
 
 
 def _averaged(row: Row) -> str:

@@ -28,6 +28,7 @@ from pagesort.evaluation.scores import (
     Classifier,
     ScoredPages,
     Selection,
+    page_set,
     score_pages,
     select_pages,
 )
@@ -202,7 +203,7 @@ def _write(
             columns = {"REASON": reasons, "PATH": _paths(request, lost)}
             write_table(failure_table(lost, columns), names.failures, request.form)
             files.append(names.failures)
-        row = _row(classifier, request, selection, report, names.date_time)
+        row = _row(classifier, request, selection, scored, report, names.date_time)
         facts = json_report(classifier, request, selection, scored, report, names.date_time)
         write_json(facts, names.report)
         files.append(names.report)
@@ -229,6 +230,7 @@ def _row(
     classifier: Classifier,
     request: EvaluationRequest,
     selection: Selection,
+    scored: ScoredPages,
     report: Report,
     date_time: str,
 ) -> accuracies.Row:
@@ -254,6 +256,7 @@ def _row(
         ece=report.ece,
         temperature=metadata.temperature,
         date=date_time,
+        page_set=page_set([selection.pages[place] for place in scored.places]),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,15 +12,17 @@ from unicodedata import normalize
 
 import numpy as np
 
-from pagesort.common.errors import PageSortError, PageUnreadableError
+from pagesort.common.errors import PageSortError
 from pagesort.common.progress import Progress
 from pagesort.common.text import named
-from pagesort.labelled.folder import LabelledPage, page_digest
+from pagesort.labelled.folder import LabelledPage, page_digests
 from pagesort.pages.loader import Failure, PageLoader, PageRef, Preprocessing
 from pagesort.prediction import scoring
 from utils import page_name
 
 logger = logging.getLogger(__name__)
+
+_SET_DIGITS = 12
 
 
 class Classifier(scoring.Classifier, Protocol):
@@ -152,7 +155,9 @@ def _known_pages(
 
 def _fresh_pages(known: Sequence[LabelledPage], trained: frozenset[str]) -> list[LabelledPage]:
     """Return the pages that the model was not trained on."""
-    fresh = [page for page in known if not _is_trained(page, trained)]
+    # A page that cannot be read is told once it cannot be decoded.
+    digests = page_digests(known) if trained else [None] * len(known)
+    fresh = [page for page, digest in zip(known, digests, strict=True) if digest not in trained]
     seen = len(known) - len(fresh)
     if not fresh:
         logger.warning(
@@ -165,13 +170,10 @@ def _fresh_pages(known: Sequence[LabelledPage], trained: frozenset[str]) -> list
     return fresh
 
 
-def _is_trained(page: LabelledPage, trained: frozenset[str]) -> bool:
-    if not trained:
-        return False
-    try:
-        return page_digest(page.path) in trained
-    except PageUnreadableError:
-        return False  # it is told once it cannot be decoded
+def page_set(pages: Sequence[LabelledPage]) -> str:
+    """Tell sets of pages of one folder apart: a digest of their names."""
+    names = "\n".join(sorted(page.name for page in pages))
+    return hashlib.sha256(names.encode("utf-8", "surrogatepass")).hexdigest()[:_SET_DIGITS]
 
 
 def score_pages(

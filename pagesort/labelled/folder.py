@@ -35,6 +35,7 @@ __all__ = [
     "LabelledFolder",
     "LabelledPage",
     "page_digest",
+    "page_digests",
     "page_pixels",
     "read_labelled_folder",
     "read_trained_pages",
@@ -365,6 +366,12 @@ def _digest_or_nothing(path: Path) -> str | None:
         return None
 
 
+def page_digests(pages: Iterable[LabelledPage], workers: int = HASHING_WORKERS) -> list[str | None]:
+    """The digest of each page; None for one that cannot be read."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="digests") as pool:
+        return list(pool.map(_digest_or_nothing, [page.path for page in pages]))
+
+
 def write_trained_pages(
     folder: str | Path, pages: Iterable[LabelledPage], workers: int = HASHING_WORKERS
 ) -> Path:
@@ -377,9 +384,7 @@ def write_trained_pages(
         PageSortError: the file cannot be written.
     """
     path = Path(folder) / TRAINED_PAGES_FILE
-    with ThreadPoolExecutor(workers, thread_name_prefix="digests") as pool:
-        found = set(pool.map(_digest_or_nothing, [page.path for page in pages]))
-    digests = sorted(digest for digest in found if digest is not None)
+    digests = sorted(set(filter(None, page_digests(pages, workers))))
     write_atomically(path, "".join(f"{digest}\n" for digest in digests).encode("ascii"))
     return path
 

@@ -415,10 +415,10 @@ def _top_1(table: Path, present: Collection[str]) -> dict[str, float]:
     except PageSortError as error:
         logger.warning("the models are not ranked: %s", error)
         return {}
-    by_pages: defaultdict[tuple[str, str, int, int], list[accuracies.Row]] = defaultdict(list)
+    by_pages: defaultdict[tuple[str, str, str, int, int], list[accuracies.Row]] = defaultdict(list)
     for row in rows:
         if row.model in present and not row.part.endswith(accuracies.REMEMBERED):
-            by_pages[row.folder, row.part, row.pages, row.labels].append(row)
+            by_pages[row.folder, row.part, row.page_set, row.pages, row.labels].append(row)
 
     def weight(group: list[accuracies.Row]) -> tuple[int, str]:
         return len({row.model for row in group}), max(row.date for row in group)

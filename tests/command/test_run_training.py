@@ -126,6 +126,7 @@ def test_train_export_predict_evaluate_compare(command: Run, shades: Path, workp
     assert status == 0, err
     rows = read_table(workplace / "result" / "stats" / "model_accuracies.csv")
     assert {row["MODEL"] for row in rows} >= {"another", model.name}
+    assert "not used" not in err
     plot = workplace / "result" / "stats" / "model_accuracies.png"
     plot.unlink()
     status, out, _ = command("--vis", model=False)

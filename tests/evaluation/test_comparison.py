@@ -101,18 +101,51 @@ def test_untouched_models_have_their_own_table(tmp_path: Path) -> None:
     }
 
 
-def test_pages_that_one_model_was_trained_on_are_left_out_for_it_alone(tmp_path: Path) -> None:
+def test_models_are_ranked_on_pages_that_none_of_them_was_trained_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     from pagesort.labelled.folder import write_trained_pages
 
     folder = write_pages(tmp_path / "pages", "ABC", 4)
     request = request_of(folder, tmp_path / "result")
     paths = _models(tmp_path / "models", "one", "two")
     write_trained_pages(paths[0], request.pages[:5])
+    write_trained_pages(paths[1], request.pages[4:6])
     outcome = evaluate_all(lambda _: (colour_model("ABC"), "own"), paths, request)
-    assert {row.model: row.pages for row in outcome.rows} == {"one": 7, "two": 12}
-    assert any("figures do not compare" in line for line in outcome.lines)
+    assert {row.model: row.pages for row in outcome.rows} == {"one": 6, "two": 6}
+    assert len({row.page_set for row in outcome.rows}) == 1
+    assert "6 of 12 pages (one alone: 5)" in caplog.text
+    assert not any("do not compare" in line for line in outcome.lines)
     alone = evaluate_all(lambda _: (colour_model("ABC"), "own"), paths[1:], request)
-    assert not any("figures do not compare" in line for line in alone.lines)
+    assert [row.pages for row in alone.rows] == [10]
+
+
+def test_models_that_share_no_page_stand_under_headings_of_their_own(tmp_path: Path) -> None:
+    from pagesort.labelled.folder import write_trained_pages
+
+    folder = write_pages(tmp_path / "pages", "AB", 4)
+    request = request_of(folder, tmp_path / "result")
+    paths = _models(tmp_path / "models", "half", "all", "none", "nothing")
+    write_trained_pages(paths[0], request.pages[:3])
+    write_trained_pages(paths[1], request.pages)
+    outcome = evaluate_all(lambda _: (colour_model("AB"), "own"), paths, request)
+    assert [(row.model, row.pages) for row in outcome.rows] == [
+        ("none", 8), ("nothing", 8), ("half", 5), ("all", 8),
+    ]  # fmt: skip
+    headings = [line for line in outcome.lines if line.startswith("on ")]
+    assert headings == [
+        "on 8 pages of 2 categories (all pages):",
+        "on 5 pages of 2 categories (all pages):",
+        "on 8 pages of 2 categories (all pages, all of them trained on):",
+    ]
+    assert "note: figures under different headings do not compare" in outcome.lines
+
+
+def test_a_table_without_the_set_of_pages_is_read(tmp_path: Path) -> None:
+    path = record(tmp_path, [ROW], zero_shot=False)
+    text = path.read_text(encoding="utf-8").replace(",PAGE-SET\n", "\n")
+    path.write_text(text.rstrip().rstrip(",") + "\n", encoding="utf-8")
+    assert read_rows(path) == [ROW]
 
 
 def test_figures_on_remembered_pages_replace_no_others(tmp_path: Path) -> None:
@@ -126,7 +159,7 @@ def test_figures_on_remembered_pages_replace_no_others(tmp_path: Path) -> None:
         evaluate_all(lambda _: (colour_model("AB"), "own"), [path], request)
     rows = read_rows(tmp_path / "result" / "stats" / "model_accuracies.csv")
     assert {row.part: row.pages for row in rows} == {
-        "all pages": 5,
+        "all pages, without those that a compared model was trained on": 5,
         "all pages, all of them trained on": 8,
     }
 

@@ -421,6 +421,9 @@ def test_figures_that_do_not_compare_choose_no_voter(models: list[Path], tmp_pat
     # One with fewer categories has the easier pages of the folder.
     _write_accuracies(stats, {"third": 0.99}, pages=27, labels=3)
     assert [path.name for path in choose_voters(folder, table)] == ["second", "first"]
+    # Equally many pages are not the same ones.
+    _write_accuracies(stats, {"third": 0.98}, pages=99, labels=11, page_set="others")
+    assert [path.name for path in choose_voters(folder, table)] == ["second", "first"]
     names = dict.fromkeys(("first", "second", "third"), 1.0)
     _write_accuracies(stats, names, pages=99, labels=11, part="all" + accuracies.REMEMBERED)
     assert [path.name for path in choose_voters(folder, table)] == ["second", "first"]
