@@ -252,7 +252,9 @@ def _training(metadata: ModelMetadata) -> str:
     parts.append("\n".join(others))
     if isinstance(facts.get("validation"), dict) and facts["validation"]:
         facts_text = ", ".join(f"{k} {_value(v)}" for k, v in facts["validation"].items())
-        parts.append(f"On the validation pages: {facts_text}.")
+        parts.append(
+            f"On the validation pages, which chose epoch, mixture and temperature: {facts_text}."
+        )
     if isinstance(facts.get("versions"), dict):
         facts_text = ", ".join(f"{k} {_value(v)}" for k, v in facts["versions"].items())
         parts.append(f"Versions: {facts_text}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 import shutil
@@ -13,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pagesort.common.errors import PageSortError, PageUnreadableError
+from pagesort.common.errors import PageSortError
 from pagesort.labelled.folder import (
     LabelledPage,
-    page_digest,
     read_trained_pages,
     write_atomically,
     write_trained_pages,
@@ -172,22 +170,15 @@ def digests_of_start(model: PreTrainedModel) -> frozenset[str]:
     return read_trained_pages(folder) if folder.is_dir() else frozenset()
 
 
-def seen_by_start(classifier: Any, split: PageSplit) -> int:
-    """Count the validation pages that the starting model was trained on with another split.
+def seen_by_start(classifier: Any, split: PageSplit) -> frozenset[str]:
+    """Return the digests of the pages that the starting model was trained on with another split.
 
-    With the same split it has had them for validation only.
+    With the same split it has had the validation pages for validation only.
     """
     before = classifier.metadata.training.get("split")
     if isinstance(before, Mapping) and before.get("fingerprint") == split.fingerprint:
-        return 0
-    digests = digests_of_start(classifier.model)
-    if not digests:
-        return 0
-    seen = 0
-    for page in split.validation:
-        with contextlib.suppress(PageUnreadableError):
-            seen += page_digest(page.path) in digests
-    return seen
+        return frozenset()
+    return digests_of_start(classifier.model)
 
 
 def with_facts(

@@ -188,20 +188,22 @@ class _Session:
             self.run.folder,
             self.request.max_megapixels,
             threads(),
+            seen_by_start(self.classifier, self.request.split),
         )
         if not len(pages.labels) and self.is_first:
             logger.warning(
                 "no page validates: the last epoch counts as the best, and scores stay uncalibrated"
             )
-        if self.is_first:
-            seen = seen_by_start(self.classifier, self.request.split)
-            if seen:
-                logger.warning(
-                    "%d of %d validation pages were seen by the starting model in its training: "
-                    "the figures flatter it",
-                    seen,
-                    len(self.request.split.validation),
-                )
+        seen = int((~pages.fresh).sum())
+        if seen and self.is_first:
+            logger.warning(
+                "%d of %d validation pages were seen by the starting model in its training: they "
+                "choose the best epoch, but do not count in the figures, nor for wise_ft and the "
+                "temperature%s",
+                seen,
+                len(pages.labels),
+                "" if pages.fresh.any() else ": scores stay uncalibrated",
+            )
         return pages
 
     def _fit(
@@ -340,12 +342,13 @@ class _Session:
 
         def figures_of(share: float) -> dict[str, float]:
             learner.dual_encoder.load_state_dict(interpolated(self.start, trained, share))
-            return validation.figures(validation.logits(learner, self.plan.recipe.batch_size))
+            logits = validation.logits(learner, self.plan.recipe.batch_size)
+            return validation.figures(logits, fresh=True)
 
         of_start = figures_of(0.0)
         share = self.plan.recipe.wise_ft
         if share is None:
-            share = best_share(lambda each: quality(figures_of(each))) if best.figures else 1.0
+            share = best_share(lambda each: quality(figures_of(each))) if of_start else 1.0
         return share, figures_of(share), of_start
 
     def _write(

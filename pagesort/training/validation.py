@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pagesort.common.progress import Progress
-from pagesort.labelled.folder import LabelledPage, log_left_out, page_pixels
+from pagesort.labelled.folder import LabelledPage, log_left_out, page_digests, page_pixels
 from pagesort.pages.loader import PageLoader
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.training.calibration import fit_temperature, mean_loss
@@ -30,13 +30,15 @@ class ValidationPages:
 
     `pixels` is uint8 (own pages, H, W, 3) on disk, and `places` (own pages,) tells where they stand
     among all pages, whose class indices are `labels` (N,). `left_out` holds the pages that could
-    not be read, with the reason.
+    not be read, with the reason. `fresh` (N,) tells which pages the starting model has not seen:
+    they alone measure the finished model, and decide its temperature and its share of the start.
     """
 
     pixels: np.ndarray
     places: np.ndarray
     labels: np.ndarray
     left_out: tuple[tuple[LabelledPage, str], ...]
+    fresh: np.ndarray
 
     @classmethod
     def prepared(
@@ -47,8 +49,12 @@ class ValidationPages:
         folder: Path,
         max_megapixels: float,
         workers: int,
+        seen: frozenset[str] = frozenset(),
     ) -> ValidationPages:
         """Shrink every page once; the pixels go to a file in `folder`, so that memory stays free.
+
+        Args:
+            seen: digests of the pages that the starting model was trained on.
 
         Raises:
             PageSortError: the file cannot be written.
@@ -67,6 +73,7 @@ class ValidationPages:
             place for place, page in zip(places, pages[share], strict=True) if page not in failed
         ]
         everywhere = sorted(gather_object(read))
+        digests = page_digests(pages) if seen else [None] * len(pages)
         left_out = tuple(gather_object(list(failed.items())))
         if state.is_main_process:
             log_left_out(left_out)
@@ -75,6 +82,7 @@ class ValidationPages:
             np.searchsorted(everywhere, read),
             np.array([numbers[pages[place].label] for place in everywhere], np.int64),
             left_out,
+            np.array([digests[place] not in seen for place in everywhere], bool),
         )
 
     def remove(self) -> None:
@@ -105,16 +113,24 @@ class ValidationPages:
             logits[places] = rows
         return logits
 
-    def figures(self, logits: np.ndarray) -> dict[str, float]:
-        """Accuracy, loss, fitted temperature and the loss at it; nothing without pages."""
-        if not len(self.labels):
+    def figures(self, logits: np.ndarray, *, fresh: bool = False) -> dict[str, float]:
+        """Accuracy, loss, fitted temperature and the loss at it; nothing without pages.
+
+        Args:
+            logits: of all pages (N, C).
+            fresh: count only the pages that the starting model has not seen.
+        """
+        labels = self.labels
+        if fresh:
+            logits, labels = logits[self.fresh], labels[self.fresh]
+        if not len(labels):
             return {}
-        temperature = fit_temperature(logits, self.labels)
+        temperature = fit_temperature(logits, labels)
         return {
-            "accuracy": float((logits.argmax(axis=1) == self.labels).mean()),
-            "loss": mean_loss(logits, self.labels),
+            "accuracy": float((logits.argmax(axis=1) == labels).mean()),
+            "loss": mean_loss(logits, labels),
             "temperature": temperature,
-            "calibrated_loss": mean_loss(logits, self.labels, temperature),
+            "calibrated_loss": mean_loss(logits, labels, temperature),
         }
 
 

@@ -264,7 +264,7 @@ def test_the_best_epoch_is_exported_not_the_last(
     figures = iter([(0.5, 1.0), (0.7, 0.9), (0.7, 0.8), (0.7, 0.8), (0.6, 0.1)])
     seen = []
 
-    def told(_, logits):
+    def told(_, logits, **__):
         accuracy, loss = next(figures, (0.7, 0.8))
         seen.append(logits)
         return {
@@ -590,12 +590,26 @@ def test_an_export_that_fails_tells_what_is_left_to_do(
     assert "only the export is done then" in said
 
 
+def test_validation_pages_that_the_start_has_seen_decide_nothing_but_the_epoch(
+    finished, split, tmp_path
+) -> None:
+    _, outcome, _ = finished
+    other = replace(split, fingerprint="6" * 64)
+    again = train(open_model(outcome.model_folder), request(tmp_path / "1", other, epochs=1))
+    assert (again.accuracy, again.temperature, again.wise_ft) == (None, 1.0, 1.0)
+    mixed = replace(other, validation=(*split.validation, *split.test))
+    start = open_model(outcome.model_folder)
+    more = train(start, request(tmp_path / "2", mixed, epochs=1, wise_ft=0.0))
+    # Nothing of the training is left: what is told is what the start makes of the fresh pages.
+    assert more.accuracy == share_right(start, split.test)
+
+
 def test_doubtful_figures_are_told(finished, split, tmp_path, monkeypatch, caplog) -> None:
     _, outcome, _ = finished
     other = replace(split, fingerprint="6" * 64)
     figures = iter([(0.5, 1.0), (0.9, 1.0)])  # of the epoch, and of the starting model
 
-    def told(*_):
+    def told(*_, **__):
         accuracy, loss = next(figures, (0.5, 1.0))
         return {
             "accuracy": accuracy, "loss": loss, "temperature": 1.0, "calibrated_loss": loss,
