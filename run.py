@@ -119,7 +119,7 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
             )
         yield classify_folder(settings, settings.input_folder, "[INPUT] FOLDER_INPUT", model)
     if settings.undo and settings.sort_to is not None:
-        yield undo_sorting(settings.sort_to)
+        yield undo_sorting(settings.sort_to, settings.dry_run)
     publish_model(settings, model)
 
 
@@ -360,13 +360,14 @@ def classify_folder(
     return UNREADABLE_PAGES_STATUS if left else 0
 
 
-def undo_sorting(folder: Path) -> int:
+def undo_sorting(folder: Path, dry_run: bool) -> int:
     """Take the last sorting into a folder back; prints how many pages that were."""
     from pagesort.common.text import counted
     from pagesort.sorting import manifests
 
-    done = manifests.undo(folder)
-    emit(f"{counted(done.taken_back)} taken back out of {folder}")
+    done = manifests.undo(folder, dry_run)
+    what = "would be taken back" if dry_run else "taken back"
+    emit(f"{counted(done.taken_back)} {what} out of {folder}")
     return UNREADABLE_PAGES_STATUS if done.kept else 0
 
 

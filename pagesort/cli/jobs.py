@@ -37,6 +37,7 @@ def prediction_request(settings: Settings, folder: Path) -> Request:
         sort_to=settings.sort_to,
         link=settings.link,
         min_score=settings.min_score,
+        dry_run=settings.dry_run,
         absolute_paths=settings.absolute_paths,
         form=excel_form() if settings.csv_excel else PLAIN,
     )

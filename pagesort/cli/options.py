@@ -143,6 +143,10 @@ OPTIONS: tuple[Option, ...] = (
         flags=("--min_score",), audience=FOLDER,
     ),
     Option(
+        "dry_run", SWITCH, False, "with --sort_to: only say how many pages would go where",
+        flags=("--dry_run",), audience=FOLDER,
+    ),
+    Option(
         "undo", SWITCH, False, "take the last --sort_to into that folder back",
         flags=("--undo",), audience=FOLDER,
     ),

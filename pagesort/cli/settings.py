@@ -53,6 +53,7 @@ class Settings:
     sort_to: Path | None
     link: str
     min_score: float
+    dry_run: bool
     undo: bool
     absolute_paths: bool
     csv_excel: bool
@@ -379,7 +380,7 @@ def _check_together(settings: Settings) -> None:
         _refuse_together(settings, "hf", "zero_shot")
     _need(settings, "best", PREDICTIONS)
     _need(settings, "sort_to", ("directory", "dir", "undo"))
-    for name in ("link", "min_score", "undo"):
+    for name in ("link", "min_score", "dry_run", "undo"):
         if settings.is_named(name) and settings.sort_to is None:
             flag = settings.flag(name)
             raise UsageError(f"{flag} belongs to --sort_to", remedy="Add --sort_to FOLDER")

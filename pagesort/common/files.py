@@ -80,14 +80,15 @@ def write_list(path: Path, header: Sequence[str], rows: Sequence[Sequence[object
 def unwritable(error: OSError, where: Path) -> PageSortError:
     """Tell that something cannot be written, and why."""
     reason = (error.strerror or str(error)).lower()
-    place = error.filename if isinstance(error.filename, str) else where
     full = "space" in reason or "quota" in reason
+    # Of a copy that fills the disk, the system names what was copied.
+    place = error.filename if isinstance(error.filename, str) and not full else where
     return PageSortError(
         "the disk is full" if full else f"cannot write ({reason})",
         where=place,
         remedy="Free some space and give the same command again; what is written is kept"
         if full
-        else "Check the permissions, or name another folder with --out",
+        else "Check the permissions, or name another folder",
     )
 
 

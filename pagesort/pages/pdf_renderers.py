@@ -221,5 +221,5 @@ def _translated(answer: dict[str, Any], path: Path, absolute: str) -> PageSortEr
     return PageSortError(
         f"cannot write ({reason})",
         where=answer["filename"],
-        remedy="Check the permissions, or name another folder with --out",
+        remedy="Check the permissions, or name another folder",
     )

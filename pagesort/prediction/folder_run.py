@@ -21,7 +21,8 @@ from pagesort.pages.documents import expand, write_page_png
 from pagesort.pages.loader import PageLoader, PageRef
 from pagesort.prediction.journal import JOURNAL_SUFFIX, Counts, FinishedTables, RunJournal
 from pagesort.prediction.scoring import Classifier, FailureLog, score_batches
-from pagesort.sorting.placer import SortedPage, SortReport, check_labels, sort_pages
+from pagesort.sorting.destination import check_destination, check_labels
+from pagesort.sorting.placer import SortedPage, SortReport, sort_pages
 from utils import IMAGE_SUFFIXES, has_pages, list_pages, round_scores, top_guesses
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,8 @@ class Request:
 
     `batch_size` pages go through the model and reach the disk together; `max_megapixels` is the
     size of the largest page accepted, in million pixels. With `sort_to`, the pages are put into
-    folders there when the tables are written (see `placer.sort_pages` for `link`, `min_score`).
+    folders there when the tables are written (see `placer.sort_pages` for `link`, `min_score`);
+    with `dry_run`, it is only logged how many would go where.
     Tables name pages by their paths in the folder, or with `absolute_paths` on this machine.
     `slow_hint` says how a long run would be quicker.
     """
@@ -51,6 +53,7 @@ class Request:
     sort_to: Path | None = None
     link: str = "copy"
     min_score: float = 0.0
+    dry_run: bool = False
     absolute_paths: bool = False
     form: TableForm = PLAIN
     slow_hint: str = ""
@@ -72,8 +75,8 @@ def check_request(request: Request) -> None:
     """Refuse what can be refused before a model is loaded.
 
     Raises:
-        PageSortError: the folder is missing or holds no pages, there is nothing to resume, or the
-            tables cannot be written.
+        PageSortError: the folder is missing or holds no pages, there is nothing to resume, or
+            neither tables nor pages can be put where they are wanted.
     """
     _check_readable(request.folder)
     _check_sort_to(request)
@@ -87,6 +90,8 @@ def check_request(request: Request) -> None:
     elif not has_pages(request.folder, request.formats, request.inner):
         raise _no_pages(request)
     _check_writable(request.tables)
+    if request.sort_to is not None and not request.dry_run:
+        check_destination(request.sort_to, request.link, request.folder)
 
 
 def predict_folder(classifier: Classifier, request: Request) -> Outcome:
@@ -115,7 +120,13 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
             )
             sorting = _sort_pages(classifier, loader, journal, request)
             _log_new(journal, request)
-            journal.discard()
+            if sorting is not None and request.dry_run:
+                logger.info(
+                    "nothing was put anywhere; with --resume instead of --dry_run the same command "
+                    "does it, without scoring the pages again"
+                )
+            else:
+                journal.discard()
         except KeyboardInterrupt:
             counts = journal.counts()
             kept = f"{counts.scored} of {counts.total} pages are scored and kept in {journal.path}"
@@ -131,20 +142,23 @@ def _sort_pages(
     """Put the scored pages into folders of their first guess, if that was asked for."""
     if request.sort_to is None:
         return None
-    guesses = ((ref, *top_guesses(scores, 1)[0]) for ref, scores in journal.scored())
-    pages = (
-        # Rounded, so that a page is where its row in the table lets one look for it.
-        SortedPage(ref, classifier.labels[index], float(round_scores(score)))
-        for ref, index, score in guesses
-    )
 
     def draw(ref: PageRef, target: Path) -> None:
         write_page_png(ref, target, loader)
 
+    progress = Progress(journal.counts().scored, 0)
+    guesses = _first_guesses(classifier, journal, progress)
     try:
-        return sort_pages(
-            pages, request.sort_to, link=request.link, min_score=request.min_score, draw=draw
-        )
+        # Closed at once, as a journal stays locked while it is read.
+        with progress, contextlib.closing(guesses):
+            return sort_pages(
+                guesses,
+                request.sort_to,
+                link=request.link,
+                min_score=request.min_score,
+                draw=draw,
+                dry_run=request.dry_run,
+            )
     except PageSortError as error:
         remedy = f"{error.remedy}. " if error.remedy else ""
         raise PageSortError(
@@ -152,6 +166,17 @@ def _sort_pages(
             where=error.where,
             remedy=f"{remedy}The tables are written; add --resume to go on with the sorting",
         ) from error
+
+
+def _first_guesses(
+    classifier: Classifier, journal: RunJournal, progress: Progress
+) -> Iterator[SortedPage]:
+    """Yield every scored page with its first guess, and count it once it is done with."""
+    for ref, scores in journal.scored():
+        index, score = top_guesses(scores, 1)[0]
+        # Rounded, so that a page is where its row in the table lets one look for it.
+        yield SortedPage(ref, classifier.labels[index], float(round_scores(score)))
+        progress.advance(1, _relative_name(journal, ref))
 
 
 def _journal(classifier: Classifier, request: Request) -> RunJournal:

@@ -16,22 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from pagesort.common.errors import PageSortError, PageUnreadableError
+from pagesort.common.errors import PageUnreadableError
 from pagesort.common.files import exclusive, unwritable
 from pagesort.common.text import MOST_NAMED, counted
 from pagesort.pages.loader import PageRef
+from pagesort.sorting.destination import REVIEW, TEMPORARY, make_destination, placing_error
 from pagesort.sorting.manifests import READ_BYTES, Entry, Manifest, file_digest, placed
 from pagesort.sorting.placed_names import Ledger
 
 logger = logging.getLogger(__name__)
 
 LINKS = ("copy", "hard", "sym")
-REVIEW = "_review"
-TEMPORARY = ".pagesort-sorting.part"
-LONGEST_LABEL = 200  # bytes; file systems take 255
-FORBIDDEN = re.compile(r'[/\\:*?"<>|\x00-\x1f\x7f]')
-# Windows keeps these names for devices, whatever follows a dot.
-DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 NUMBERED = re.compile(r"(?P<name>.*?)(?P<page>[-_]?[0-9]+)?\Z", re.DOTALL)
 
 
@@ -59,41 +54,17 @@ class SortReport:
     left_out: int = 0
     problems: list[tuple[PageRef, str]] = field(default_factory=list)
 
+    def plan(self, folder: str, is_there: bool) -> None:
+        """Count a page that a dry run would put into a folder, or leave there."""
+        self.present += is_there
+        self.placed += not is_there
+        self.folders[folder] += 1
+
     def leave_out(self, ref: PageRef, reason: str) -> None:
         """Count a page that could not be sorted; there can be a million, so some are kept."""
         self.left_out += 1
         if len(self.problems) < MOST_NAMED:
             self.problems.append((ref, reason))
-
-
-def folder_name_problem(label: str) -> str | None:
-    """Say why a label cannot name a folder on every system; None if it can."""
-    if not label:
-        return "the class is empty"
-    found = FORBIDDEN.search(label)
-    if found is not None:
-        return f"the class {label!r} has a character that no folder's name may have"
-    if label.startswith(".") or label.endswith((".", " ")):
-        return f"the class {label!r} cannot name a folder, as it begins or ends with a dot or blank"
-    if len(os.fsencode(label)) > LONGEST_LABEL:
-        return f"the class {label[:20]!r}... is too long to name a folder"
-    if DEVICES.fullmatch(label) is not None:
-        return f"the class {label!r} is a device's name on Windows"
-    return None
-
-
-def check_labels(labels: Iterable[str], destination: Path) -> None:
-    """Refuse labels that cannot name folders.
-
-    Raises:
-        PageSortError: naming the first of them.
-    """
-    for label in labels:
-        problem = folder_name_problem(label)
-        if problem is not None:
-            raise PageSortError(
-                f"the pages cannot be sorted into folders: {problem}", where=destination
-            )
 
 
 def sort_pages(
@@ -103,6 +74,7 @@ def sort_pages(
     link: str = "copy",
     min_score: float = 0.0,
     draw: Callable[[PageRef, Path], object] | None = None,
+    dry_run: bool = False,
 ) -> SortReport:
     """Put pages into `<destination>/<label>/`, those below `min_score` into `_review/`.
 
@@ -114,16 +86,17 @@ def sort_pages(
         destination: is made where it is missing.
         link: `copy`, `hard` or `sym`; a page of a PDF or TIFF becomes a PNG copy in any case.
         draw: writes one page of a document to a path, as PNG.
+        dry_run: only find out what would go where; nothing is changed.
 
     Raises:
         PageSortError: another process is sorting there, the disk is full or takes no such links.
     """
     report = SortReport()
-    try:
-        destination.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(error, destination) from error
-    with exclusive(destination), Placer(destination, link, report) as placer:
+    with contextlib.ExitStack() as held:
+        if not dry_run:
+            make_destination(destination)
+            held.enter_context(exclusive(destination))
+        placer = held.enter_context(Placer(destination, link, report, dry_run))
         placer.read_earlier()
         for page in pages:
             folder = page.label if page.score >= min_score else REVIEW
@@ -132,11 +105,14 @@ def sort_pages(
                 reason = f"sorted before, as {earlier}; take that back with --undo"
                 report.leave_out(page.ref, reason)
                 continue
+            if dry_run:
+                report.plan(folder, is_there=earlier is not None)
+                continue
             try:
                 placer.place(page.ref, folder, draw)
             except PageUnreadableError as error:
                 report.leave_out(page.ref, error.what)
-    log_report(report, destination)
+    log_report(report, destination, dry_run)
     return report
 
 
@@ -144,13 +120,20 @@ def _page_key(path: Path, part: int | None) -> tuple[str, int | None]:
     return os.path.abspath(path), part  # noqa: PTH100 - a link stays a link
 
 
-def log_report(report: SortReport, destination: Path) -> None:
-    """Say what a sorting did."""
+def log_report(report: SortReport, destination: Path, dry_run: bool = False) -> None:
+    """Say what a sorting did, or would do."""
     for ref, reason in report.problems:
         logger.warning("not sorted: %s (%s)", ref.path, reason)
     if report.left_out > len(report.problems):
         logger.warning("and %d more", report.left_out - len(report.problems))
     pages = counted(report.placed)
+    if dry_run:
+        logger.info(
+            "%s would be put into %s, %d are there already", pages, destination, report.present
+        )
+        for folder, count in sorted(report.folders.items()):
+            logger.info("  %6d  %s", count, destination / folder)
+        return
     logger.info("%s put into %s, %d were there already", pages, destination, report.present)
     if report.manifest is not None:
         logger.info("what went where: %s", report.manifest)
@@ -253,9 +236,9 @@ class Placer:
         except PermissionError as error:
             if error.filename == str(source):
                 raise PageUnreadableError("there is no permission to read it") from error
-            raise self._error(error) from error
+            raise placing_error(error, self.destination, self.link) from error
         except OSError as error:
-            raise self._error(error) from error
+            raise placing_error(error, self.destination, self.link) from error
         finally:
             if ref.page is not None or self.link in ("copy", "move"):
                 with contextlib.suppress(OSError):
@@ -308,30 +291,6 @@ class Placer:
             target.symlink_to(source)
         else:
             _move(source, target, self._temporary)
-
-    def _error(self, error: OSError) -> PageSortError:
-        if self.link in ("hard", "sym") and error.errno in (
-            *(errno.EXDEV, errno.EPERM, errno.ENOTSUP, errno.EMLINK),
-        ):
-            other = "sym" if self.link == "hard" else "hard"
-            return PageSortError(
-                f"no {self.link} links can be made there ({(error.strerror or '').lower()})",
-                where=self.destination,
-                remedy=f"Use --link copy or --link {other}",
-            )
-        if isinstance(error, FileExistsError | NotADirectoryError):
-            return PageSortError(
-                "a file is in the way of a class's folder",
-                where=error.filename or self.destination,
-                remedy="Rename or remove it, or name another folder",
-            )
-        if getattr(error, "winerror", 0) == 1314:
-            return PageSortError(
-                "Windows lets only administrators and developers make symbolic links",
-                where=self.destination,
-                remedy="Use --link hard or --link copy, or turn the Developer Mode on",
-            )
-        return unwritable(error, self.destination)
 
 
 def _synced_digest(path: Path) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pagesort.common.errors import PageSortError
 from pagesort.common.tables import BOM, number, restored
-from pagesort.sorting.placer import folder_name_problem
+from pagesort.sorting.destination import folder_name_problem
 from utils import IMAGE_SUFFIXES, page_name
 
 logger = logging.getLogger(__name__)

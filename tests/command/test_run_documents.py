@@ -95,6 +95,8 @@ def test_pages_are_sorted_into_folders_and_taken_back(
     assert manifest.parent == workplace / "sorted"
     assert command(*sort)[0] == 0
     assert len(list((workplace / "sorted").glob("*/*.png"))) == 3
+    status, out, _ = command("--sort_to", "sorted", "--undo", "--dry_run")
+    assert (status, out.split(" out of")[0]) == (0, "3 pages would be taken back")
     status, out, _ = command("--sort_to", "sorted", "--undo")
     assert (status, out.split()[0]) == (0, "3")
     assert not list((workplace / "sorted").glob("*/*.png"))
@@ -110,6 +112,7 @@ def test_pages_are_sorted_into_folders_and_taken_back(
         (("--undo",), "--undo belongs to --sort_to"),
         (("--sort_to", "x"), "--sort_to needs something to do"),
         (("-f", "a.png", "--link", "hard"), "--link belongs to --sort_to"),
+        (("-d", "scans", "--dry_run"), "--dry_run belongs to --sort_to"),
         (("-d", "scans", "--sort_to", "x", "--undo"), "--undo and -d contradict"),
     ],
 )

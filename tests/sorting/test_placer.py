@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import errno
+import os
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,8 @@ from pagesort.common.errors import PageSortError
 from pagesort.pages.loader import PageLoader, PageRef
 from pagesort.prediction import folder_run
 from pagesort.sorting import manifests, placer
-from pagesort.sorting.placer import SortedPage, folder_name_problem, sort_pages
+from pagesort.sorting.destination import folder_name_problem
+from pagesort.sorting.placer import SortedPage, sort_pages
 from tests.helpers.brightness import ByBrightness
 from tests.helpers.pdfs import METRE, Sheet, write_pdf
 
@@ -146,12 +149,14 @@ def test_a_sorting_that_failed_is_gone_on_with_after_the_tables(
     tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(source: Path, target: Path) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+        # As the system does: it names what was to be copied.
+        raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
 
     with monkeypatch.context() as patch:
         patch.setattr(placer.shutil, "copyfile", full)
-        with pytest.raises(PageSortError, match=r"the disk is full.*add --resume"):
+        with pytest.raises(PageSortError, match=r"the disk is full.*add --resume") as caught:
             run(tmp_path)
+    assert caught.value.where == tmp_path / "sorted"
     tables = {path.name: path.read_bytes() for path in (tmp_path / "tables").glob("*.csv")}
     assert len(tables) == 2
     model = ByBrightness()
@@ -161,6 +166,95 @@ def test_a_sorting_that_failed_is_gone_on_with_after_the_tables(
     assert done.sorting is not None and done.sorting.placed == 9
     again = {path.name: path.read_bytes() for path in (tmp_path / "tables").glob("*.csv")}
     assert again == tables
+
+
+def test_what_is_in_the_way_is_found_before_pages_are_scored(
+    tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for inside in (file, file / "sorted"):
+        with pytest.raises(PageSortError, match="a file is in the way.*Rename or remove it"):
+            folder_run.check_request(request(tmp_path, sort_to=inside))
+    (tmp_path / "sorted").mkdir()
+    (tmp_path / "sorted" / "LIGHT").touch()
+    folder_run.check_request(request(tmp_path))
+    model = ByBrightness()
+    monkeypatch.setattr(model, "probabilities", None)  # no page is scored
+    with pytest.raises(PageSortError, match=r"a file is in the way.*sorted/LIGHT\. Rename"):
+        folder_run.predict_folder(model, request(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("link", "call", "code", "expected"),
+    [
+        ("copy", "touch", errno.EACCES, "cannot write (permission denied)"),
+        ("copy", "touch", errno.EROFS, "cannot write (read-only file system)"),
+        ("hard", "hardlink_to", errno.EPERM, "no hard links can be made there"),
+        ("sym", "symlink_to", errno.ENOTSUP, "no sym links can be made there"),
+    ],
+)
+def test_a_destination_that_takes_no_pages_is_found_before_pages_are_scored(
+    tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch,
+    link: str, call: str, code: int, expected: str,
+) -> None:  # fmt: skip
+    def refuse(path: Path, *_: object) -> None:
+        raise OSError(code, os.strerror(code), str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, call, refuse)
+        with pytest.raises(PageSortError) as caught:
+            folder_run.check_request(request(tmp_path, link=link))
+    line = str(caught.value)
+    assert expected in line
+    assert "--out" not in line  # a flag of another program
+    assert ("--link copy" in line) is (link != "copy")
+    folder_run.check_request(request(tmp_path, link=link))
+    assert list((tmp_path / "sorted").iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a second disk")
+def test_hard_links_to_another_disk_are_found_before_pages_are_scored(
+    tmp_path: Path, scans: Path
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
+        if Path(other).stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("they are one disk")
+        with pytest.raises(PageSortError, match="another disk.*--link copy or --link sym"):
+            folder_run.check_request(request(tmp_path, link="hard", sort_to=Path(other) / "sorted"))
+
+
+def test_a_dry_run_puts_nothing_anywhere_and_resume_does_it(
+    tmp_path: Path, scans: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    folder_run.check_request(request(tmp_path, dry_run=True))
+    planned = run(tmp_path, dry_run=True, min_score=0.6)
+    assert not (tmp_path / "sorted").exists()
+    assert len(planned.tables) == 2
+    assert planned.sorting is not None and planned.sorting.manifest is None
+    assert "10 pages would be put into" in caplog.text
+    assert "--resume instead of --dry_run" in caplog.text
+    model = ByBrightness()
+    model.probabilities = None  # no page is scored again
+    done = folder_run.predict_folder(model, request(tmp_path, resume=True, min_score=0.6)).sorting
+    # One page of the PDF turns out to be too large only when it is drawn for people.
+    assert done is not None and (done.placed, done.left_out) == (9, 1)
+    assert sum((planned.sorting.folders - done.folders).values()) == 1
+    again = run(tmp_path, dry_run=True, min_score=0.6).sorting
+    assert again is not None and (again.placed, again.present) == (1, 9)
+    assert manifests.undo(tmp_path / "sorted", dry_run=True).taken_back == 9
+    assert len(names(tmp_path / "sorted")) == 9
+
+
+def test_sorting_into_folders_shows_how_far_it_is(
+    tmp_path: Path, scans: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr("pagesort.common.progress.FIRST_INTERVAL", 0.0)
+    run(tmp_path)
+    lines = [record.getMessage() for record in caplog.records]
+    assert any(line.startswith("10 of 10 pages, ") for line in lines)
 
 
 def test_a_destination_inside_the_folder_is_refused_with_subfolders(
