@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pagesort.common.errors import PageUnreadableError
 from pagesort.pages.image_file import count_tiff_pages
-from pagesort.pages.loader import WHOLE, PageLoader, PageRef, load_page
+from pagesort.pages.loader import WHOLE, PageRef, load_page
 from pagesort.pages.pdf_renderers import PdfRenderers, is_pdf
 from pagesort.pages.pdf_stamp import COMPRESSION
 
@@ -58,7 +58,9 @@ def expand(paths: Iterable[Path]) -> Iterator[tuple[Path, int | None]]:
                 yield path, part
 
 
-def write_page_png(ref: PageRef, target: Path, loader: PageLoader) -> None:
+def write_page_png(
+    ref: PageRef, target: Path, renderers: PdfRenderers, max_megapixels: float
+) -> None:
     """Write one page of a document as PNG, a PDF's as a reader sees it at 300 dpi; `target` is new.
 
     Raises:
@@ -67,11 +69,11 @@ def write_page_png(ref: PageRef, target: Path, loader: PageLoader) -> None:
     """
     assert ref.page is not None
     if not is_pdf(ref.path):
-        image = load_page(ref.path, loader.max_megapixels, ref.page)
+        image = load_page(ref.path, max_megapixels, ref.page)
         image.save(target, "PNG", compress_level=COMPRESSION)
         return
-    most_pixels = int(loader.max_megapixels * 1e6)
-    loader.renderers.save(
+    most_pixels = int(max_megapixels * 1e6)
+    renderers.save(
         ref.path,
         ref.page,
         target.absolute(),

@@ -144,7 +144,7 @@ def _sort_pages(
         return None
 
     def draw(ref: PageRef, target: Path) -> None:
-        write_page_png(ref, target, loader)
+        write_page_png(ref, target, loader.renderers, loader.max_megapixels)
 
     progress = Progress(journal.counts().scored, 0)
     guesses = _first_guesses(classifier, journal, progress)
