@@ -128,12 +128,22 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
             else:
                 journal.discard()
         except KeyboardInterrupt:
-            counts = journal.counts()
-            kept = f"{counts.scored} of {counts.total} pages are scored and kept in {journal.path}"
-            raise Stopped(kept) from None
+            raise _stopped(journal) from None
     _log_summary(finished, counts, counts.scored - before.scored, seconds)
     tables = (finished.result, finished.raw, finished.failures)
     return Outcome(tuple(filter(None, tables)), counts.failed, sorting)
+
+
+def _stopped(journal: RunJournal) -> Stopped:
+    """Say of a run that a person has stopped what is kept of it."""
+    counts = journal.counts()
+    scored = f"{counts.scored} of {counts.total} pages are scored"
+    if journal.keep():
+        return Stopped(f"{scored} and kept in {journal.path}")
+    return Stopped(
+        f"{scored}, but nothing is kept, as the journal {journal.path} was removed",
+        "Start again without --resume",
+    )
 
 
 def _sort_pages(

@@ -47,6 +47,7 @@ logger = logging.getLogger(__name__)
 NEW_LOCK_WAIT_S = 5.0  # others may look into a new journal, for milliseconds each
 SYNC_INTERVAL_S = 5.0  # what a power cut may cost at most; a killed process loses nothing
 KEPT = "What is scored is kept; free some space or reconnect the disk, and go on with --resume"
+GONE = "The journal of the run was removed while it ran, so that nothing is kept: start it again"
 
 # A page's path, or of a document's page the path and its number (WHOLE: it cannot be opened).
 Listed = str | tuple[str, int | None]
@@ -214,6 +215,40 @@ class RunJournal:
         """Close and unlock the file, which stays for `open_for_resume`."""
         self._connection.close()
 
+    def keep(self) -> bool:
+        """Write the journal anew if somebody has removed it while it ran; whether it is there."""
+        try:
+            if not self.path.exists():
+                self._write_anew()
+                logger.warning(
+                    "the journal of this run was removed, and is written anew: %s", self.path
+                )
+        except (OSError, sqlite3.Error) as error:
+            logger.debug("the journal cannot be written anew: %s", error)
+            return False
+        return True
+
+    def _write_anew(self) -> None:
+        """Copy what the open file still holds to where the journal was."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        try:
+            with contextlib.closing(sqlite3.connect(temporary)) as copy:
+                self._connection.backup(copy)
+            self._connection.close()
+            temporary.replace(self.path)
+        finally:
+            remove(temporary)
+        self._connection = connect(self.path, NEW_LOCK_WAIT_S)
+        self._is_ahead = write_ahead(self._connection)
+
+    @property
+    def _remedy(self) -> str:
+        """What to do if this run cannot go on: nothing is promised that is gone."""
+        with contextlib.suppress(OSError):
+            return KEPT if self.path.exists() else GONE
+        return GONE
+
     def counts(self) -> Counts:
         """How far the run is, pages of earlier sittings included."""
         return Counts(self._total, self._scored, self._failed)
@@ -262,7 +297,7 @@ class RunJournal:
                 values = np.ascontiguousarray(result.scores, dtype="<f4")
                 rows.append((result.ref.index, values.tobytes()))
         with (
-            translate_faults(self.path, "The scores cannot be written", KEPT),
+            translate_faults(self.path, "The scores cannot be written", self._remedy),
             self._commit() as connection,
         ):
             retried = connection.executemany(
@@ -278,6 +313,8 @@ class RunJournal:
         """A transaction, and now and then a wait for the disk with it and all those before."""
         now = time.monotonic()
         is_due = not self._is_ahead or now - self._synced >= SYNC_INTERVAL_S
+        if is_due:
+            self.keep()
         self._connection.execute(f"PRAGMA synchronous = {'FULL' if is_due else 'NORMAL'}")
         with self._connection as connection:
             yield connection
@@ -325,7 +362,9 @@ class RunJournal:
         """
         root = _printable(f"{self.folder.as_posix().rstrip('/')}/") if absolute_paths else ""
         style = TableStyle(form, root)
-        with translate_faults(self.path, "The finished tables cannot be written", KEPT):
+        self.keep()
+        with translate_faults(self.path, "The finished tables cannot be written", self._remedy):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             return write_tables(self._connection, self._names, labels, top_n, max_categ, raw, style)
 
     def discard(self) -> None:
@@ -337,7 +376,7 @@ class RunJournal:
         Raises:
             PageSortError: it cannot be removed.
         """
-        with translate_faults(self.path, "The finished tables cannot be written", KEPT):
+        with translate_faults(self.path, "The finished tables cannot be written", self._remedy):
             self.close()
             if not self._failed:
                 remove(self.path)

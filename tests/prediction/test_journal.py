@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 
 from pagesort.common.errors import PageSortError
 from pagesort.pages.loader import Failure, PageRef
+from pagesort.prediction import journal as journals
 from pagesort.prediction import result_tables
 from pagesort.prediction.journal import Counts, RunJournal
 from tests.helpers.paths import ROOT
@@ -487,3 +489,41 @@ def test_a_journal_of_other_labels_is_refused(tmp_path: Path) -> None:
     _score(journal)
     with pytest.raises(PageSortError, match="3 scores a page, for 2 labels"):
         finish(journal, LABELS[:2], 1, 10)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets nobody remove an open file")
+def test_a_journal_removed_during_the_run_is_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "SYNC_INTERVAL_S", 0.0)
+    listing = [f"p-{number}.png" for number in range(12)]
+    with _create(tmp_path / "whole", listing, folder=tmp_path / "pages") as journal:
+        _score(journal)
+        finish(journal, LABELS, 2, 10, raw=True)
+    with _create(tmp_path, listing) as journal:
+        _score(journal, stop=1)
+        shutil.rmtree(tmp_path / "tables")
+        batches = journal.batches(4)
+        journal.record([scored(ref.index, _scores(ref.index)) for ref in next(batches)])
+        assert journal.path.exists()
+        shutil.rmtree(tmp_path / "tables")
+        assert journal.keep()
+    with _resume(tmp_path) as journal:
+        assert journal.counts() == Counts(12, 8, 0)
+        _score(journal)
+        shutil.rmtree(tmp_path / "tables")
+        finish(journal, LABELS, 2, 10, raw=True)
+    assert _written(tmp_path) == _written(tmp_path / "whole")
+    assert not _journals(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets nobody remove an open file")
+def test_nothing_is_promised_that_is_gone(tmp_path: Path) -> None:
+    with _create(tmp_path, ["a-1.png"]) as journal:
+        _score(journal)
+        shutil.rmtree(tmp_path / "tables")
+        (tmp_path / "tables").write_text("a file where the folder was")
+        assert not journal.keep()
+        with pytest.raises(PageSortError, match="nothing is kept") as caught:
+            journal.write_tables(LABELS, 1, 10)
+        assert "--resume" not in str(caught.value)
