@@ -335,10 +335,12 @@ def classify_folder(
     settings: Settings, folder: Path, named_by: str, model: Path | None = None
 ) -> int:
     """Write the tables of a folder's pages and print their paths, one a line."""
+    from pagesort.cli.begun import as_begun
+
     if folder.is_file():
         what = f"{named_by} takes a folder, and this is a file"
         raise UsageError(what, where=folder, remedy="Use -f")
-    settings = opening.in_begun_precision(settings, folder)
+    settings = as_begun(settings, folder)
     request = jobs.prediction_request(settings, folder)
     if settings.best:
         from pagesort.voting import vote

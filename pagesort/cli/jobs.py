@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pagesort.cli.begun import kept_options
 from pagesort.cli.opening import wanted_revision
 from pagesort.cli.settings import Settings
 
@@ -40,6 +41,7 @@ def prediction_request(settings: Settings, folder: Path) -> Request:
         dry_run=settings.dry_run,
         absolute_paths=settings.absolute_paths,
         form=excel_form() if settings.csv_excel else PLAIN,
+        options=kept_options(settings),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,16 +54,6 @@ def open_classifier(
     average = settings.avg if settings.avg or settings.is_named("avg") else None
     metadata = _settled(settings, metadata, table, average)
     return _opened(settings, source, folder, metadata, table)
-
-
-def in_begun_precision(settings: Settings, folder: Path) -> Settings:
-    """Let `auto` be the precision that the interrupted run over a folder began in."""
-    from pagesort.prediction.journal_files import interrupted_settings
-
-    if not settings.resume or settings.precision != "auto":
-        return settings
-    begun = interrupted_settings(settings.results_folder / "tables", folder)
-    return replace(settings, precision=begun.get("precision", "auto"))
 
 
 def quicker_precision(settings: Settings, classifier: CLIP) -> str:

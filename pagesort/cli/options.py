@@ -118,8 +118,8 @@ OPTIONS: tuple[Option, ...] = (
         "SETUP", "raw", ("--raw",), FOLDER, used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
     ),
     Option(
-        "resume", SWITCH, False, "go on with the interrupted run over this folder",
-        flags=("--resume",), audience=FOLDER,
+        "resume", SWITCH, False, "go on with the interrupted run over this folder, in its settings "
+        "unless others are named", flags=("--resume",), audience=FOLDER,
     ),
     Option(
         "batch_size", whole(1, 4096), 16, "pages that go through the model together",

@@ -8,8 +8,8 @@ import logging
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,8 @@ class Request:
     folders there when the tables are written (see `placer.sort_pages` for `link`, `min_score`);
     with `dry_run`, it is only logged how many would go where.
     Tables name pages by their paths in the folder, or with `absolute_paths` on this machine.
-    `slow_hint` says how a long run would be quicker.
+    `slow_hint` says how a long run would be quicker. `options` are JSON values that are kept with
+    the scores, for `--resume` to take up.
     """
 
     folder: Path
@@ -57,6 +58,7 @@ class Request:
     absolute_paths: bool = False
     form: TableForm = PLAIN
     slow_hint: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -194,11 +196,7 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
     settings = {
         "files_format": ",".join(request.formats),
         "inner": request.inner,
-        "top_N": request.top_n,
-        "raw": request.raw,
-        "max_categ": request.max_categ,
         "batch_size": request.batch_size,
-        "max_megapixels": request.max_megapixels,
         "device": str(classifier.device).split(":")[0],
         "precision": classifier.precision,
         "model or descriptions": classifier.fingerprint,
@@ -216,6 +214,7 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
         folder=request.folder,
         base=classifier.name,
         settings=settings,
+        options=request.options,
         listing=_listing(request),
     )
 

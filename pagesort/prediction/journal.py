@@ -119,6 +119,7 @@ class RunJournal:
         base: str,
         settings: Mapping[str, Any],
         listing: Iterable[Listed],
+        options: Mapping[str, Any] | None = None,
         now: datetime | None = None,
     ) -> RunJournal:
         """Start a run: reserve its table names and write down its settings and pages.
@@ -127,9 +128,10 @@ class RunJournal:
             tables_dir: made where it is missing.
             folder: the folder of pages.
             base: the model's name in table names; letters that no file name takes become `-`.
-            settings: JSON values; a resumed run must bring the same.
+            settings: JSON values that decide scores; a resumed run must bring the same.
             listing: the pages' paths, relative to `folder`, with `/`, in the order in which they
                 are scored; a page of a document as (path, its number).
+            options: JSON values that a resumed run may take up.
             now: names the tables; by default the present minute.
 
         Raises:
@@ -145,6 +147,7 @@ class RunJournal:
             "version": VERSION,
             "folder": str(folder),
             "settings": dict(settings),
+            "options": dict(options or {}),
             "date_time": date_time,
             "base": base,
         }
@@ -165,7 +168,7 @@ class RunJournal:
     def open_for_resume(
         cls, tables_dir: str | Path, *, folder: str | Path, settings: Mapping[str, Any]
     ) -> RunJournal:
-        """Take up the newest interrupted run of a folder that had the same settings.
+        """Take up the newest interrupted run of a folder whose scores the same settings decide.
 
         Raises:
             PageSortError: there is none; or the interrupted ones had other settings, which are
@@ -437,7 +440,7 @@ def _differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """Name the settings that differ, as `top_N: then 3, now 1`; empty where none do."""
     return "; ".join(
         f"{key}: then {_short(saved.get(key))}, now {_short(wanted.get(key))}"
-        for key in sorted(saved.keys() | wanted.keys())
+        for key in sorted(wanted)
         if saved.get(key) != wanted.get(key)
     )
 

@@ -84,16 +84,17 @@ def _age(path: Path) -> int:
     return max(ages)
 
 
-def interrupted_settings(tables_dir: Path, folder: Path) -> dict[str, Any]:
-    """The settings of the newest interrupted run of a folder; none where no journal tells them."""
+def interrupted_runs(tables_dir: Path, folder: Path) -> list[dict[str, Any]]:
+    """What the journals tell of the interrupted runs of a folder, newest first."""
+    found = []
     with contextlib.suppress(OSError, sqlite3.Error):  # taking the run up says what is wrong
         for path in newest_first(tables_dir):
             connection, run, _ = open_existing(path)
             if connection is not None and run is not None:
                 connection.close()
                 if Path(run["folder"]) == folder.resolve():
-                    return dict(run["settings"])
-    return {}
+                    found.append(run)
+    return found
 
 
 def open_existing(

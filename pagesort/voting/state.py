@@ -88,7 +88,11 @@ class VoteRun:
 
 
 def start_run(
-    tables: Path, folder: Path, settings: Mapping[str, Any], voters: Sequence[Voter]
+    tables: Path,
+    folder: Path,
+    settings: Mapping[str, Any],
+    options: Mapping[str, Any],
+    voters: Sequence[Voter],
 ) -> VoteRun:
     """Reserve the names of a new vote's tables and write down what it needs to go on.
 
@@ -96,6 +100,7 @@ def start_run(
         tables: the folder of all tables; it exists.
         folder: the pages.
         settings: JSON values that a resumed vote must repeat.
+        options: JSON values that it may take up.
         voters: the models, best first.
 
     Raises:
@@ -106,6 +111,7 @@ def start_run(
         "version": VERSION,
         "folder": str(folder.resolve()),
         "settings": dict(settings),
+        "options": dict(options),
         "voters": [asdict(voter) for voter in voters],
     }
     try:
@@ -125,6 +131,18 @@ def start_run(
             remedy="Let [OUTPUT] FOLDER_RESULTS name a folder that can be written",
         ) from error
     raise PageSortError("there is no free table name for this minute", where=tables)
+
+
+def interrupted_votes(tables: Path, folder: Path) -> list[dict[str, Any]]:
+    """What the files of the interrupted votes over a folder tell, newest first."""
+    found = []
+    for path in _states(tables):
+        # Taking the vote up says what is wrong.
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if Path(content["folder"]) == folder.resolve():
+                found.append(content)
+    return found
 
 
 def find_run(tables: Path, folder: Path, settings: Mapping[str, Any]) -> VoteRun:
@@ -149,9 +167,9 @@ def find_run(tables: Path, folder: Path, settings: Mapping[str, Any]) -> VoteRun
             continue
         wanted = json.loads(json.dumps(dict(settings)))
         differing = [
-            f"{key}: then {saved.get(key)}, now {wanted.get(key)}"
-            for key in sorted(saved.keys() | wanted.keys())
-            if saved.get(key) != wanted.get(key)
+            f"{key}: then {saved.get(key)}, now {wanted[key]}"
+            for key in sorted(wanted)
+            if (saved.get(key) or False) != wanted[key]  # earlier versions knew fewer switches
         ]
         if differing:
             raise PageSortError(

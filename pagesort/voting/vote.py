@@ -219,11 +219,8 @@ def predict_vote(
         "files_format": ",".join(request.formats),
         "inner": request.inner,
         "top_N": request.top_n,
-        "raw": request.raw,
         "max_categ": request.max_categ,
-        "max_megapixels": request.max_megapixels,
-        # Earlier versions knew one way only, and votes that they began go on in it.
-        **({"absolute_paths": True} if request.absolute_paths else {}),
+        "absolute_paths": request.absolute_paths,
     }
     if request.resume:
         run = state.find_run(request.tables, request.folder, settings)
@@ -237,7 +234,7 @@ def predict_vote(
             for each in opened
         ]
         voters = state.renamed(voters)
-        run = state.start_run(request.tables, request.folder, settings, voters)
+        run = state.start_run(request.tables, request.folder, settings, request.options, voters)
     _run_voters(open_classifier, run, request)
     return _count(run, request.form)
 

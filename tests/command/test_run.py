@@ -372,14 +372,41 @@ def test_resume_refuses_other_settings_and_retries_failed_pages(
     content = broken.read_bytes()
     broken.write_bytes(b"")
     interrupt_after(1, command, "-d", archive, "--batch_size", "2")
-    line = error_line(command("-d", archive, "--batch_size", "2", "--resume", "-tn", "2"), 1)
-    assert "top_N: then 1, now 2" in line
-    line = error_line(command("-d", archive, "--batch_size", "2", "--resume", "--no-avg"), 1)
+    line = error_line(command("-d", archive, "--resume", "--batch_size", "3"), 1)
+    assert "batch_size: then 2, now 3" in line
+    line = error_line(command("-d", archive, "--resume", "-ff", "jpg"), 1)
+    assert "files_format: then png, now jpg" in line
+    line = error_line(command("-d", archive, "--resume", "--no-avg"), 1)
     assert "model or descriptions" in line
     broken.write_bytes(content)
-    status, out, _ = command("-d", archive, "--batch_size", "2", "--resume")
+    status, out, _ = command("-d", archive, "--resume")
     assert status == 0
     assert len(read_table(out.strip())) == 5
+
+
+def test_resume_takes_what_is_left_out_from_the_run_that_it_goes_on_with(
+    command: Run, archive: Path, tmp_path: Path
+) -> None:
+    given = ["-d", archive, "--raw", "-tn", "2", "--prompt", "a page with {description}", "--avg"]
+    given += ["--precision", "bf16", "--batch_size", "2", "--absolute_paths"]
+    whole = [Path(path) for path in command(*given)[1].split()]
+    expected = [path.read_bytes() for path in whole]
+    interrupt_after(1, command, *given, "--sort_to", tmp_path / "sorted")
+    status, out, err = command("-d", archive, "--resume")
+    assert status == 0 and "bf16" in err
+    tables = [Path(path) for path in out.split()]
+    assert [path.read_bytes() for path in tables[:2]] == expected
+    assert tables[2].parent == tmp_path / "sorted"
+    assert len(list((tmp_path / "sorted").rglob("*.png"))) == 5
+
+
+def test_resume_may_change_what_changes_no_score(command: Run, archive: Path) -> None:
+    interrupt_after(1, command, "-d", archive, "--batch_size", "2", "--max_megapixels", "0.001")
+    more = ("--max_megapixels", "9", "--raw", "-tn", "3")
+    status, out, _ = command("-d", archive, "--resume", *more)
+    assert status == 0
+    result, raw = out.split()
+    assert "CLASS-3" in read_table(result)[0] and len(read_table(raw)) == 5
 
 
 def test_new_run_mentions_the_interrupted_one(command: Run, archive: Path) -> None:
