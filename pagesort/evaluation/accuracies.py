@@ -6,16 +6,16 @@ import contextlib
 import csv
 import io
 import math
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import locked, write_whole
+from pagesort.common.text import shown
 from pagesort.evaluation import plots
-from pagesort.evaluation.files import printable, written
-from pagesort.labelled.folder import write_atomically
+from pagesort.evaluation.files import written
 
 TABLE = "model_accuracies.csv"
 ZERO_TABLE = "model_accuracies_zero.csv"
@@ -88,7 +88,7 @@ def record(stats: Path, rows: Sequence[Row], *, zero_shot: bool) -> Path:
         writer = csv.writer(content, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(map(_cells, ordered))
-        write_atomically(path, printable(content.getvalue()).encode())
+        write_whole(path, shown(content.getvalue()).encode())
     return path
 
 
@@ -186,20 +186,6 @@ def _finite(text: str) -> float:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold the table alone, by a lock that the system lets go if this process is killed."""
-    lock = path.with_name(f".{path.stem}.lock")
-    connection = None
-    try:
-        connection = sqlite3.connect(lock, timeout=LOCK_WAIT_S)
-        connection.execute("BEGIN EXCLUSIVE")
-    except sqlite3.Error as error:
-        if connection is not None:
-            connection.close()
-        raise PageSortError(
-            f"the table of accuracies cannot be locked ({error})",
-            where=path,
-            remedy=f"If no other evaluation runs, remove {lock.name}",
-        ) from error
-    try:
+    busy = "another evaluation writes the table of accuracies"
+    with locked(path.with_name(f".{path.stem}.lock"), path, busy, wait_s=LOCK_WAIT_S):
         yield
-    finally:
-        connection.close()

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from pagesort.common.tables import PLAIN, TableForm
+from pagesort.common.text import shown
 from pagesort.evaluation import accuracies, plots
 from pagesort.evaluation.files import (
     EvaluationFiles,
     check_writable,
     evaluation_table,
     failure_table,
-    printable,
     reserved_files,
     write_json,
     write_table,
@@ -216,7 +216,7 @@ def _write(
 def _paths(request: EvaluationRequest, pages: Sequence[LabelledPage]) -> list[str]:
     """PATH of pages: their places in the folder, or with it on this machine."""
     root = f"{request.folder.resolve().as_posix()}/" if request.absolute_paths else ""
-    return [printable(root + page.name) for page in pages]
+    return [shown(root + page.name) for page in pages]
 
 
 def _places(scores: np.ndarray, true: np.ndarray) -> np.ndarray:

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, write_whole
 from pagesort.common.tables import TableForm, TableWriter
-from pagesort.labelled.folder import LabelledPage, write_atomically
+from pagesort.common.text import shown
+from pagesort.labelled.folder import LabelledPage
 from pagesort.prediction.journal import JOURNAL_SUFFIX
 from utils import dataframe_results, page_name, round_scores, top_guesses
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 FOLDERS = ("tables", "stats", "plots")
 LARGEST_ATTEMPT = 10_000
-REMEDY = "Free some space, or let [OUTPUT] FOLDER_RESULTS name a folder that can be written"
 
 
 @dataclass(frozen=True)
@@ -123,16 +124,10 @@ def check_writable(results: Path) -> None:
 @contextlib.contextmanager
 def written(where: Path) -> Iterator[None]:
     """Tell a person in one line what the system has against writing a file or folder."""
-    try:
+    with translate_unwritable(
+        where, "the results of the evaluation cannot be written", RESULTS_ELSEWHERE
+    ):
         yield
-    except OSError as error:
-        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
-        reason = "a file is in the way of the folder" if in_the_way else error.strerror or error
-        raise PageSortError(
-            f"the results of the evaluation cannot be written ({reason})",
-            where=where,
-            remedy=REMEDY,
-        ) from error
 
 
 def evaluation_table(
@@ -170,7 +165,7 @@ def write_table(table: pd.DataFrame, path: Path, form: TableForm) -> None:
     writer = TableWriter(content, form)
     for row in (table.columns, *table.itertuples(index=False, name=None)):
         writer.write(row)
-    write_atomically(path, content.getvalue().encode())
+    write_whole(path, content.getvalue().encode())
 
 
 def failure_table(pages: Sequence[LabelledPage], rest: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -184,9 +179,4 @@ def failure_table(pages: Sequence[LabelledPage], rest: Mapping[str, Sequence[str
 def write_json(content: Mapping[str, Any], path: Path) -> None:
     """Write JSON that a person can read."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(path, printable(text).encode())
-
-
-def printable(text: str) -> str:
-    """Text that any reader of UTF-8 takes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    write_whole(path, shown(text).encode())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import locked, translate_unwritable
 from pagesort.hub import download
 from pagesort.hub.client import IMPATIENT, Hub, Patience, find_token, quiet_client
 from pagesort.models import catalogue, external_formats, formats
@@ -15,6 +17,7 @@ from pagesort.models import folder as model_files
 
 logger = logging.getLogger(__name__)
 
+BUSY = "another process is fetching this model"
 _PICKLE = "pytorch_model.bin"
 _ASSETS = "pagesort"
 _SETTINGS = (
@@ -63,7 +66,7 @@ def base_model(
             return None
         target = _conversion(base.hub_id, storage)
         lock = target.with_name(f".{target.name}.lock")
-        with model_files.exclusive(lock, Path(base.hub_id), waits=True):
+        with locked(lock, Path(base.hub_id), BUSY, wait_s=math.inf):
             # Another process may have brought it meanwhile.
             found, pickled = _local(base.hub_id, storage)
             if found is not None:
@@ -175,7 +178,7 @@ def _to_storage(hub: Hub, target: Path) -> Path:
     store = staging / "files"
     download.fetch(hub, commit, files, store, hub.about(place=target))
     ready = staging / "model"
-    with model_files.translate_unwritable(staging):
+    with translate_unwritable(staging):
         shutil.rmtree(ready, ignore_errors=True)
         ready.mkdir()
         for file in files:
@@ -259,17 +262,11 @@ def convert_pickle(folder: Path, target: Path) -> None:
     if not tensors:
         raise PageSortError("the file holds no weights", where=weights, remedy="Fetch it again")
     staging = target.with_name(f".{target.name}.convert")
-    with model_files.translate_unwritable(target):
+    # The library wraps what the system says, a full disk for one.
+    with translate_unwritable(target, also=(SafetensorError,)):
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
-        try:
-            save_file(tensors, staging / formats.WEIGHTS_FILE, metadata={"format": "pt"})
-        except SafetensorError as error:  # it wraps what the system said, a full disk for one
-            raise PageSortError(
-                f"cannot be written ({error})",
-                where=staging,
-                remedy="Free some space, or name another folder",
-            ) from error
+        save_file(tensors, staging / formats.WEIGHTS_FILE, metadata={"format": "pt"})
         for name, path in model_files.model_files(folder).items():
             if "/" not in name:
                 shutil.copyfile(path, staging / name)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import check_space, hash_into, translate_unwritable
 from pagesort.common.text import size_text
 from pagesort.common.transfer import Transfer
 from pagesort.hub import errors
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CHUNK = 1 << 20
 _ENOUGH_GAINED = 1 << 18  # bytes; a try that brought so many counts as none that failed
 _WRONG_AT_MOST = 3  # whole downloads of one file that do not fit its hash
 _LARGEST_SETTINGS = 30_000_000  # bytes of a JSON file
@@ -128,8 +128,8 @@ def fetch(
     """
     missing = [file for file in files if not is_there(store, file)]
     left = sum(file.size - _kept(store, file) for file in missing)
-    folder.check_space(store, left + extra, what=f"fetching {hub.repository}")
-    with folder.translate_unwritable(store):
+    check_space(store, left + extra, what=f"fetching {hub.repository}")
+    with translate_unwritable(store):
         store.mkdir(parents=True, exist_ok=True)
     if not missing:
         return
@@ -236,9 +236,7 @@ class _Download:
         self.kept = 0
         if self.partial.is_file():
             with self.partial.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    self.hasher.update(chunk)
-                    self.kept += len(chunk)
+                self.kept = hash_into(self.hasher, file)
 
     def _start_anew(self) -> None:
         self.transfer.advance(-self.kept)
@@ -278,7 +276,7 @@ def _fetch_one(download: _Download, about: errors.About) -> None:
     file, target = download.file, download.partial.with_suffix("")
     download.transfer.begin(file.name, file.size, download.kept)
     download.hub.ask(download.attempt, about, download.has_gained)
-    with folder.translate_unwritable(target):
+    with translate_unwritable(target):
         download.partial.replace(target)
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.files import file_digest, locked, translate_unwritable, write_json
 from pagesort.hub import download
-from pagesort.hub.base_models import base_model, base_settings, convert_pickle
+from pagesort.hub.base_models import BUSY, base_model, base_settings, convert_pickle
 from pagesort.hub.client import Hub, Patience, find_token, impatient, quiet_client
 from pagesort.models import catalogue, external_formats, formats, transformers_loader
 from pagesort.models import folder as model_files
@@ -131,8 +132,8 @@ def _pull(request: PullRequest, hub: Hub, base: catalogue.BaseModel, folder: Pat
     note = {"repository": request.repository, "revision": request.revision, "commit": commit}
     if is_ours and origin.get("sources") == sources:
         # Where the note cannot be written, the next pull only asks one question more.
-        with contextlib.suppress(OSError):
-            model_files.write_json(folder / model_files.ORIGIN_FILE, {**origin, **note})
+        with contextlib.suppress(PageSortError):
+            write_json(folder / model_files.ORIGIN_FILE, {**origin, **note})
         logger.info("%s is up to date: the newer commit %s left it as it is", folder, commit[:8])
         return PullOutcome(folder, commit, is_new=False)
     with _staging(folder) as staging:
@@ -143,8 +144,7 @@ def _pull(request: PullRequest, hub: Hub, base: catalogue.BaseModel, folder: Pat
         ready = _prepare(request, hub, base, staging, files)
         _check_usable(request, ready)
         note |= {"sources": sources, "files": _hashes(ready)}
-        with model_files.translate_unwritable(ready):
-            model_files.write_json(ready / model_files.ORIGIN_FILE, note)
+        write_json(ready / model_files.ORIGIN_FILE, note)
         kept = model_files.install(ready, folder, may_replace=is_ours)
     if kept is not None:
         logger.info("the model that lay in %s is kept as %s", folder, kept.name)
@@ -161,7 +161,7 @@ def _pull(request: PullRequest, hub: Hub, base: catalogue.BaseModel, folder: Pat
 def _staging(folder: Path) -> Iterator[Path]:
     """Hold a hidden folder beside the model's; it stays, for the next try, if this one fails."""
     staging = _staging_folder(folder)
-    with model_files.exclusive(staging / "lock", folder, waits=False):
+    with locked(staging / "lock", folder, BUSY):
         yield staging
     shutil.rmtree(staging, ignore_errors=True)
 
@@ -177,8 +177,8 @@ def _undo_half_install(folder: Path) -> None:
     if not old.is_dir() or folder.exists():
         return
     with (
-        model_files.exclusive(staging / "lock", folder, waits=False),
-        model_files.translate_unwritable(folder),
+        locked(staging / "lock", folder, BUSY),
+        translate_unwritable(folder),
     ):
         old.rename(folder)
 
@@ -199,22 +199,22 @@ def _is_unchanged(folder: Path, origin: Mapping[str, Any]) -> bool:
     noted = origin.get("files", {})
     try:
         return bool(noted) and all(
-            model_files.sha256(folder / name) == digest for name, digest in noted.items()
+            file_digest(folder / name) == digest for name, digest in noted.items()
         )
-    except PageSortError:  # one is not there
+    except OSError:  # one is not there
         return False
 
 
 def _hashes(folder: Path) -> dict[str, str]:
     files = model_files.model_files(folder)
-    return {name: model_files.sha256(path) for name, path in files.items()}
+    return {name: file_digest(path) for name, path in files.items()}
 
 
 def _reuse(
     folder: Path, origin: Mapping[str, Any], files: Sequence[RemoteFile], store: Path
 ) -> None:
     """Take from the previous state of a model what the new one has in common with it."""
-    with model_files.translate_unwritable(store):
+    with translate_unwritable(store):
         store.mkdir(parents=True, exist_ok=True)
         for file in files:
             is_same = origin["files"].get(file.name) == file.digest
@@ -238,7 +238,7 @@ def _prepare(
 ) -> Path:
     """Build the model folder from the fetched files, in our own format."""
     source, ready = staging / "source", staging / "model"
-    with model_files.translate_unwritable(staging):
+    with translate_unwritable(staging):
         for folder in (source, ready, staging / "converted"):
             shutil.rmtree(folder, ignore_errors=True)
         source.mkdir()
@@ -248,13 +248,13 @@ def _prepare(
         convert_pickle(source, ready)
         return ready
     if formats.recognise(source) == "transformers":
-        with model_files.translate_unwritable(staging):
+        with translate_unwritable(staging):
             ready.mkdir()
             for name, path in model_files.model_files(source).items():
                 _link(path, ready / name)
         return ready
     converted = formats.open_model_folder(source, staging / "converted")
-    with model_files.translate_unwritable(staging):
+    with translate_unwritable(staging):
         converted.rename(ready)
     _complete(request, hub, base, ready, staging / "base")
     return ready
@@ -310,7 +310,7 @@ def _complete(
     except PageSortError as error:
         logger.info("tokenizer and preprocessing are this program's own copies: %s", error.what)
         settings = {}
-    with model_files.translate_unwritable(ready):
+    with translate_unwritable(ready):
         (ready / METADATA_FILE).write_text(noted.to_json(), encoding="utf-8")
         _take_over(settings, ready)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.files import hash_into, translate_unwritable
 from pagesort.common.text import size_text
 from pagesort.common.transfer import Transfer
 from pagesort.hub import download, errors, model_card
@@ -378,7 +379,7 @@ def _operations(
             if isinstance(content, bytes):
                 additions.append(CommitOperationAdd(name, content))
                 continue
-            with model_files.translate_unwritable(content):
+            with translate_unwritable(content):
                 file = stack.enter_context(_CountedFile(content, name, transfer))
                 additions.append(CommitOperationAdd(name, file))
             file.is_counting = True
@@ -399,8 +400,7 @@ def _digest(content: Path | bytes, remote: RemoteFile) -> str:
         hasher.update(content)
     else:
         with content.open("rb") as file:
-            while chunk := file.read(1 << 20):
-                hasher.update(chunk)
+            hash_into(hasher, file)
     return str(hasher.hexdigest())
 
 

@@ -7,7 +7,6 @@ import hashlib
 import logging
 import os
 import re
-import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
+from pagesort.common.files import file_digest, write_whole
 from pagesort.common.progress import Progress
 from pagesort.common.text import MOST_NAMED, named
 from pagesort.pages.loader import (
@@ -47,7 +47,6 @@ logger = logging.getLogger(__name__)
 TRAINED_PAGES_FILE = "trained_pages.txt"
 DIGEST_DIGITS = 16
 DIGEST = re.compile(r"[0-9a-f]{16}")
-READ_BYTES = 1 << 20
 SAMPLE_BYTES = 1 << 14
 HASHING_WORKERS = 4
 GROUP_PAGES = 8
@@ -346,17 +345,13 @@ def page_digest(path: str | Path) -> str:
         PageUnreadableError: the file is gone, is no ordinary file, or cannot be read.
     """
     path = Path(path)
-    digest = hashlib.sha256()
     try:
         if path.exists() and not path.is_file():  # a pipe would block
             raise PageUnreadableError("it is not an ordinary file", where=path)
-        with path.open("rb") as file:
-            while block := file.read(READ_BYTES):
-                digest.update(block)
+        return file_digest(path)[:DIGEST_DIGITS]
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise PageUnreadableError(f"the file cannot be read ({reason})", where=path) from error
-    return digest.hexdigest()[:DIGEST_DIGITS]
 
 
 def _digest_or_nothing(path: Path) -> str | None:
@@ -373,19 +368,28 @@ def page_digests(pages: Iterable[LabelledPage], workers: int = HASHING_WORKERS) 
 
 
 def write_trained_pages(
-    folder: str | Path, pages: Iterable[LabelledPage], workers: int = HASHING_WORKERS
+    folder: str | Path,
+    pages: Iterable[LabelledPage],
+    inherited: Iterable[str] = (),
+    workers: int = HASHING_WORKERS,
 ) -> Path:
     """Write the digests of a model's training and validation pages into its folder.
 
     So that an evaluation can leave these pages out wherever they lie and whatever they are called.
     Pages that are no longer readable are passed over: nobody can evaluate them either.
 
+    Args:
+        folder: the model's.
+        pages: those that it was trained on.
+        inherited: digests of the pages that its start was trained on.
+        workers: threads that hash.
+
     Raises:
         PageSortError: the file cannot be written.
     """
     path = Path(folder) / TRAINED_PAGES_FILE
-    digests = sorted(set(filter(None, page_digests(pages, workers))))
-    write_atomically(path, "".join(f"{digest}\n" for digest in digests).encode("ascii"))
+    digests = sorted({*inherited, *filter(None, page_digests(pages, workers))})
+    write_whole(path, "".join(f"{digest}\n" for digest in digests))
     return path
 
 
@@ -414,27 +418,3 @@ def read_trained_pages(folder: str | Path) -> frozenset[str]:
             remedy="Fetch or train the model again",
         )
     return frozenset(lines)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Put a small file in place at once, over whatever was there.
-
-    Raises:
-        PageSortError: it cannot be written; nothing half-written stays.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise PageSortError(
-            f"the file cannot be written ({(error.strerror or str(error)).lower()})",
-            where=path,
-            remedy="Free some space, or name a folder on another disk",
-        ) from error

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pagesort.common.errors import PageSortError
-from pagesort.labelled.folder import LabelledFolder, LabelledPage, file_size, write_atomically
+from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, write_whole
+from pagesort.labelled.folder import LabelledFolder, LabelledPage, file_size
 from pagesort.labelled.splits import PARTS, By, log_missing_parts, split_pages
 
 logger = logging.getLogger(__name__)
@@ -121,17 +122,15 @@ def _write(
         **names,
     }
     text = json.dumps(content, ensure_ascii=False, indent=1)
-    try:
+    with translate_unwritable(
+        path.parent,
+        "the split cannot be written",
+        RESULTS_ELSEWHERE,
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PageSortError(
-            f"the split cannot be written ({(error.strerror or str(error)).lower()})",
-            where=path.parent,
-            remedy="Let [OUTPUT] FOLDER_RESULTS name a folder that you may write to",
-        ) from error
     try:
         # Bytes of a name that are no UTF-8 become \udcXX, which JSON reads back as they were.
-        write_atomically(path, text.encode("utf-8", "backslashreplace") + b"\n")
+        write_whole(path, text.encode("utf-8", "backslashreplace") + b"\n")
     except PageSortError:
         # Windows refuses to replace a file that another process of this training reads just now.
         if not path.exists():

@@ -12,10 +12,7 @@ import json
 import logging
 import os
 import re
-import shutil
 import stat
-import time
-import uuid
 import zipfile
 import zlib
 from collections import Counter
@@ -25,6 +22,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.files import (
+    check_space,
+    file_digest,
+    flush,
+    translate_unreadable,
+    translate_unwritable,
+    unfinished,
+)
 from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.common.text import size_text
 from pagesort.common.transfer import Transfer
@@ -37,7 +42,6 @@ _FORMAT, _VERSION = "pagesort archive", 1
 _LARGEST_LIST = 1_000_000  # bytes
 _MOST_FILES = 1000
 _CHUNK = 1 << 20
-_STALE_SECONDS = 3600.0
 # The same moment for all, so that the same model always makes the same archive.
 _MOMENT = (1980, 1, 1, 0, 0, 0)
 _ANEW = "Make the archive anew with --hf export, or copy it again"
@@ -82,18 +86,16 @@ def export_model(folder: Path, file: Path) -> Path:
     for name in model_files.other_files(folder):
         logger.info("%s is no part of the model and stays out of the archive", name)
     total = sum(path.stat().st_size for path in files.values())
-    partial = file.with_name(f".{file.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial")
-    with model_files.translate_unwritable(file):
+    with translate_unwritable(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        model_files.check_space(file.parent, total, what="the archive")
-        try:
+        check_space(file.parent, total, what="the archive")
+        with unfinished(file) as partial:
             _pack(files, folder.resolve().name, partial, total)
+            flush(partial)
             # A file of that name that came meanwhile is not replaced either.
             if os.path.lexists(file):
                 raise UsageError("the file exists", where=file, remedy="Name a new one")
             partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
     logger.info("%s: %d files, %s", file, len(files), size_text(total))
     return file
 
@@ -116,18 +118,13 @@ def import_model(file: Path, models_dir: Path) -> Imported:
             logger.info("%s holds exactly this model already", target)
             return Imported(target, is_new=False)
         _check_place(target, file)
-        _remove_stale(models_dir, name)
         total = sum(facts["size"] for facts in listed.values())
-        model_files.check_space(models_dir, total, what="the model")
-        staging = models_dir / f".{name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.import"
-        with model_files.translate_unwritable(models_dir):
+        check_space(models_dir, total, what="the model")
+        with translate_unwritable(models_dir), unfinished(target) as staging:
             staging.mkdir(parents=True)
-            try:
-                _unpack(archive, listed, staging, file, total)
-                model_files.check_complete(staging)
-                kept = model_files.install(staging, target, may_replace=False)
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
+            _unpack(archive, listed, staging, file, total)
+            model_files.check_complete(staging)
+            kept = model_files.install(staging, target, may_replace=False)
     if kept is not None:
         logger.info("the model that lay in %s is kept as %s", target, kept.name)
     logger.info("%s holds the model of %s, checksums agree", target, file.name)
@@ -135,10 +132,10 @@ def import_model(file: Path, models_dir: Path) -> Imported:
 
 
 def _pack(files: Mapping[str, Path], name: str, partial: Path, total: int) -> None:
-    listed = {
-        each: {"size": path.stat().st_size, "sha256": model_files.sha256(path)}
-        for each, path in files.items()
-    }
+    listed = {}
+    for each, path in files.items():
+        with translate_unreadable(path):
+            listed[each] = {"size": path.stat().st_size, "sha256": file_digest(path)}
     head = {"format": _FORMAT, "version": _VERSION, "name": name, "files": listed}
     # Weights do not shrink, so nothing is compressed.
     with (
@@ -194,15 +191,6 @@ def _check_place(target: Path, file: Path) -> None:
             where=file,
             remedy="Rename the model folder where the archive was made, and export it again",
         )
-
-
-def _remove_stale(models_dir: Path, name: str) -> None:
-    """Remove what an import of this model left that was killed long ago."""
-    for folder in models_dir.glob(f".{name}.*.import"):
-        with contextlib.suppress(OSError):  # another one removes it as well
-            newest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
-            if time.time() - newest > _STALE_SECONDS:
-                shutil.rmtree(folder)
 
 
 def _checked_list(archive: zipfile.ZipFile, file: Path) -> tuple[str, dict[str, dict[str, Any]]]:
@@ -330,8 +318,7 @@ def _holds(target: Path, listed: Mapping[str, Mapping[str, Any]]) -> bool:
         return False
     files = model_files.model_files(target)
     return set(files) == set(listed) and all(
-        path.stat().st_size == listed[name]["size"]
-        and model_files.sha256(path) == listed[name]["sha256"]
+        path.stat().st_size == listed[name]["size"] and file_digest(path) == listed[name]["sha256"]
         for name, path in files.items()
     )
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
 import logging
-import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.text import size_text
+from pagesort.common.files import translate_unwritable
 from pagesort.models import external_formats, formats
 from pagesort.models.metadata import METADATA_FILE, read_metadata
 from pagesort.pages.preprocessing import Preprocessing
@@ -49,8 +43,6 @@ _NAMES = {
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _PLOT = re.compile(r"plots/[\w.@+-]+\.png")
 _TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
-_CHUNK = 1 << 20
-_MARGIN = 50_000_000  # bytes that are left free
 
 
 def is_model_file(name: str) -> bool:
@@ -108,39 +100,6 @@ def weight_files(folder: Path) -> list[str]:
     return names
 
 
-def sha256(path: Path) -> str:
-    """Hash a file: SHA-256 as 64 hexadecimal digits.
-
-    Raises:
-        PageSortError: it cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise PageSortError(f"cannot be read ({error.strerror})", where=path) from error
-    return digest.hexdigest()
-
-
-def check_space(folder: Path, needed: int, *, what: str) -> None:
-    """Check that a folder's disk takes so many bytes and is not full then.
-
-    Raises:
-        PageSortError: it does not.
-    """
-    standing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(standing).free
-    if needed and needed + _MARGIN > free:
-        raise PageSortError(
-            f"{what} needs {size_text(needed + _MARGIN)} of free space, and "
-            f"{size_text(free)} are free",
-            where=folder,
-            remedy="Free some space, or name a folder on another disk",
-        )
-
-
 def install(ready: Path, target: Path, *, may_replace: bool) -> Path | None:
     """Give a finished folder its name; another model of that name is kept under a new one.
 
@@ -173,65 +132,6 @@ def install(ready: Path, target: Path, *, may_replace: bool) -> Path | None:
             raise
         shutil.rmtree(old, ignore_errors=True)
     return kept
-
-
-@contextmanager
-def translate_unwritable(where: Path) -> Iterator[None]:
-    """Turn errors of writing into a line that names the place."""
-    try:
-        yield
-    except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
-        raise PageSortError(
-            f"cannot be written ({error.strerror or error})",
-            where=error.filename or where,
-            remedy="Free some space, or name another folder"
-            if is_full
-            else "Check the folder's permissions, or name another one",
-        ) from error
-
-
-@contextmanager
-def exclusive(lock: Path, where: Path, *, waits: bool) -> Iterator[None]:
-    """Let one process at a time fetch a model; the lock goes with the process that holds it.
-
-    Args:
-        lock: the file that is locked; its folder is made.
-        where: the model, for messages.
-        waits: whether to wait for another process that fetches it.
-
-    Raises:
-        PageSortError: another process fetches it and `waits` is off, or no file can be made there.
-    """
-    from filelock import FileLock, Timeout
-
-    held = FileLock(lock)
-    with translate_unwritable(lock):
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            held.acquire(timeout=0)
-        except Timeout:
-            if not waits:
-                raise PageSortError(
-                    "another process is fetching this model",
-                    where=where,
-                    remedy="Wait until it has finished",
-                ) from None
-            logger.info("another process is fetching %s; waiting until it has finished", where)
-            held.acquire()
-        except NotImplementedError:  # a network file system without locks
-            logger.debug("%s cannot be locked", lock)
-    try:
-        yield
-    finally:
-        held.release()
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write a small JSON file so that it is there completely or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
 
 
 def _free_name(target: Path) -> Path:

@@ -5,12 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
-import shutil
 import stat
-import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import (
+    MODELS_ELSEWHERE,
+    file_digest,
+    flush,
+    translate_unreadable,
+    translate_unwritable,
+    unfinished,
+)
 from pagesort.models import external_formats, openai_clip
 from pagesort.models.metadata import METADATA_FILE, ModelMetadata, read_metadata
 from pagesort.models.tokenizer import clip_tokenizer
@@ -56,8 +60,6 @@ _DECISIVE = (
     "vocab.json",
     "merges.txt",
 )
-_STALE_SECONDS = 3600.0
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -274,17 +276,15 @@ def _write_folder(target: Path, write: Callable[[Path], None], *, replace: bool)
     """Fill a hidden folder beside `target` and give it its name when it is complete."""
     from safetensors import SafetensorError
 
-    partial = target.parent / f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial"
-    with _translate_unwritable(target.parent, SafetensorError):
+    what, elsewhere = "the model cannot be written", MODELS_ELSEWHERE
+    with translate_unwritable(target.parent, what, elsewhere, also=(SafetensorError,)):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(target)
-        try:
+        with unfinished(target) as partial:
             partial.mkdir()
             write(partial)
             _open_to_readers(partial)
+            flush(partial)
             _give_name(partial, target, replace=replace)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _open_to_readers(folder: Path) -> None:
@@ -303,10 +303,9 @@ def _open_to_readers(folder: Path) -> None:
 
 def _give_name(partial: Path, target: Path, *, replace: bool) -> None:
     if target.exists() and (replace or not _is_complete(target)):
-        old = partial.with_suffix(".old")
-        target.replace(old)
-        partial.replace(target)
-        shutil.rmtree(old, ignore_errors=True)
+        with unfinished(target) as old:
+            target.replace(old)
+            partial.replace(target)
         return
     try:
         partial.replace(target)
@@ -320,39 +319,12 @@ def _is_complete(folder: Path) -> bool:
     return (folder / METADATA_FILE).is_file() and (folder / WEIGHTS_FILE).is_file()
 
 
-def _remove_stale(target: Path) -> None:
-    """Remove what a killed run left behind, but nothing another run may still be writing."""
-    for left in target.parent.glob(f".{target.name}.*.partial"):
-        if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)
-
-
-@contextmanager
-def _translate_unwritable(folder: Path, *others: type[Exception]) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, *others) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PageSortError(
-            f"the model cannot be written ({reason})",
-            where=folder,
-            remedy="Free some space, or name another folder with [SETUP] model_storage or "
-            "--model_dir",
-        ) from error
-
-
 def _digest(files: Iterable[Path], start: str) -> str:
     """SHA-256 over the contents of the files that exist, their places, and `start`."""
     total = hashlib.sha256(start.encode())
     for place, path in enumerate(files):
         if not path.is_file():
             continue
-        content = hashlib.sha256()
-        try:
-            with path.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    content.update(chunk)
-        except OSError as error:
-            raise PageSortError(f"cannot be read ({error.strerror})", where=path) from error
-        total.update(str(place).encode() + content.digest())
+        with translate_unreadable(path):
+            total.update(str(place).encode() + bytes.fromhex(file_digest(path)))
     return total.hexdigest()

@@ -7,7 +7,6 @@ number of `bytes`, so many follow it. The process ends with its stdin, so none o
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import math
@@ -25,13 +24,13 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 from PIL import Image
 
+from pagesort.common.files import file_digest
 from pagesort.pages.pdf_stamp import COMPRESSION, read_stamp, stamp_note
 
 POINTS_PER_INCH = 72
 PAGES_TO_REOPEN = 16  # an open document keeps the data of all pages it has shown in memory
 EVERYTHING = 1e6  # points; no page is larger, so that a crop box of this size crops nothing
 BAND_ROWS = 1024
-READ_BYTES = 1 << 20
 SHRINKING = 1e-6
 PLAIN_FILTERS = {"FlateDecode", "LZWDecode", "RunLengthDecode", "ASCII85Decode", "ASCIIHexDecode"}
 # What a page may be damaged by, in PDFium, in Pillow and here.
@@ -317,11 +316,7 @@ def _checksum(image: Image.Image) -> int:
 
 
 def _digest(path: str) -> str:
-    sha = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while data := file.read(READ_BYTES):
-            sha.update(data)
-    return sha.hexdigest()[:32]
+    return file_digest(Path(path))[:32]
 
 
 def answer(worker: Worker, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:

@@ -7,11 +7,11 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable
 from pagesort.prediction.result_tables import TableNames
 
 logger = logging.getLogger(__name__)
@@ -148,24 +148,8 @@ def remove(path: Path) -> None:
             path.with_name(name).unlink()
 
 
-@contextlib.contextmanager
-def translate_faults(where: Path, what: str, remedy: str | None = None) -> Iterator[None]:
+def translate_faults(
+    where: Path, what: str, remedy: str | None = None
+) -> contextlib.AbstractContextManager[None]:
     """Turn what the disk or SQLite reports into one line for a person."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise PageSortError(
-            f"{what} ({error})", where=where, remedy=remedy or _remedy(error)
-        ) from error
-    except OSError as error:
-        where = Path(error.filename) if isinstance(error.filename, str) else where
-        reason = (error.strerror or str(error)).lower()
-        raise PageSortError(
-            f"{what} ({reason})", where=where, remedy=remedy or _remedy(error)
-        ) from error
-
-
-def _remedy(error: sqlite3.Error | OSError) -> str:
-    if "full" in str(error) or "space" in str(error):
-        return "Free some space, or let [OUTPUT] FOLDER_RESULTS name a folder on another disk"
-    return "Let [OUTPUT] FOLDER_RESULTS name a folder that you may write to"
+    return translate_unwritable(where, what, RESULTS_ELSEWHERE, remedy, also=(sqlite3.Error,))

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import whole_text
 from pagesort.common.tables import PLAIN, TableForm, TableWriter
 from utils import dataframe_results, round_scores, top_guesses
 
@@ -142,34 +143,16 @@ def write_tables(
         tables[raw_path] = _raw_rows(connection, labels, style.root)
     if failures_path:
         tables[failures_path] = _failures(connection, style.root)
-    temporary = {path: path.with_name(f".{path.name}.tmp") for path in tables}
-    try:
+    with contextlib.ExitStack() as stack:
         for path, rows in tables.items():
-            with temporary[path].open("w", encoding="utf-8", newline="") as file:
-                _write(file, rows, style.form)
-                file.flush()
-                os.fsync(file.fileno())
-        for path, written in temporary.items():
-            written.replace(path)
-        if not failed:  # an earlier sitting of this run may have left one
-            names.failures().unlink(missing_ok=True)
-        _sync_folder(names.folder)
-    finally:
-        for written in temporary.values():
-            with contextlib.suppress(OSError):
-                written.unlink()
+            file = stack.enter_context(whole_text(path))
+            _write(file, rows, style.form)
+            file.flush()
+            os.fsync(file.fileno())  # a full disk is told before the first gets its name
+    if not failed:  # an earlier sitting of this run may have left one
+        names.failures().unlink(missing_ok=True)
     counts = {label: categories[label] for label in labels}
     return FinishedTables(result, raw_path, failures_path, counts)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames last through a power cut, where folders can be opened."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _tell_documents_apart(connection: sqlite3.Connection) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import filecmp
-import hashlib
 import logging
 import os
 import sys
@@ -19,14 +18,13 @@ from pathlib import Path
 from typing import IO
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import exclusive, readable_folder, unwritable
+from pagesort.common.files import exclusive, file_digest, readable_folder, unwritable
 from pagesort.common.text import MOST_NAMED, counted
 
 logger = logging.getLogger(__name__)
 
 HEADER = ("ACTION", "TARGET", "SOURCE", "SIZE", "SHA256")
 PREFIX = "manifest_"
-READ_BYTES = 1 << 20
 BLOCK = 1000  # entries that undo holds at a time
 # Of each link kind the word in the manifest: `render` is a copy of one page of a PDF or TIFF.
 ACTIONS = ("copy", "hard", "sym", "move", "render")
@@ -416,12 +414,3 @@ def _write_row(file: IO[str], row: Sequence[object]) -> None:
 def _row(entry: Entry, destination: Path) -> tuple[object, ...]:
     target = entry.target.relative_to(destination).as_posix()
     return entry.action, target, entry.source, entry.size, entry.digest
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hexadecimal digits."""
-    sha = hashlib.sha256()
-    with path.open("rb") as file:
-        while data := file.read(READ_BYTES):
-            sha.update(data)
-    return sha.hexdigest()

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from pagesort.prediction.journal_files import translate_faults
+from pagesort.common.files import translate_unwritable
 
 CACHE_KIB = 8192  # above this, the rest is in a file that has no name
 # Where SQLite keeps such files.
@@ -101,4 +101,4 @@ class Ledger:
 
     @staticmethod
     def _translate_faults() -> contextlib.AbstractContextManager[None]:
-        return translate_faults(PLACE, FAULT, REMEDY)
+        return translate_unwritable(PLACE, FAULT, remedy=REMEDY, also=(sqlite3.Error,))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import filecmp
-import hashlib
 import logging
 import os
 import re
@@ -17,11 +16,11 @@ from pathlib import Path
 from types import TracebackType
 
 from pagesort.common.errors import PageUnreadableError
-from pagesort.common.files import exclusive, unwritable
+from pagesort.common.files import exclusive, file_digest, flush, unwritable
 from pagesort.common.text import MOST_NAMED, counted
 from pagesort.pages.loader import PageRef
 from pagesort.sorting.destination import REVIEW, TEMPORARY, make_destination, placing_error
-from pagesort.sorting.manifests import READ_BYTES, Entry, Manifest, file_digest, placed
+from pagesort.sorting.manifests import Entry, Manifest, placed
 from pagesort.sorting.placed_names import Ledger
 
 logger = logging.getLogger(__name__)
@@ -295,12 +294,9 @@ class Placer:
 
 def _synced_digest(path: Path) -> str:
     """Hash a new file and bring it to the disk, before what it was copied from is removed."""
-    sha = hashlib.sha256()
-    with path.open("rb+") as file:
-        while data := file.read(READ_BYTES):
-            sha.update(data)
-        os.fsync(file.fileno())
-    return sha.hexdigest()
+    digest = file_digest(path)
+    flush(path)
+    return digest
 
 
 def _move(source: Path, target: Path, temporary: Path) -> None:

@@ -16,7 +16,6 @@ from pagesort.common.errors import PageSortError
 from pagesort.labelled.folder import (
     LabelledPage,
     read_trained_pages,
-    write_atomically,
     write_trained_pages,
 )
 from pagesort.models import formats
@@ -104,10 +103,7 @@ def export(
             )
         except PageSortError as error:
             raise PageSortError(error.what, where=models, remedy=_DISK_REMEDY) from error
-        path = write_trained_pages(partial, trained_pages)
-        if inherited:
-            digests = sorted(read_trained_pages(partial) | inherited)
-            write_atomically(path, "".join(f"{digest}\n" for digest in digests).encode("ascii"))
+        write_trained_pages(partial, trained_pages, inherited)
         return _named(partial, models, f"{base}_{time.strftime('%Y%m%d-%H%M')}")
     except OSError as error:
         raise PageSortError(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pagesort.common.files import whole
 from pagesort.common.progress import duration
 from pagesort.training.loop import Watcher
 
@@ -157,9 +157,8 @@ def draw_curves(
         axes.spines[["top", "right"]].set_visible(False)
     accuracy.set_xlim(left=0)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.png")
-    figure.savefig(partial, dpi=120)
-    partial.replace(path)
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=120, format="png")
 
 
 def _draw_accuracy(

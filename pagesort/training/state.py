@@ -5,17 +5,17 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import pickle
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import flush, locked, write_json
 
 _FACTS_FILE = "training.json"
 _PARTIAL = "unfinished"
@@ -68,7 +68,8 @@ class RunFolder:
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self.folder = parent / f"{base}_{self.fingerprint[:_FINGERPRINT_DIGITS]}"
         self._facts = dict(facts)
-        self._lock: Any = None
+        self._held = ExitStack()
+        self._is_held = False
 
     @property
     def partial(self) -> Path:
@@ -111,9 +112,8 @@ class RunFolder:
 
     def close(self) -> None:
         """Let other processes have the folder."""
-        if self._lock is not None:
-            self._lock.release(force=True)
-            self._lock = None
+        self._held.close()
+        self._is_held = False
 
     def finish(self, model: str) -> None:
         """Note down that the training is done, and what it has made."""
@@ -129,7 +129,7 @@ class RunFolder:
         name = f"checkpoint-{step}"
         with translate_unwritable(self.folder):
             if not (self.folder / name).exists():
-                _flush_to_disk(self.partial / name)
+                flush(self.partial / name)
                 (self.partial / name).replace(self.folder / name)
             for other, path in self._numbered(_CHECKPOINT):
                 if other < step:
@@ -172,28 +172,13 @@ class RunFolder:
         return [(int(match.group(1)), path) for match, path in matches if match]
 
     def _hold(self) -> None:
-        from filelock import FileLock, Timeout
-
-        if self._lock is not None:
-            return
-        lock = FileLock(self.folder / _LOCK_FILE)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise PageSortError(
-                "this training is running already",
-                where=self.folder,
-                remedy="Wait for it, or stop it",
-            ) from None
-        except NotImplementedError:  # a network file system without locks
-            return
-        self._lock = lock
+        if not self._is_held:
+            busy = "this training is running already"
+            self._held.enter_context(locked(self.folder / _LOCK_FILE, self.folder, busy))
+            self._is_held = True
 
     def _write_facts(self, more: Mapping[str, Any]) -> None:
-        text = json.dumps(self._facts | more, indent=2, ensure_ascii=False, default=str) + "\n"
-        partial = self.folder / f".{_FACTS_FILE}.{os.getpid()}"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(self.folder / _FACTS_FILE)
+        write_json(self.folder / _FACTS_FILE, self._facts | more)
 
 
 @contextmanager
@@ -244,14 +229,6 @@ def _explained_by_disk(folder: Path, said: str) -> bool:
         return shutil.disk_usage(folder).free < _NEXT_TO_NOTHING
     except OSError:
         return False
-
-
-def _flush_to_disk(folder: Path) -> None:
-    """Bring a folder's files to the disk, so that a power cut after the renaming tears none."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("r+b") as file:
-                os.fsync(file.fileno())
 
 
 def _unwritable(folder: Path, reason: str) -> PageSortError:

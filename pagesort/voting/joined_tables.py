@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import translate_unwritable, whole_text
 from pagesort.common.tables import PLAIN, TableForm, TableWriter, number, read_rows
 
 COLUMNS = ("FILE", "PAGE", "VOTE", "AGREEMENT")
@@ -161,20 +161,10 @@ def _rows(path: Path | None) -> Iterator[_Row]:
 
 @contextlib.contextmanager
 def _written(target: Path) -> Iterator[IO[str]]:
-    """Write a file under a hidden name, and give it its own when it is complete and on the disk."""
-    temporary = target.with_name(f".{target.name}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except OSError as error:
-        raise PageSortError(
-            f"the votes cannot be written ({error.strerror or error})",
-            where=target,
-            remedy="The models' tables are kept; free some space, and go on with --resume",
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    """Write a table as a whole or not at all."""
+    kept = "The models' tables are kept; free some space, and go on with --resume"
+    with (
+        translate_unwritable(target, "the votes cannot be written", remedy=kept),
+        whole_text(target) as file,
+    ):
+        yield file

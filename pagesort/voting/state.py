@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from pagesort.common.errors import PageSortError
-from pagesort.labelled.folder import write_atomically
+from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, write_whole
 from pagesort.prediction.journal import JOURNAL_SUFFIX
 from pagesort.voting.joined_tables import COLUMNS
 
@@ -114,7 +114,7 @@ def start_run(
         "options": dict(options),
         "voters": [asdict(voter) for voter in voters],
     }
-    try:
+    with translate_unwritable(tables, "the vote cannot be written down", RESULTS_ELSEWHERE):
         for attempt in range(1, LARGEST_ATTEMPT):
             numbered = minute if attempt == 1 else f"{minute}-{attempt}"
             run = VoteRun(tables, f"vote_{numbered}_{len(voters)}m", tuple(voters))
@@ -122,14 +122,8 @@ def start_run(
             with contextlib.suppress(FileExistsError):
                 (tables / run.stem).mkdir()
                 text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-                write_atomically(run.state, text.encode("utf-8", "surrogatepass"))
+                write_whole(run.state, text.encode("utf-8", "surrogatepass"))
                 return run
-    except OSError as error:
-        raise PageSortError(
-            f"the vote cannot be written down ({error.strerror or error})",
-            where=tables,
-            remedy="Let [OUTPUT] FOLDER_RESULTS name a folder that can be written",
-        ) from error
     raise PageSortError("there is no free table name for this minute", where=tables)
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from pagesort.common import files
 from pagesort.common.errors import PageSortError, UsageError
 from pagesort.hub import fetch as hubs
 from pagesort.hub.client import Patience
@@ -437,17 +438,17 @@ def test_folder_that_cannot_be_written_does_where_nothing_has_to_be(
 ) -> None:
     hubs.pull(request(hub, tmp_path))
     repository = hub.repositories[PUBLISHED]
-    files = repository.commits[repository.branches["v1.1"]].files
-    repository.add("v1.1", {**files, "README.md": b"# new words"})
+    contents = repository.commits[repository.branches["v1.1"]].files
+    repository.add("v1.1", {**contents, "README.md": b"# new words"})
 
     def refuse(*_: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(model_files, "write_json", refuse)
+    monkeypatch.setattr(files.os, "fsync", refuse)
     assert not hubs.pull(request(hub, tmp_path)).is_new
-    repository.add("v1.1", {**files, "config.json": files["config.json"] + b" "})
+    repository.add("v1.1", {**contents, "config.json": contents["config.json"] + b" "})
     line = failure(hub, tmp_path)
-    assert "Read-only file system" in line and "Check the folder's permissions" in line
+    assert "Read-only file system" in line and "Check the permissions" in line
 
 
 def test_files_outside_the_folder_are_never_written(hub: HubServer, tmp_path: Path) -> None:
@@ -548,7 +549,7 @@ def test_base_model_that_several_processes_need_is_fetched_by_one(
         assert folder is not None
         assert_equal_weights(folder, base_folder)
         assert [seen.range for seen in hub.requests("GET /cdn")] == [None, "bytes=100000-"]
-    assert "waiting until it has finished" in caplog.text
+    assert "waiting until it has ended" in caplog.text
 
 
 def test_full_disk_while_a_pickle_is_rewritten(
@@ -564,7 +565,7 @@ def test_full_disk_while_a_pickle_is_rewritten(
     shutil.copytree(base_folder, pickled, ignore=shutil.ignore_patterns("*.safetensors"))
     hub.add("me/pickled", pickled)
     line = failure(hub, tmp_path / "models", repository="me/pickled", revision="main")
-    assert "cannot be written (I/O error: No space left" in line and "Free some space" in line
+    assert "cannot be written (the disk is full)" in line and "Free some space" in line
 
 
 def test_base_model_without_a_hub(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

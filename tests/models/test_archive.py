@@ -15,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from pagesort.common import files
 from pagesort.common.errors import PageSortError, UsageError
 from pagesort.common.text import size_text
 from pagesort.models import archive as model_archive
 from pagesort.models import folder as model_files
 from pagesort.models.archive import LIST_FILE, export_model, import_model
+from tests.helpers.processes import ended_process
 
 
 @pytest.fixture
@@ -285,17 +287,13 @@ def test_bundled_model_and_other_folders_keep_their_place(
 
 def test_remains_of_a_killed_import_go_with_the_next_one(archive: Path, tmp_path: Path) -> None:
     models = tmp_path / "models"
-    for name, age in (("old", 7200.0), ("new", 0.0)):
-        left = models / f".ViT-B16_rev_v11.1-{name}.import"
+    start = ".ViT-B16_rev_v11."
+    mine = f"{start}{os.getppid()}-{files._machine()}-0.partial"  # of a process that is alive
+    for left in (models / f"{start}{ended_process()}-{files._machine()}-0.partial", models / mine):
         left.mkdir(parents=True)
         (left / "model.safetensors").write_bytes(b"half")
-        for path in (left / "model.safetensors", left):
-            os.utime(path, (time.time() - age,) * 2)
     import_model(archive, models)
-    assert {path.name for path in models.iterdir()} == {
-        "ViT-B16_rev_v11",
-        ".ViT-B16_rev_v11.1-new.import",
-    }
+    assert {path.name for path in models.iterdir()} == {"ViT-B16_rev_v11", mine}
 
 
 def test_later_version_is_told(

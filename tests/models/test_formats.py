@@ -8,7 +8,6 @@ import os
 import pickle
 import shutil
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from pagesort.common import files
 from pagesort.common.errors import PageSortError
 from pagesort.models import external_formats, formats
 from pagesort.models.metadata import METADATA_FILE, ModelMetadata, read_metadata
@@ -29,6 +29,7 @@ from tests.helpers.openai_models import (
     write_checkpoint,
     write_published,
 )
+from tests.helpers.processes import ended_process
 
 State = dict[str, torch.Tensor]
 
@@ -359,14 +360,13 @@ def test_a_killed_conversion_leaves_nothing_that_is_used(
         with pytest.raises(KeyboardInterrupt):
             formats.open_model_folder(published, store)
     assert list(store.iterdir()) == []
-    # What a kill -9 leaves: a hidden folder, removed later, when nobody can be writing it.
+    # What a kill -9 leaves is removed by the next run, and what somebody else may write is not.
     target = formats.open_model_folder(published, store)
     shutil.rmtree(target)
-    left = store / f".{target.name}.123-abc.partial"
-    young = store / f".{target.name}.456-def.partial"
+    left = store / f".{target.name}.{ended_process()}-{files._machine()}-0.partial"
+    young = store / f".{target.name}.{os.getppid()}-{files._machine()}-0.partial"
     for folder in (left, young):
         folder.mkdir()
-    os.utime(left, (time.time() - 9000,) * 2)
     assert formats.open_model_folder(published, store) == target
     assert not left.exists()
     assert young.exists()
@@ -413,7 +413,7 @@ def test_a_storage_that_cannot_be_written_is_told(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(formats, "_write_settings", full)
-    with pytest.raises(PageSortError, match="No space left"):
+    with pytest.raises(PageSortError, match="the disk is full"):
         formats.open_model_folder(published, tmp_path / "store")
     assert list((tmp_path / "store").iterdir()) == []
 

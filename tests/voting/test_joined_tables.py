@@ -167,6 +167,8 @@ def test_a_full_disk_is_told_and_leaves_no_half_table(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(PageSortError, match=r"votes cannot be written \(No space.*--resume"):
+    with pytest.raises(
+        PageSortError, match=r"votes cannot be written \(the disk is full.*--resume"
+    ):
         join_results([path], ["M"], tmp_path / "vote.csv", vote)
     assert [each.name for each in tmp_path.iterdir()] == ["1.csv"]

@@ -11,12 +11,9 @@ import hashlib
 import importlib
 import io
 import logging
-import os
-import shutil
 import sys
 import threading
 import time
-import uuid
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +25,7 @@ import torch
 from torch import nn
 
 from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.files import check_space, translate_unwritable, unfinished
 from pagesort.common.hardware import processors
 from pagesort.common.paths import CONVERTED_MODELS, SAMPLE_PAGES
 from pagesort.pages.preprocessing import Preprocessing
@@ -46,7 +44,6 @@ only convolution is quantised.
 _GRAPH = "tower.xml"
 # To be raised when the same tower is to be quantised in another way than before.
 _RECIPE = "1"
-_STALE_SECONDS = 3600.0
 # What the libraries raise on a tower that they cannot trace or convert.
 _UNCONVERTIBLE = (RuntimeError, ValueError, TypeError, AttributeError, LookupError)
 
@@ -144,23 +141,17 @@ def open_int8(
 
 def _make(tower: nn.Module, preprocessing: Preprocessing, target: Path) -> None:
     """Quantise a tower into a folder that is there completely or not at all."""
-    from pagesort.models.folder import check_space, translate_unwritable
-
     nncf = _extra("nncf")
     needed = sum(each.numel() * each.element_size() for each in tower.parameters())
     check_space(target.parent, needed, what="a tower in 8-bit integers")
     logger.info("turning the model into 8-bit integers, once, in %s", target)
     started = time.monotonic()
-    partial = target.parent / f".{target.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.partial"
     with translate_unwritable(target.parent):
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(target)
-        partial.mkdir()
-        try:
+        with unfinished(target) as partial:
+            partial.mkdir()
             _save(_quantised(tower, preprocessing, nncf), partial)
             _give_name(partial, target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     logger.info("that took %.0f s", time.monotonic() - started)
 
 
@@ -228,14 +219,6 @@ def _give_name(partial: Path, target: Path) -> None:
         # Another run made the same tower first: its folder is as good as ours.
         if not (target / _GRAPH).is_file():
             raise
-
-
-def _remove_stale(target: Path) -> None:
-    """Remove what a killed run left behind, but nothing another run may still be writing."""
-    for left in target.parent.glob(f".{target.name}.*.partial"):
-        with contextlib.suppress(FileNotFoundError):  # its run has just given it its name
-            if time.time() - left.stat().st_mtime > _STALE_SECONDS:
-                shutil.rmtree(left, ignore_errors=True)
 
 
 def _calibration_pages(preprocessing: Preprocessing) -> list[np.ndarray]:
