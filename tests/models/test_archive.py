@@ -279,7 +279,7 @@ def test_bundled_model_and_other_folders_keep_their_place(
     shutil.rmtree(models)
     folder = import_model(archive, models).folder
     (folder / "trained_pages.txt").write_text("0" * 16)
-    monkeypatch.setattr("pagesort.models.formats.BUNDLED_MODEL", folder)
+    monkeypatch.setattr("pagesort.models.archive.BUNDLED_MODEL", folder)
     with pytest.raises(PageSortError, match="is another thing"):
         import_model(archive, models)
     assert [path.name for path in models.iterdir()] == ["ViT-B16_rev_v11"]
