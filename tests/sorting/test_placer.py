@@ -188,8 +188,8 @@ def test_what_is_in_the_way_is_found_before_pages_are_scored(
 @pytest.mark.parametrize(
     ("link", "call", "code", "expected"),
     [
-        ("copy", "touch", errno.EACCES, "cannot write (permission denied)"),
-        ("copy", "touch", errno.EROFS, "cannot write (read-only file system)"),
+        ("copy", "touch", errno.EACCES, "cannot be written (Permission denied)"),
+        ("copy", "touch", errno.EROFS, "cannot be written (Read-only file system)"),
         ("hard", "hardlink_to", errno.EPERM, "no hard links can be made there"),
         ("sym", "symlink_to", errno.ENOTSUP, "no sym links can be made there"),
     ],
