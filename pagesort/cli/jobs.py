@@ -160,7 +160,7 @@ def _is_same_folder(one: Path, other: Path) -> bool:
 
 def pull_request(settings: Settings, revision: str, *, use_local: bool) -> PullRequest:
     """Say what is fetched from the hub; `use_local`: what is here does, if there is no hub."""
-    from pagesort.hub.client import IMPATIENT
+    from pagesort.hub.client import IMPATIENT, Patience
     from pagesort.hub.fetch import PullRequest
 
     return PullRequest(
@@ -170,8 +170,8 @@ def pull_request(settings: Settings, revision: str, *, use_local: bool) -> PullR
         storage=settings.model_storage,
         token=settings.token,
         use_local=use_local,
-        # Nobody has asked for the hub in this call, so that nobody waits for it.
-        **({"patience": IMPATIENT} if settings.fetches_first else {}),
+        # If nobody has asked for the hub in this call, nobody waits for it.
+        patience=IMPATIENT if settings.fetches_first else Patience(),
     )
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pagesort.cli.console import as_typed
+from pagesort.cli.contradictions import check_together
 from pagesort.cli.ini import Entry, read_entries, sections_of
-from pagesort.cli.options import ACTIONS, BY_NAME, EVALUATIONS, OPTIONS, PREDICTIONS, Option, Value
+from pagesort.cli.options import ACTIONS, BY_NAME, OPTIONS, PREDICTIONS, Option, Value
 from pagesort.cli.parser import CONFIG_NAME, parse_arguments, short
 from pagesort.common.errors import PageSortError, UsageError, unusable
-from pagesort.models import catalogue
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Settings:
     max_categ: int
     safe: bool
     test_size: float
-    split: str
+    split: Literal["document", "page"]
     objective: Literal["labels", "contrastive"]
     towers: Literal["both", "image"]
     sampling: Literal["balanced", "natural"]
@@ -186,7 +186,7 @@ def read_settings(arguments: Sequence[str], program_folder: Path, working_folder
             values[option.name] = _default(option, program_folder if option.shipped else anchor)
     known: dict[str, Any] = dict(values)
     settings = Settings(**known, origins=origins)
-    _check_together(settings)
+    check_together(settings)
     return settings
 
 
@@ -340,105 +340,6 @@ def _convert_entry(option: Option, entry: Entry, path: Path) -> Value:
 def _default(option: Option, folder: Path) -> Value:
     """Return the default of an option, a path relative to `folder`."""
     return folder / option.default if isinstance(option.default, Path) else option.default
-
-
-def _check_model(settings: Settings) -> None:
-    """Refuse a base model and a revision that do not belong together and are equally strong."""
-    named = {name for name in ("model", "revision") if settings.is_named(name)}
-    configured = settings.is_configured("model") and settings.is_configured("revision")
-    if len(named) == 1 or not configured:
-        return
-    try:
-        catalogue.resolve(settings.model, settings.revision)
-    except UsageError as error:
-        where = f"{settings.origins['model']}; {settings.origins['revision']}"
-        raise UsageError(error.what, where=where, remedy=error.remedy) from error
-
-
-def _check_revision(settings: Settings) -> None:
-    """Refuse an impossible revision; the hub's own answer tells which there are, so it may ask."""
-    if settings.hf is not None:
-        return
-    try:
-        catalogue.base_of_revision(settings.revision)
-    except UsageError as error:
-        where = str(settings.origins["revision"])
-        raise UsageError(error.what, where=where, remedy=error.remedy) from error
-
-
-def _check_together(settings: Settings) -> None:
-    """Refuse options that contradict each other."""
-    _check_revision(settings)
-    _check_model(settings)
-    _check_folders_of_pages(settings)
-    _refuse_together(settings, *PREDICTIONS)
-    _refuse_together(settings, "best", "model_path")
-    _refuse_together(settings, "best", "zero_shot")
-    _refuse_together(settings, "eval_dir", "model_path")
-    if settings.is_named("zero_shot"):
-        _refuse_together(settings, "train", "zero_shot")
-        _refuse_together(settings, "hf", "zero_shot")
-    _need(settings, "best", PREDICTIONS)
-    _need(settings, "sort_to", ("directory", "dir", "undo"))
-    for name in ("link", "min_score", "dry_run", "undo"):
-        if settings.is_named(name) and settings.sort_to is None:
-            flag = settings.flag(name)
-            raise UsageError(f"{flag} belongs to --sort_to", remedy="Add --sort_to FOLDER")
-    _refuse_together(settings, "undo", *PREDICTIONS)
-    _refuse_together(settings, "best", "sort_to")
-    if settings.hf is not None and settings.hf[0] == "pull":
-        _refuse_together(settings, "hf", "model_path")
-    if settings.hf is None or settings.hf[0] != "push":
-        _refuse_alone(settings, "public")
-        _refuse_alone(settings, "yes")
-    _need(settings, "zero_shot", ("eval", "eval_dir", *PREDICTIONS))
-    _need(settings, "resume", ("directory", "dir", "train"))
-    if settings.is_named("cat_csv") and settings.is_named("cat_dir", "cat_prefix"):
-        raise UsageError(
-            "one table of descriptions (--cat_csv) and a folder of them (--cat_dir, --cat_prefix) "
-            "contradict each other",
-            remedy="Give one of them",
-        )
-
-
-def _check_folders_of_pages(settings: Settings) -> None:
-    """Refuse to take the samples where a settings file leaves open which pages are meant."""
-    needs = {"input_folder": ("dir",), "train_folder": ("train",), "eval_folder": EVALUATIONS}
-    for name, actions in needs.items():
-        if settings.origins[name].is_empty and set(actions) & set(settings.actions):
-            option = BY_NAME[name]
-            instead = option.flags[0] if option.flags else "-d"
-            raise UsageError(
-                f"{option.place} is empty, so that there are no pages to read",
-                where=str(settings.origins[name]),
-                remedy=f"Write the folder of the pages there, or give it with {instead}",
-            )
-
-
-def _refuse_together(settings: Settings, *names: str) -> None:
-    """Refuse several of these options in one command line."""
-    given = [name for name in names if settings.is_named(name) and getattr(settings, name)]
-    if len(given) > 1:
-        flags = " and ".join(settings.flag(name) for name in given)
-        raise UsageError(f"{flags} contradict each other", remedy="Give one of them")
-
-
-def _refuse_alone(settings: Settings, name: str) -> None:
-    """Refuse a flag of `--hf push` where nothing is published."""
-    if getattr(settings, name):
-        flag = settings.flag(name)
-        raise UsageError(f"{flag} is for --hf push", remedy=f"Leave out {flag}")
-
-
-def _need(settings: Settings, name: str, actions: Sequence[str]) -> None:
-    """Refuse a flag that says how to do something, without one that says what to do."""
-    if settings.is_named(name) and getattr(settings, name):
-        flags = [BY_NAME[action].flags[0] for action in actions]
-        if not any(action in settings.actions for action in actions):
-            raise UsageError(
-                f"{settings.flag(name)} needs something to do",
-                remedy=f"Add {', '.join(flags[:-1])} or {flags[-1]}",
-            )
 
 
 def _is_secret(name: str) -> bool:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from pagesort.common.errors import PageSortError
 from pagesort.evaluation import accuracies
@@ -27,13 +26,6 @@ from pagesort.models.metadata import read_metadata
 __all__ = ["ComparisonOutcome", "DescriptionSet", "Row", "evaluate_all", "redraw"]
 
 logger = logging.getLogger(__name__)
-
-
-class Variable(Classifier, Protocol):
-    """A model whose descriptions can be exchanged."""
-
-    def variant(self, *, descriptions: Mapping[str, Sequence[str]], average: bool) -> Variable:
-        """The same towers with other texts."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +57,7 @@ class ComparisonOutcome:
 
 
 def evaluate_all(
-    open_classifier: Callable[[Path], tuple[Variable, str]],
+    open_classifier: Callable[[Path], tuple[Classifier, str]],
     model_folders: Sequence[Path],
     request: EvaluationRequest,
     description_sets: Sequence[DescriptionSet] = (),
@@ -185,7 +177,7 @@ def _basis(row: Row) -> tuple[str, str, int]:
 
 
 def _score_model(
-    open_classifier: Callable[[Path], tuple[Variable, str]],
+    open_classifier: Callable[[Path], tuple[Classifier, str]],
     folder: Path,
     request: EvaluationRequest,
     description_sets: Sequence[DescriptionSet],
@@ -200,7 +192,7 @@ def _score_model(
     return score_variants([each for _, each in variants], requests)
 
 
-def _is_untouched(folder: Path, classifier: Variable) -> bool:
+def _is_untouched(folder: Path, classifier: Classifier) -> bool:
     """Whether a model was never trained on labels: it brings neither labels nor their making."""
     training = classifier.metadata.training
     if training:
@@ -210,8 +202,8 @@ def _is_untouched(folder: Path, classifier: Variable) -> bool:
 
 
 def _variants(
-    classifier: Variable, description_sets: Sequence[DescriptionSet], own: str
-) -> list[tuple[str, Variable]]:
+    classifier: Classifier, description_sets: Sequence[DescriptionSet], own: str
+) -> list[tuple[str, Classifier]]:
     """The model with each description set that fits it, averaged and single where these differ."""
     sets = [(own, classifier.metadata.descriptions)]
     for each in description_sets:

@@ -42,6 +42,9 @@ class Classifier(scoring.Classifier, Protocol):
     def scores(self, embeddings: Any) -> np.ndarray:
         """Score embeddings (N, D): probabilities (N, labels)."""
 
+    def variant(self, *, descriptions: Mapping[str, Sequence[str]], average: bool) -> Classifier:
+        """The same towers with other texts."""
+
 
 @dataclass(frozen=True)
 class Selection:

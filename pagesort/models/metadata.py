@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from pagesort.common.errors import PageSortError
 from pagesort.models.descriptions import DEFAULT_PROMPT, check_prompts
@@ -148,10 +148,11 @@ def read_metadata(folder: str | Path) -> ModelMetadata | None:
     return ModelMetadata.from_json(text, path)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     """Whether a value is a number that one can compute with; JSON's true is none."""
-    is_one = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_one and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value)
 
 
 def _is_share(value: object) -> bool:

@@ -205,7 +205,7 @@ def test_unreadable_pages_are_listed_and_end_in_status_3(command: Run, archive: 
     (row,) = read_table(failed)
     assert (row["FILE"], row["PAGE"], row["PATH"]) == ("broken", "7", "broken-7.png")
     assert "not an image" in row["REASON"]
-    assert "broken-7.png: it is not an image" in err
+    assert "broken-7.png: it is a text file, not an image" in err
     assert failed in err
 
 
@@ -270,9 +270,9 @@ def test_chunk_size_bounds_the_batch(command: Run, archive: Path, workplace: Pat
     sizes: list[int] = []
     original = folder_run.RunJournal.record
 
-    def record(self: folder_run.RunJournal, scored: list, failures: list) -> None:
-        sizes.append(len(scored))
-        original(self, scored, failures)
+    def record(self: folder_run.RunJournal, batch: list) -> None:
+        sizes.append(len(batch))
+        original(self, batch)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(folder_run.RunJournal, "record", record)

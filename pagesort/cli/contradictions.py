@@ -1,0 +1,112 @@
+"""Settings that make no sense together, refused before anything is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pagesort.cli.options import BY_NAME, EVALUATIONS, PREDICTIONS
+from pagesort.common.errors import UsageError
+from pagesort.models import catalogue
+
+if TYPE_CHECKING:
+    from pagesort.cli.settings import Settings
+
+
+def check_together(settings: Settings) -> None:
+    """Refuse options that contradict each other."""
+    _check_revision(settings)
+    _check_model(settings)
+    _check_folders_of_pages(settings)
+    _refuse_together(settings, *PREDICTIONS)
+    _refuse_together(settings, "best", "model_path")
+    _refuse_together(settings, "best", "zero_shot")
+    _refuse_together(settings, "eval_dir", "model_path")
+    if settings.is_named("zero_shot"):
+        _refuse_together(settings, "train", "zero_shot")
+        _refuse_together(settings, "hf", "zero_shot")
+    _need(settings, "best", PREDICTIONS)
+    _need(settings, "sort_to", ("directory", "dir", "undo"))
+    for name in ("link", "min_score", "dry_run", "undo"):
+        if settings.is_named(name) and settings.sort_to is None:
+            flag = settings.flag(name)
+            raise UsageError(f"{flag} belongs to --sort_to", remedy="Add --sort_to FOLDER")
+    _refuse_together(settings, "undo", *PREDICTIONS)
+    _refuse_together(settings, "best", "sort_to")
+    if settings.hf is not None and settings.hf[0] == "pull":
+        _refuse_together(settings, "hf", "model_path")
+    if settings.hf is None or settings.hf[0] != "push":
+        _refuse_alone(settings, "public")
+        _refuse_alone(settings, "yes")
+    _need(settings, "zero_shot", ("eval", "eval_dir", *PREDICTIONS))
+    _need(settings, "resume", ("directory", "dir", "train"))
+    if settings.is_named("cat_csv") and settings.is_named("cat_dir", "cat_prefix"):
+        raise UsageError(
+            "one table of descriptions (--cat_csv) and a folder of them (--cat_dir, --cat_prefix) "
+            "contradict each other",
+            remedy="Give one of them",
+        )
+
+
+def _check_model(settings: Settings) -> None:
+    """Refuse a base model and a revision that do not belong together and are equally strong."""
+    named = {name for name in ("model", "revision") if settings.is_named(name)}
+    configured = settings.is_configured("model") and settings.is_configured("revision")
+    if len(named) == 1 or not configured:
+        return
+    try:
+        catalogue.resolve(settings.model, settings.revision)
+    except UsageError as error:
+        where = f"{settings.origins['model']}; {settings.origins['revision']}"
+        raise UsageError(error.what, where=where, remedy=error.remedy) from error
+
+
+def _check_revision(settings: Settings) -> None:
+    """Refuse an impossible revision; the hub's own answer tells which there are, so it may ask."""
+    if settings.hf is not None:
+        return
+    try:
+        catalogue.base_of_revision(settings.revision)
+    except UsageError as error:
+        where = str(settings.origins["revision"])
+        raise UsageError(error.what, where=where, remedy=error.remedy) from error
+
+
+def _check_folders_of_pages(settings: Settings) -> None:
+    """Refuse to take the samples where a settings file leaves open which pages are meant."""
+    needs = {"input_folder": ("dir",), "train_folder": ("train",), "eval_folder": EVALUATIONS}
+    for name, actions in needs.items():
+        if settings.origins[name].is_empty and set(actions) & set(settings.actions):
+            option = BY_NAME[name]
+            instead = option.flags[0] if option.flags else "-d"
+            raise UsageError(
+                f"{option.place} is empty, so that there are no pages to read",
+                where=str(settings.origins[name]),
+                remedy=f"Write the folder of the pages there, or give it with {instead}",
+            )
+
+
+def _refuse_together(settings: Settings, *names: str) -> None:
+    """Refuse several of these options in one command line."""
+    given = [name for name in names if settings.is_named(name) and getattr(settings, name)]
+    if len(given) > 1:
+        flags = " and ".join(settings.flag(name) for name in given)
+        raise UsageError(f"{flags} contradict each other", remedy="Give one of them")
+
+
+def _refuse_alone(settings: Settings, name: str) -> None:
+    """Refuse a flag of `--hf push` where nothing is published."""
+    if getattr(settings, name):
+        flag = settings.flag(name)
+        raise UsageError(f"{flag} is for --hf push", remedy=f"Leave out {flag}")
+
+
+def _need(settings: Settings, name: str, actions: Sequence[str]) -> None:
+    """Refuse a flag that says how to do something, without one that says what to do."""
+    if settings.is_named(name) and getattr(settings, name):
+        flags = [BY_NAME[action].flags[0] for action in actions]
+        if not any(action in settings.actions for action in actions):
+            raise UsageError(
+                f"{settings.flag(name)} needs something to do",
+                remedy=f"Add {', '.join(flags[:-1])} or {flags[-1]}",
+            )
