@@ -194,6 +194,7 @@ def evaluate_model(settings: Settings, model: Path | None = None) -> int:
     """Score labelled pages; prints the report and the paths of all that was written."""
     from pagesort.evaluation import evaluate
     from pagesort.labelled import folder as labelled
+    from pagesort.labelled import trained_names
 
     request = jobs.evaluation_request(settings)
     zero_shot = settings.zero_shot and model is None
@@ -207,6 +208,7 @@ def evaluate_model(settings: Settings, model: Path | None = None) -> int:
         model=opened.name,
         descriptions=opened.descriptions,
         trained=labelled.read_trained_pages(opened.folder),
+        trained_names=trained_names.read_trained_names(opened.folder),
         zero_shot=zero_shot,
     )
     outcome = evaluate.evaluate(opened.classifier, request)

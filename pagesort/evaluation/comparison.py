@@ -21,6 +21,7 @@ from pagesort.evaluation.evaluate import (
 from pagesort.evaluation.files import check_writable
 from pagesort.evaluation.scores import Classifier
 from pagesort.labelled.folder import page_digests, read_trained_pages
+from pagesort.labelled.trained_names import NO_NAMES, read_trained_names
 from pagesort.models.metadata import read_metadata
 
 __all__ = ["ComparisonOutcome", "DescriptionSet", "Row", "evaluate_all", "redraw"]
@@ -186,7 +187,10 @@ def _score_model(
     classifier, descriptions = open_classifier(folder)
     zero_shot = request.zero_shot or _is_untouched(folder, classifier)
     trained = request.trained | (read_trained_pages(folder) if folder.is_dir() else frozenset())
-    request = replace(request, model=folder.name, trained=trained, zero_shot=zero_shot)
+    names = read_trained_names(folder) if folder.is_dir() else NO_NAMES
+    request = replace(
+        request, model=folder.name, trained=trained, trained_names=names, zero_shot=zero_shot
+    )
     variants = _variants(classifier, description_sets, descriptions)
     requests = [replace(request, descriptions=name) for name, _ in variants]
     return score_variants([each for _, each in variants], requests)

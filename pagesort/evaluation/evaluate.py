@@ -22,7 +22,7 @@ from pagesort.evaluation.files import (
     write_table,
     written,
 )
-from pagesort.evaluation.metrics import Report, report_of_table
+from pagesort.evaluation.metrics import Report, parts_of_table, report_of_table
 from pagesort.evaluation.report import json_report, report_lines
 from pagesort.evaluation.scores import (
     Classifier,
@@ -33,6 +33,7 @@ from pagesort.evaluation.scores import (
     select_pages,
 )
 from pagesort.labelled.folder import LabelledPage
+from pagesort.labelled.trained_names import NO_NAMES, TrainedNames
 from utils import confusion_plot
 
 __all__ = [
@@ -66,6 +67,7 @@ class EvaluationRequest:
         model: what reports call the model; by default its base.
         descriptions: what reports call its descriptions.
         trained: digests of the pages that it was trained on (`read_trained_pages`).
+        trained_names: the documents and sources of these pages (`read_trained_names`).
         zero_shot: whether the model is untouched: its row belongs into the other table then, and a
             figure of sample pages is drawn.
         absolute_paths: whether tables name pages by their paths on this machine.
@@ -86,6 +88,7 @@ class EvaluationRequest:
     model: str = ""
     descriptions: str = "own"
     trained: frozenset[str] = frozenset()
+    trained_names: TrainedNames = NO_NAMES
     zero_shot: bool = False
     absolute_paths: bool = False
     form: TableForm = PLAIN
@@ -149,7 +152,12 @@ def score_variants(
     """
     first = requests[0]
     selection = select_pages(
-        first.pages, first.folder, first.labels, classifiers[0].labels, first.trained
+        first.pages,
+        first.folder,
+        first.labels,
+        classifiers[0].labels,
+        first.trained,
+        first.trained_names,
     )
     scored = score_pages(classifiers, selection, first.batch_size, first.max_megapixels)
     return ScoredVariants(classifiers, requests, selection, scored)
@@ -191,6 +199,7 @@ def _write(
         top_n,
     )
     report = report_of_table(table, labels, request.seed, _places(scores, true))
+    parts = parts_of_table(table, labels, request.seed, selection.familiar[scored.places])
     with reserved_files(request.results, classifier.name, top_n, request.max_categ) as names:
         files = [names.table]
         write_table(table, names.table, request.form)
@@ -204,12 +213,12 @@ def _write(
             write_table(failure_table(lost, columns), names.failures, request.form)
             files.append(names.failures)
         row = _row(classifier, request, selection, scored, report, names.date_time)
-        facts = json_report(classifier, request, selection, scored, report, names.date_time)
+        facts = json_report(classifier, request, selection, scored, report, parts, names.date_time)
         write_json(facts, names.report)
         files.append(names.report)
         if draw:
             files += _draw(request, selection, scored, scores, labels, report, names)
-    lines = report_lines(request, selection, scored, report, table)
+    lines = report_lines(request, selection, scored, report, parts, table)
     return EvaluationOutcome(report, lines, tuple(files), len(scored.failures), row)
 
 

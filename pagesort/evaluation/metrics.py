@@ -24,6 +24,7 @@ PERCENTILES = (2.5, 97.5)  # of the draws: the 95 % interval
 REPORTED_TOP = 3  # always told besides top-1, as far as there are so many labels
 MOST_DRAWN_AT_ONCE = 4_000_000  # numbers, of 8 bytes
 
+FAMILIAR, OTHERS = "familiar", "others"
 FROM_TABLE = "table"
 FROM_SCORES = "all scores"
 
@@ -163,6 +164,21 @@ def report_of_table(
         bins=bins,
         confusion=tuple(tuple(int(count) for count in row) for row in counts),
     )
+
+
+def parts_of_table(
+    table: pd.DataFrame, labels: Sequence[str], seed: int, familiar: np.ndarray
+) -> dict[str, Report]:
+    """Report on familiar pages and on the others apart; nothing where no page is familiar.
+
+    Args:
+        table: as for `report_of_table`.
+        familiar: (pages,) whether a page's document or source was trained on.
+    """
+    if not familiar.any():
+        return {}
+    parts = {FAMILIAR: table[familiar], OTHERS: table[~familiar]}
+    return {name: report_of_table(part, labels, seed) for name, part in parts.items() if len(part)}
 
 
 def _indices(column: Sequence[str], names: dict[str, int]) -> np.ndarray:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 MOST_ERRORS = 10  # told to a person; the table has all
+_PARTS = {metrics.FAMILIAR: "familiar pages", metrics.OTHERS: "all others"}
 LONGEST_LABEL = 32  # as lines show it, so that columns stay side by side
 
 
@@ -26,6 +27,7 @@ def report_lines(
     selection: Selection,
     scored: ScoredPages,
     report: Report,
+    parts: Mapping[str, Report],
     table: pd.DataFrame,
 ) -> tuple[str, ...]:
     """Write the figures as lines of text, columns aligned."""
@@ -33,9 +35,10 @@ def report_lines(
         f"{request.model} (descriptions: {request.descriptions}): {report.pages} pages of "
         f"{report.documents} documents, {request.part} of {request.folder}"
     ]
-    lines += [f"note: {each}" for each in _notes(selection, scored, report)]
+    lines += [f"note: {each}" for each in _notes(request, selection, scored, report)]
     lines.append("")
     lines += [_top_line(top) for top in report.top]
+    lines += [_part_line(_PARTS[name], part) for name, part in parts.items()]
     for name, mean in (("macro", report.macro), ("micro", report.micro)):
         values = " / ".join(f"{100 * value:.1f}" for value in asdict(mean).values())
         lines.append(f"{name + ' precision / recall / F1':<30} {values} %")
@@ -54,7 +57,16 @@ def _top_line(top: TopAccuracy) -> str:
     return f"{f'top-{top.k} accuracy':<30} {100 * top.value:.1f} %  {interval}{source}"
 
 
-def _notes(selection: Selection, scored: ScoredPages, report: Report) -> list[str]:
+def _part_line(name: str, part: Report) -> str:
+    top = part.top_at(1)
+    interval = f"95 % interval {100 * top.low:.1f} to {100 * top.high:.1f} %"
+    pages = f"{part.pages} pages of {part.documents} documents"
+    return f"{f'top-1 of {name}':<30} {100 * top.value:.1f} %  {interval}  ({pages})"
+
+
+def _notes(
+    request: EvaluationRequest, selection: Selection, scored: ScoredPages, report: Report
+) -> list[str]:
     """Say what was left out of the figures, and where they promise too much."""
     notes = []
     if selection.unknown:
@@ -65,6 +77,16 @@ def _notes(selection: Selection, scored: ScoredPages, report: Report) -> list[st
         notes.append("the model was trained on all of these pages: no figure tells of other pages")
     elif selection.seen:
         notes.append(f"left out: {selection.seen} pages that the model was trained on")
+    if selection.familiar.any():
+        notes.append(
+            f"of {selection.familiar.sum()} pages, other pages of their documents or sources were "
+            "trained on: such familiar pages are easier than what comes anew"
+        )
+    elif request.trained and not request.trained_names:
+        notes.append(
+            "the model does not tell which documents it was trained on: pages of the same ones "
+            "would be easier than what comes anew"
+        )
     if scored.failures:
         notes.append(f"left out: {len(scored.failures)} pages that could not be read")
     if selection.without_pages:
@@ -117,6 +139,7 @@ def json_report(
     selection: Selection,
     scored: ScoredPages,
     report: Report,
+    parts: Mapping[str, Report],
     date_time: str,
 ) -> dict[str, Any]:
     """Gather all figures, and what one needs to know to repeat them, as JSON values."""
@@ -128,6 +151,8 @@ def json_report(
         "draws": metrics.DRAWS,
         "seed": request.seed,
     }
+    if parts:
+        figures["parts"] = {name: asdict(part) for name, part in parts.items()}
     return {
         "format": "pagesort evaluation",
         "version": VERSION,
@@ -154,6 +179,11 @@ def json_report(
             "labels_without_pages": list(selection.without_pages),
             "trained_on": selection.seen,
             "trained_on_all": selection.all_seen,
+            "familiar": [
+                page.name
+                for page, known in zip(selection.pages, selection.familiar, strict=True)
+                if known
+            ],
             "unreadable": [
                 {"page": selection.pages[place].name, "reason": reason}
                 for place, reason in scored.failures

@@ -16,6 +16,7 @@ from pagesort.common.errors import PageSortError
 from pagesort.common.progress import Progress
 from pagesort.common.text import named
 from pagesort.labelled.folder import LabelledPage, page_digests
+from pagesort.labelled.trained_names import TrainedNames
 from pagesort.pages.loader import Failure, PageLoader, PageRef, Preprocessing
 from pagesort.prediction import scoring
 from utils import page_name
@@ -54,6 +55,8 @@ class Selection:
         true: (pages,) the model's label of each page, as its index.
         unknown: labels that the model does not know -> their pages.
         without_pages: labels of the model that no page has.
+        familiar: (pages,) whether the model was trained on other pages of a page's document or
+            source; all False where it does not tell its documents.
         seen: pages that the model was trained on.
         all_seen: whether these are all pages, so that they are scored after all.
     """
@@ -61,6 +64,7 @@ class Selection:
     folder: Path
     pages: tuple[LabelledPage, ...]
     true: np.ndarray
+    familiar: np.ndarray
     unknown: dict[str, int]
     without_pages: tuple[str, ...]
     seen: int
@@ -88,6 +92,7 @@ def select_pages(
     folder_labels: Sequence[str],
     labels: Sequence[str],
     trained: frozenset[str],
+    trained_names: TrainedNames,
 ) -> Selection:
     """Choose the pages whose label the model knows and which it was not trained on; tell the rest.
 
@@ -97,6 +102,7 @@ def select_pages(
         folder_labels: the folder's labels, those without pages included.
         labels: the model's.
         trained: digests of the pages that it was trained on.
+        trained_names: their documents and sources.
 
     Raises:
         PageSortError: there is no page, or the model knows no label of any.
@@ -121,6 +127,7 @@ def select_pages(
         folder=folder,
         pages=tuple(kept),
         true=true,
+        familiar=np.array([bool(fresh) and trained_names.know(page) for page in kept], bool),
         unknown=unknown,
         without_pages=without,
         seen=len(known) - len(fresh),

@@ -34,7 +34,7 @@ _LARGEST_SETTINGS = 30_000_000  # bytes of a JSON file
 _INDEX = re.compile(r".*\.index\.json")
 _BIN = re.compile(r"pytorch_model-\d{5}-of-\d{5}\.bin")
 _PICKLES = (".pt", ".pth", ".bin")
-_TEXTS = {"merges.txt", "vocab.txt", "trained_pages.txt"}
+_TEXTS = {"merges.txt", "vocab.txt", "trained_names.txt", "trained_pages.txt"}
 
 
 @dataclass(frozen=True)

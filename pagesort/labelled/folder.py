@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +21,7 @@ from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.files import file_digest, write_whole
 from pagesort.common.progress import Progress
 from pagesort.common.text import MOST_NAMED, named
+from pagesort.labelled.sources import read_sources
 from pagesort.pages.loader import (
     DEFAULT_MAX_MEGAPIXELS,
     Failure,
@@ -58,13 +59,14 @@ class LabelledPage:
     """One page of a training or evaluation folder.
 
     `document` is the FILE that its name tells; `name` is its place below the folder, with `/`:
-    `TEXT/report-3.png`.
+    `TEXT/report-3.png`; `source` is what a table `sources.csv` in the folder tells, or nothing.
     """
 
     path: Path
     label: str
     document: str
     name: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def read_labelled_folder(
 
     Raises:
         PageSortError: the folder is missing, is a file, or holds no labels with pages; a label is
-            empty; or `max_categ` is no count.
+            empty; `max_categ` is no count; or `sources.csv` cannot be read.
     """
     folder = Path(folder)
     if max_categ is not None and max_categ < 1:
@@ -113,8 +115,9 @@ def read_labelled_folder(
     if not paths:
         raise _no_pages(folder, labels, remedy)
     by_label: dict[str, list[LabelledPage]] = {label: [] for label in labels}
+    sources = read_sources(folder)
     for path in paths:
-        page = _labelled_page(Path(path))
+        page = _labelled_page(Path(path), sources)
         by_label[page.label].append(page)
     pages = [page for members in by_label.values() for page in _capped(members, max_categ)]
     _log_strays(folder, labels)
@@ -126,11 +129,11 @@ def read_labelled_folder(
     return LabelledFolder(folder, tuple(labels), tuple(pages), left_out)
 
 
-def _labelled_page(path: Path) -> LabelledPage:
-    label = path.parent.name
+def _labelled_page(path: Path, sources: Mapping[str, str]) -> LabelledPage:
+    label, name = path.parent.name, f"{path.parent.name}/{path.name}"
     # FILE of a name of digits alone is its folder, which is the label here and no document.
     document = path.stem if path.stem.isdecimal() else page_name(path)[0]
-    return LabelledPage(path, label, document, f"{label}/{path.name}")
+    return LabelledPage(path, label, document, name, sources.get(name, ""))
 
 
 def _not_listed(folder: Path, error: OSError, remedy: str) -> PageSortError:

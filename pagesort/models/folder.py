@@ -36,6 +36,7 @@ _NAMES = {
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "trained_names.txt",
     "trained_pages.txt",
     "vocab.json",
     "vocab.txt",

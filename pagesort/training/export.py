@@ -18,6 +18,12 @@ from pagesort.labelled.folder import (
     read_trained_pages,
     write_trained_pages,
 )
+from pagesort.labelled.trained_names import (
+    NO_NAMES,
+    TrainedNames,
+    read_trained_names,
+    write_trained_names,
+)
 from pagesort.models import formats
 from pagesort.pages.preprocessing import GAP_KEY, REDUCING_GAP, Preprocessing
 
@@ -82,6 +88,7 @@ def export(
     metadata: formats.ModelMetadata,
     trained_pages: Sequence[LabelledPage],
     inherited: frozenset[str] = frozenset(),
+    inherited_names: TrainedNames = NO_NAMES,
 ) -> Path:
     """Write a model folder of a new name, complete or not at all.
 
@@ -91,6 +98,7 @@ def export(
         preprocessing: how the model saw its pages.
         trained_pages: pages that evaluation must leave out.
         inherited: digests of the pages that the starting model was trained on.
+        inherited_names: their documents and sources.
 
     Raises:
         PageSortError: it cannot be written.
@@ -104,6 +112,10 @@ def export(
         except PageSortError as error:
             raise PageSortError(error.what, where=models, remedy=_DISK_REMEDY) from error
         write_trained_pages(partial, trained_pages, inherited)
+        names = TrainedNames.of(
+            (page.document for page in trained_pages), (page.source for page in trained_pages)
+        )
+        write_trained_names(partial, names | inherited_names)
         return _named(partial, models, f"{base}_{time.strftime('%Y%m%d-%H%M')}")
     except OSError as error:
         raise PageSortError(
@@ -164,6 +176,12 @@ def digests_of_start(model: PreTrainedModel) -> frozenset[str]:
     """Digests of the pages that the starting model was trained on, which evaluation must know."""
     folder = Path(model.name_or_path or ".nowhere")
     return read_trained_pages(folder) if folder.is_dir() else frozenset()
+
+
+def names_of_start(model: PreTrainedModel) -> TrainedNames:
+    """Documents and sources of those pages."""
+    folder = Path(model.name_or_path or ".nowhere")
+    return read_trained_names(folder) if folder.is_dir() else NO_NAMES
 
 
 def seen_by_start(classifier: Any, split: PageSplit) -> frozenset[str]:

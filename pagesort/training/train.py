@@ -22,6 +22,7 @@ from pagesort.training.export import (
     digests_of_start,
     export,
     model_facts,
+    names_of_start,
     rounded,
     seen_by_start,
     whole_page_settings,
@@ -379,6 +380,7 @@ class _Session:
                 with_facts(self.classifier.metadata, facts, temperature),
                 (*self.plan.pages, *self.request.split.validation),
                 digests_of_start(self.classifier.model),
+                names_of_start(self.classifier.model),
             )
             self.run.finish(folder.name)
             made = [folder, self._curves(folder, best, history)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,6 +19,7 @@ from pagesort.evaluation import accuracies
 from pagesort.evaluation.accuracies import COLUMNS, Row, read_rows, record, redraw
 from pagesort.evaluation.comparison import DescriptionSet, evaluate_all
 from pagesort.evaluation.evaluate import evaluate
+from pagesort.labelled.trained_names import TrainedNames, write_trained_names
 from tests.helpers.evaluations import ColourModel, colour_model, request_of, write_pages
 
 ROW = Row(
@@ -146,6 +148,17 @@ def test_a_table_without_the_set_of_pages_is_read(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8").replace(",PAGE-SET\n", "\n")
     path.write_text(text.rstrip().rstrip(",") + "\n", encoding="utf-8")
     assert read_rows(path) == [ROW]
+
+
+def test_a_comparison_sets_familiar_documents_apart(tmp_path: Path) -> None:
+    folder = write_pages(tmp_path / "pages", "AB", 6)
+    request = request_of(folder, tmp_path / "result")
+    (path,) = _models(tmp_path / "models", "one")
+    write_trained_names(path, TrainedNames.of(["doc0x0"]))
+    outcome = evaluate_all(lambda _: (colour_model("AB"), "own"), [path], request)
+    report = next(each for each in outcome.files if each.suffix == ".json")
+    parts = json.loads(report.read_text(encoding="utf-8"))["figures"]["parts"]
+    assert [parts[name]["pages"] for name in ("familiar", "others")] == [3, 9]
 
 
 def test_figures_on_remembered_pages_replace_no_others(tmp_path: Path) -> None:

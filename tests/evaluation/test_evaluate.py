@@ -28,6 +28,7 @@ from pagesort.evaluation.evaluate import (
 )
 from pagesort.evaluation.files import reserved_files
 from pagesort.labelled.folder import page_digest
+from pagesort.labelled.trained_names import TrainedNames
 from tests.helpers.evaluations import (
     COLOURS,
     ColourModel,
@@ -62,6 +63,32 @@ def _figures(outcome: EvaluationOutcome) -> dict:
 def _named(outcome: EvaluationOutcome, part: str) -> Path:
     (path,) = [path for path in outcome.files if part in path.name]
     return path
+
+
+def test_pages_of_documents_and_sources_that_were_trained_on_stand_apart(tmp_path: Path) -> None:
+    folder = write_pages(tmp_path / "pages", "ABC", 9)
+    sources = "path,source\n" + "".join(f"C/doc2x2-{n}.png,town\n" for n in (7, 8, 9))
+    (folder / "sources.csv").write_text(sources, encoding="utf-8")
+    names = TrainedNames.of(["doc0x0", "doc1x1"], ["town"])
+    request = replace(
+        request_of(folder, tmp_path / "result"), trained=frozenset(["0" * 16]), trained_names=names
+    )
+    outcome = unplotted(colour_model("ABC"), request)
+    table = read_table(_named(outcome, "EVAL_table"))
+    known = table["FILE"].isin(["doc0x0", "doc1x1", "doc2x2"])
+    for name, shown, rows in (
+        ("familiar", "familiar pages", table[known]), ("others", "all others", table[~known]),
+    ):  # fmt: skip
+        part = _figures(outcome)["figures"]["parts"][name]
+        right = accuracy_score(rows["TRUE"], rows["CLASS-1"])
+        assert (part["pages"], part["top"][0]["value"]) == (len(rows), pytest.approx(right))
+        (line,) = [line for line in outcome.lines if line.startswith(f"top-1 of {shown}")]
+        assert f"{100 * right:.1f} %  95 % interval" in line
+        assert f"{len(rows)} pages of" in line
+    assert any("of 9 pages, other pages of their documents or sources" in x for x in outcome.lines)
+    silent = unplotted(colour_model("ABC"), replace(request, trained_names=TrainedNames()))
+    assert "parts" not in _figures(silent)["figures"]
+    assert any("does not tell which documents" in line for line in silent.lines)
 
 
 @pytest.mark.parametrize("labels", [ODD_LABELS, tuple(f"L{n:02}" for n in range(40))])

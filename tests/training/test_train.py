@@ -22,6 +22,7 @@ from safetensors.torch import load_file
 from classifier import CLIP
 from pagesort.common.errors import PageSortError
 from pagesort.labelled.folder import LabelledPage, page_digest, page_pixels, read_trained_pages
+from pagesort.labelled.trained_names import read_trained_names
 from pagesort.pages.loader import PageLoader
 from pagesort.training import train as training
 from pagesort.training import validation
@@ -109,6 +110,9 @@ def test_the_new_model_predicts_and_knows_how_it_was_made(finished, split) -> No
     assert str(folder) not in json.dumps(facts)
     learnt = {page_digest(page.path) for page in (*split.train, *split.validation)}
     assert read_trained_pages(outcome.model_folder) == learnt
+    names = read_trained_names(outcome.model_folder)
+    assert all(names.know(page) for page in (*split.train, *split.validation))
+    assert not any(names.know(page) for page in split.test)
     assert outcome.model_folder.name.startswith("tiny_20")
     assert outcome.curves.read_bytes().startswith(b"\x89PNG")
     assert outcome.pages_per_second > 1
@@ -152,6 +156,7 @@ def test_the_next_training_starts_from_the_new_model(finished, split, tmp_path) 
     assert again.accuracy >= 0.8
     # Pages of the first training are known to the second model, too.
     assert read_trained_pages(again.model_folder) == read_trained_pages(outcome.model_folder)
+    assert read_trained_names(again.model_folder) == read_trained_names(outcome.model_folder)
 
 
 def test_state_and_reports_are_kept(finished) -> None:
