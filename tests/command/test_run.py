@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +17,10 @@ import run
 from pagesort.common.progress import Progress, duration
 from pagesort.common.text import MOST_NAMED
 from pagesort.prediction import folder_run
+from tests.helpers.command import Run, command, error_line, read_table, workplace
 from tests.helpers.paths import ROOT
 
-Run = Callable[..., tuple[int, str, str]]
+__all__ = ["command", "workplace"]  # fixtures
 
 
 def draw_page(path: Path, seed: int) -> Path:
@@ -41,47 +40,6 @@ def archive(tmp_path: Path) -> Path:
     draw_page(folder / "příloha" / "map_001.PNG", 20)
     draw_page(folder / "příloha" / "cover.png", 21)
     return folder
-
-
-@pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a config.txt that keeps all output inside it."""
-    folder = tmp_path / "work"
-    folder.mkdir()
-    (folder / "config.txt").write_text("[OUTPUT]\nFOLDER_RESULTS = result\n", encoding="utf-8")
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
-def command(
-    workplace: Path, tiny_model_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Run]:
-    """Run a command line with the tiny model: (exit status, stdout, stderr)."""
-
-    def call(*arguments: str | Path, model: bool = True) -> tuple[int, str, str]:
-        words = [str(argument) for argument in arguments]
-        if model:
-            words += ["--model_path", str(tiny_model_folder), "--device", "cpu"]
-        status = run.main(words)
-        return status, *capsys.readouterr()
-
-    yield call
-
-
-def read_table(path: str | Path) -> list[dict[str, str]]:
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def error_line(result: tuple[int, str, str], status: int) -> str:
-    """The last line on stderr of a command that failed with this status and no output."""
-    assert result[0] == status, result
-    assert result[1] == ""
-    lines = result[2].strip().splitlines()
-    assert len([line for line in lines if line.startswith("error: ")]) == 1
-    assert "Traceback" not in result[2]
-    return lines[-1]
 
 
 # ----- one page

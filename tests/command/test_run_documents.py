@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import run
+from tests.helpers.command import Run, command, read_table, workplace
 from tests.helpers.pdfs import Sheet, scan_pixels, write_pdf
 
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    (folder / "config.txt").write_text("[OUTPUT]\nFOLDER_RESULTS = result\n")
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
-def command(workplace: Path, tiny_model_folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        words = [str(argument) for argument in arguments]
-        status = run.main([*words, "--model_path", str(tiny_model_folder), "--device", "cpu"])
-        return status, *capsys.readouterr()
-
-    return call
+__all__ = ["command", "workplace"]  # fixtures
 
 
 @pytest.fixture
@@ -40,11 +19,6 @@ def report(workplace: Path) -> Path:
     """A PDF of two scans."""
     sheets = [Sheet(scan=scan_pixels(seed)) for seed in (1, 2)]
     return write_pdf(workplace / "scans" / "zpráva 7.pdf", sheets)
-
-
-def read_table(path: str | Path) -> list[dict[str, str]]:
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_pdf_is_a_table_of_its_pages(command: Run, report: Path) -> None:

@@ -6,13 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 import run
+from tests.helpers.command import Run, error_line, workplace
 from tests.helpers.hub_fixtures import (
     PUBLISHED,
     alone,
@@ -25,20 +25,16 @@ from tests.helpers.hub_fixtures import (
 from tests.helpers.hub_server import READER, WRITER, HubServer
 from tests.helpers.paths import ROOT
 
-__all__ = ["alone", "base_folder", "hub", "published"]  # fixtures
+__all__ = ["alone", "base_folder", "hub", "published", "workplace"]  # fixtures
 
-Run = Callable[..., tuple[int, str, str]]
 CONFIG = "[OUTPUT]\nFOLDER_RESULTS = result\nFOLDER_MODELS = models\n"
 
 
-@pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    (folder / "config.txt").write_text(CONFIG)
-    Image.new("L", (60, 90), 200).save(folder / "page.png")
-    monkeypatch.chdir(folder)
-    return folder
+@pytest.fixture(autouse=True)
+def settings(workplace: Path) -> None:
+    """A page, and models that stay in the working folder."""
+    (workplace / "config.txt").write_text(CONFIG)
+    Image.new("L", (60, 90), 200).save(workplace / "page.png")
 
 
 @pytest.fixture
@@ -60,13 +56,6 @@ def command(
         return status, out, err
 
     return call
-
-
-def error_line(result: tuple[int, str, str], status: int = 1) -> str:
-    assert result[0] == status, result
-    lines = [line for line in result[2].splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, result[2]
-    return lines[0]
 
 
 def test_a_model_is_fetched_once_and_answers_without_the_hub(

@@ -6,37 +6,17 @@ import csv
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-import run
 from data_scripts import prepare
 from pagesort.common.tables import TableForm, TableWriter, number, read_rows
+from tests.helpers.command import Run, command, read_table, workplace
 from tests.helpers.pdfs import Sheet, scan_pixels, write_pdf
 
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(
-    tmp_path: Path,
-    tiny_model_folder: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Run:
-    """Run a command line with the tiny model: (exit status, stdout, stderr)."""
-    (tmp_path / "config.txt").write_text("[OUTPUT]\nFOLDER_RESULTS = result\n")
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        words = [str(argument) for argument in arguments]
-        status = run.main([*words, "--model_path", str(tiny_model_folder), "--device", "cpu"])
-        return status, *capsys.readouterr()
-
-    return call
+__all__ = ["command", "workplace"]  # fixtures
 
 
 def draw(folder: Path, *names: str) -> Path:
@@ -52,8 +32,7 @@ def cells(path: str | Path) -> list[list[str]]:
 
 
 def columns(path: str | Path, *names: str) -> list[list[str]]:
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        return [[row[name] for name in names] for row in csv.DictReader(file)]
+    return [[row[name] for name in names] for row in read_table(path)]
 
 
 def test_documents_of_one_name_stay_whole_and_apart(command: Run, tmp_path: Path) -> None:
@@ -84,8 +63,8 @@ def test_documents_of_one_name_stay_whole_and_apart(command: Run, tmp_path: Path
     assert cells(table)[0][-1] == cells(raw)[0][-1] == "PATH"
 
 
-def test_paths_are_whole_where_that_is_asked_for(command: Run, tmp_path: Path) -> None:
-    folder = draw(tmp_path / "scans", "in/p-1.png")
+def test_paths_are_whole_where_that_is_asked_for(command: Run, workplace: Path) -> None:
+    folder = draw(workplace / "scans", "in/p-1.png")
     (folder / "broken-2.png").write_bytes(b"no page")
     status, out, _ = command("-d", "scans", "--inner", "--absolute_paths")
     result, failed = out.splitlines()

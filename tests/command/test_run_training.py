@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
@@ -10,18 +9,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import run
+from tests.helpers.command import Run, command, error_line, read_table, workplace
 from tests.helpers.paths import ROOT
 from tests.helpers.sst2_pages import write_rendered_sst2
 
-Run = Callable[..., tuple[int, str, str]]
+__all__ = ["command", "workplace"]  # fixtures
+
 SHADES = {"dark": 40, "grey": 128, "light": 215}
 
 
@@ -39,15 +38,11 @@ def write_shades(folder: Path, pages: int = 8) -> Path:
     return folder
 
 
-@pytest.fixture
-def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder that keeps everything inside it, and no hub to ask."""
+@pytest.fixture(autouse=True)
+def settings(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models and checkpoints stay in the working folder, too, and no hub is asked."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    folder = tmp_path / "work"
-    folder.mkdir()
-    write_config(folder)
-    monkeypatch.chdir(folder)
-    return folder
+    write_config(workplace)
 
 
 def write_config(folder: Path, train: str = "", more: str = "") -> None:
@@ -59,33 +54,6 @@ def write_config(folder: Path, train: str = "", more: str = "") -> None:
 @pytest.fixture
 def shades(tmp_path: Path) -> Path:
     return write_shades(tmp_path / "labelled pages")
-
-
-@pytest.fixture
-def command(workplace: Path, tiny_model_folder: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command line with the tiny model: (exit status, stdout, stderr)."""
-
-    def call(*arguments: str | Path, model: bool = True) -> tuple[int, str, str]:
-        words = [str(argument) for argument in arguments]
-        if model:
-            words += ["--model_path", str(tiny_model_folder)]
-        status = run.main([*words, "--device", "cpu"])
-        return status, *capsys.readouterr()
-
-    return call
-
-
-def read_table(path: str | Path) -> list[dict[str, str]]:
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def error_line(result: tuple[int, str, str], status: int = 1) -> str:
-    assert result[0] == status, result
-    assert "Traceback" not in result[2]
-    lines = [line for line in result[2].splitlines() if line.startswith("error: ")]
-    assert len(lines) == 1, result[2]
-    return lines[0]
 
 
 def test_train_export_predict_evaluate_compare(command: Run, shades: Path, workplace: Path) -> None:

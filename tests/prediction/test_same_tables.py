@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.models.tokenizer import clean_text
 from pagesort.pages.loader import load_page
 from pagesort.prediction import folder_run
+from tests.helpers.command import read_table
 from tests.helpers.paths import ROOT
 from tests.prediction.test_scale import request
 from utils import page_name
@@ -71,10 +71,9 @@ def raw_table(folder: Path, place: Path, tables: Path) -> dict[tuple[str, str], 
     )
     written = folder_run.predict_folder(clip, asked).tables
     (path,) = (path for path in written if path.stem.endswith("RAW"))
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
     return {
-        (row["FILE"], row["PAGE"]): [float(row[label]) for label in clip.labels] for row in rows
+        (row["FILE"], row["PAGE"]): [float(row[label]) for label in clip.labels]
+        for row in read_table(path)
     }
 
 

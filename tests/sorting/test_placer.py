@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import os
 import tempfile
@@ -19,6 +18,7 @@ from pagesort.sorting import manifests, placer
 from pagesort.sorting.destination import folder_name_problem
 from pagesort.sorting.placer import SortedPage, sort_pages
 from tests.helpers.brightness import ByBrightness
+from tests.helpers.command import read_table
 from tests.helpers.pdfs import METRE, Sheet, write_pdf
 
 SMALL = (120.0, 160.0)
@@ -94,8 +94,7 @@ def test_a_run_sorts_its_pages_and_undo_takes_them_back(tmp_path: Path, scans: P
 
 def test_rows_of_the_table_and_folders_agree(tmp_path: Path, scans: Path) -> None:
     done = run(tmp_path, min_score=0.9)
-    with done.tables[0].open(encoding="utf-8", newline="") as file:
-        table = list(csv.DictReader(file))
+    table = read_table(done.tables[0])
     folders = {(row["CLASS-1"] if float(row["SCORE-1"]) >= 0.9 else "_review") for row in table}
     assert folders == {name.split("/")[0] for name in SORTED}
 

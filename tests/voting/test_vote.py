@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
@@ -25,6 +24,7 @@ from pagesort.models.metadata import METADATA_FILE
 from pagesort.pages.loader import load_page
 from pagesort.prediction import folder_run
 from pagesort.voting.vote import choose_voters, model_folders, predict_vote, vote, vote_page
+from tests.helpers.command import read_table
 from tests.helpers.labels import LABELS
 from utils import round_scores
 
@@ -85,11 +85,6 @@ def _open(folder: Path) -> CLIP:
     return CLIP.open(folder, device="cpu")
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 _opened = cache(_open)
 
 
@@ -120,7 +115,7 @@ def test_every_page_gets_the_vote_of_all_models(
     assert table.parent == request_.tables
     assert table.name.startswith("vote_20")
     assert table.name.endswith("_3m.csv")
-    rows = _rows(table)
+    rows = read_table(table)
     names = ["first", "second", "third"]
     assert list(rows[0]) == ["FILE", "PAGE", "VOTE", "AGREEMENT", *names, "PATH"]
     assert [row["PAGE"] for row in rows] == [str(number) for number in range(1, 13)]
@@ -134,7 +129,7 @@ def test_every_page_gets_the_vote_of_all_models(
     assert len({row["first"] for row in rows}) > 1
     own = table.parent / table.stem
     assert sorted(path.name for path in own.iterdir()) == ["first", "second", "third"]
-    assert all(len(_rows(next((own / name).iterdir()))) == 12 for name in ("first", "third"))
+    assert all(len(read_table(next((own / name).iterdir()))) == 12 for name in ("first", "third"))
     assert {path.name for path in table.parent.iterdir()} == {table.name, own.name}
     assert "3 models voted on 12 pages" in caplog.text
 
@@ -142,7 +137,7 @@ def test_every_page_gets_the_vote_of_all_models(
 def test_one_page_gets_the_same_vote_alone_and_in_its_folder(
     models: list[Path], request_: folder_run.Request
 ) -> None:
-    rows = _rows(predict_vote(_open, models, request_).tables[0])
+    rows = read_table(predict_vote(_open, models, request_).tables[0])
     for row in rows[::4]:
         page = request_.folder / f"doc-{row['PAGE']}.png"
         result = vote_page(_open, models, page, 100.0)
@@ -156,7 +151,7 @@ def test_one_page_gets_the_same_vote_alone_and_in_its_folder(
 def test_two_votes_in_a_minute_stay_apart(models: list[Path], request_: folder_run.Request) -> None:
     tables = [predict_vote(_open, models[:2], request_).tables[0] for _ in range(2)]
     assert len(set(tables)) == 2
-    assert _rows(tables[0]) == _rows(tables[1])
+    assert read_table(tables[0]) == read_table(tables[1])
     assert sorted(len(list(path.parent.glob(f"{path.stem}/*"))) for path in tables) == [2, 2]
 
 
@@ -223,7 +218,7 @@ def test_a_stop_between_two_models_or_while_counting_loses_nothing(
         with pytest.raises(KeyboardInterrupt, match="their votes remain to be counted"):
             predict_vote(_open, (), resumed)
     rest = _Counting()
-    assert len(_rows(predict_vote(rest, (), resumed).tables[0])) == 12
+    assert len(read_table(predict_vote(rest, (), resumed).tables[0])) == 12
     assert rest.batches == []
 
 
@@ -288,15 +283,15 @@ def test_pages_that_cannot_be_read_are_listed_and_tried_again(
     outcome = predict_vote(_open, models, request_)
     assert outcome.failed == 1
     table, failures = outcome.tables
-    assert [row["PAGE"] for row in _rows(table)] == [str(n) for n in range(1, 13) if n != 7]
-    (row,) = _rows(failures)
+    assert [row["PAGE"] for row in read_table(table)] == [str(n) for n in range(1, 13) if n != 7]
+    (row,) = read_table(failures)
     assert [row["FILE"], row["PAGE"], row["MODELS"]] == ["doc", "7", "first; second; third"]
     assert "--resume sorts them and counts the votes anew" in caplog.text
     broken.write_bytes(sound)
     rest = _Counting()
     mended = predict_vote(rest, (), replace(request_, resume=True))
     assert mended == folder_run.Outcome((table,), 0)
-    assert len(_rows(table)) == 12
+    assert len(read_table(table)) == 12
     assert rest.batches == ["first", "second", "third"]
     assert {path.name for path in request_.tables.iterdir()} == {table.name, table.stem}
 
@@ -312,12 +307,12 @@ def test_a_page_that_one_model_has_no_score_for_keeps_the_votes_of_the_others(
 
     outcome = predict_vote(without_numbers, models, request_)
     assert outcome.failed == 12
-    rows = _rows(outcome.tables[0])
+    rows = read_table(outcome.tables[0])
     assert len(rows) == 12
     assert {row["second"] for row in rows} == {""}
     # A share of all three models, as two that agree are less sure than three.
     assert {row["AGREEMENT"] for row in rows} <= {"0.333", "0.667"}
-    assert {row["MODELS"] for row in _rows(outcome.tables[1])} == {"second"}
+    assert {row["MODELS"] for row in read_table(outcome.tables[1])} == {"second"}
 
 
 def test_a_model_that_cannot_be_opened_is_told_and_two_are_enough(
@@ -326,7 +321,7 @@ def test_a_model_that_cannot_be_opened_is_told_and_two_are_enough(
     (models[0] / "tokenizer.json").unlink()
     (table,) = predict_vote(_open, models, request_).tables
     assert table.name.endswith("_2m.csv")
-    assert list(_rows(table)[0])[4:-1] == ["second", "third"]
+    assert list(read_table(table)[0])[4:-1] == ["second", "third"]
     assert "first does not vote" in caplog.text
     assert "tokenizer.json" in caplog.text
     (models[1] / "config.json").write_text("{")
@@ -354,10 +349,10 @@ def test_models_with_other_categories_vote_by_name(
     fewer = more("fewer", ["TEXT_T", "TEXT", "MAP"])
     films = more("films", ["negative", "positive"])
     (table,) = predict_vote(_open, [films, models[0], fewer, models[2]], request_).tables
-    assert list(_rows(table)[0])[4:-1] == ["first", "fewer", "third"]
+    assert list(read_table(table)[0])[4:-1] == ["first", "fewer", "third"]
     assert "films shares no category with the others: left out" in caplog.text
     assert "first has no MAP; fewer has no DRAW, DRAW_L, LINE_HW" in caplog.text
-    for row in _rows(table):
+    for row in read_table(table):
         assert row["fewer"] in ("TEXT_T", "TEXT", "MAP")
         ballots = [_guesses(m, request_.folder / f"doc-{row['PAGE']}.png") for m in models]
         assert row["first"] == ballots[0][0]
@@ -382,7 +377,7 @@ def test_models_of_one_name_and_of_a_columns_name_get_names_of_their_own(
     renamed = [models[0].rename(tmp_path / "vote"), models[1].rename(tmp_path / "models" / "x y,z")]
     renamed.append(shutil.move(models[2], tmp_path / "X-y-z"))
     (table,) = predict_vote(_open, renamed, request_).tables
-    assert list(_rows(table)[0])[4:-1] == ["vote-2", "x-y-z", "X-y-z-2"]
+    assert list(read_table(table)[0])[4:-1] == ["vote-2", "x-y-z", "X-y-z-2"]
 
 
 def test_the_measured_models_vote_best_first(
@@ -486,7 +481,7 @@ def test_pages_of_one_name_in_two_folders_keep_their_rows(
     for name in (".", "a", "b"):
         shutil.copytree(original, request_.folder / name)
     (table,) = predict_vote(_open, models[:2], replace(request_, inner=True)).tables
-    rows = _rows(table)
+    rows = read_table(table)
     assert len(rows) == 36
     assert {row["FILE"] for row in rows} == {"doc", "a/doc", "b/doc"}
     assert all(row["first"] and row["second"] for row in rows)
@@ -530,7 +525,7 @@ def test_pages_of_all_names_meet_in_the_join(
     for name in names:
         shutil.copy(page, request_.folder / f"{name}.png")
     outcome = predict_vote(_open, models[:2], request_)
-    rows = _rows(outcome.tables[0])
+    rows = read_table(outcome.tables[0])
     assert outcome.failed == 0
     assert len(rows) == 12 + len(names)
     assert all(row["first"] and row["second"] for row in rows)
