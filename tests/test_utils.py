@@ -8,12 +8,14 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import utils
+from tests.helpers.plots import figures
 from utils import (
     collect_images,
     confusion_plot,
@@ -24,6 +26,11 @@ from utils import (
     round_scores,
     top_guesses,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["figures"]  # a fixture
 
 LABELS = ["DRAW", "DRAW_L", "LINE_HW", "PHOTO"]
 
@@ -355,6 +362,20 @@ def test_confusion_plot_of_many_labels_is_large_enough_to_read(tmp_path: Path) -
     confusion_plot(guessed, true, labels, "many", 1, tmp_path)
     (plot,) = _plots(tmp_path)
     assert min(Image.open(plot).size) >= 1500
+
+
+def test_the_confusion_plot_shows_counts_and_shares(tmp_path: Path, figures: list[Figure]) -> None:
+    confusion_plot([0, 1, 1, 0], [0, 0, 1, 0], ["A", "$B$", "C"], "model", 1, tmp_path)
+    (axes,) = figures[0].axes
+    cells = {text.get_position(): text.get_text() for text in axes.texts}
+    assert cells[0, 0] == "2" and cells[0, 0.04] == "67 %"
+    assert cells[1, 0] == "1" and cells[1, 0.04] == "33 %"
+    assert cells[0, 1] == "0" and cells[1, 1] == "1" and cells[1, 1.04] == "100 %"
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["A", r"\$B\$", "C"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        "A  (3)", r"\$B\$  (1)", "C  (0)",
+    ]  # fmt: skip
+    assert "top-1 accuracy 75.00 % of 4 pages" in axes.get_title()
 
 
 def test_confusion_plot_refuses_what_cannot_be_right(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
@@ -21,6 +22,12 @@ from pagesort.evaluation.comparison import DescriptionSet, evaluate_all
 from pagesort.evaluation.evaluate import evaluate
 from pagesort.labelled.trained_names import TrainedNames, write_trained_names
 from tests.helpers.evaluations import ColourModel, colour_model, request_of, write_pages
+from tests.helpers.plots import bar_lengths, figures, texts
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["figures"]  # a fixture
 
 ROW = Row(
     *("a model", "ViT-B/16", "v1.1", "own", True, "/data/pages", "all pages", 59, 51, 11),
@@ -270,16 +277,27 @@ def test_a_table_in_use_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     record(tmp_path, [ROW], zero_shot=False)
 
 
-def test_plots_are_redrawn_from_the_tables_alone(tmp_path: Path) -> None:
+def test_plots_are_redrawn_from_the_tables_alone(tmp_path: Path, figures: list[Figure]) -> None:
     with pytest.raises(PageSortError, match=r"no table of accuracies.*--eval"):
         redraw(tmp_path)
     stats, plots = tmp_path / "stats", tmp_path / "plots"
     record(stats, [ROW], zero_shot=False)
     (one,) = redraw(stats)
     low = Image.open(one).size
+    (axes,) = figures[0].axes
+    assert bar_lengths(axes) == [100 * ROW.top_1]
+    assert texts(axes) == [f"{100 * ROW.top_1:.1f} %"]
+    assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "D"] == [
+        100 * ROW.top_3
+    ]
+    (name,) = (label.get_text() for label in axes.get_yticklabels())
+    assert name.startswith(f"{ROW.model}, {ROW.descriptions}")
     rows = [
         replace(
-            ROW, model=f"model {n} $x$ " + "l" * 60, averaged=n % 2 == 0, folder=f"/pages{n // 20}"
+            ROW,
+            model=f"model {n} $x$ " + "l" * 60,
+            averaged=n % 2 == 0,
+            folder=f"/data/pages{n // 20}",
         )
         for n in range(30)
     ]
@@ -288,6 +306,9 @@ def test_plots_are_redrawn_from_the_tables_alone(tmp_path: Path) -> None:
     assert (first.parent, second.name) == (plots, "model_accuracies_zero.png")
     high = Image.open(second).size
     assert low[0] == high[0] and high[1] > 4 * low[1]
+    panels = figures[-1].axes
+    assert [len(bar_lengths(axes)) for axes in panels] == [20, 10]
+    assert [axes.get_title().partition(",")[0] for axes in panels] == ["data/pages0", "data/pages1"]
 
 
 def test_the_real_classifier_fits(

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 
 from pagesort.training.report import Reporter, draw_curves, pages_per_second
+from tests.helpers.plots import figures
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["figures"]  # a fixture
 
 HISTORY = [
     {"step": 5, "loss": 2.1, "learning_rate": 5e-5},
@@ -69,13 +76,7 @@ def test_curves_become_a_picture(history, tmp_path: Path) -> None:
     assert [entry.name for entry in path.parent.iterdir()] == [path.name]
 
 
-def test_the_curves_show_every_report(monkeypatch, tmp_path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figures: list[Figure] = []
-    monkeypatch.setattr(
-        Figure, "savefig", lambda self, path, **_: (figures.append(self), Path(path).touch())
-    )
+def test_the_curves_show_every_report(figures: list[Figure], tmp_path: Path) -> None:
     draw_curves(HISTORY, 10, 1, tmp_path / "curves.png")
     loss, rate, accuracy = figures[0].axes
     assert loss.lines[0].get_xydata().tolist() == [[0.5, 2.1], [1.0, 1.2], [2.0, 0.7]]
@@ -85,13 +86,9 @@ def test_the_curves_show_every_report(monkeypatch, tmp_path: Path) -> None:
     assert accuracy.lines[1].get_xydata().tolist() == [[1.0, 75.0]]
 
 
-def test_short_lines_are_marked_and_no_tick_is_above_all(monkeypatch, tmp_path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figures: list[Figure] = []
-    monkeypatch.setattr(
-        Figure, "savefig", lambda self, path, **_: (figures.append(self), Path(path).touch())
-    )
+def test_short_lines_are_marked_and_no_tick_is_above_all(
+    figures: list[Figure], tmp_path: Path
+) -> None:
     perfect = [{"step": 10, "eval_loss": 0.1, "eval_accuracy": 1.0}]
     draw_curves([*HISTORY[:2], *perfect], 10, 1, tmp_path / "curves.png")
     draw_curves(HISTORY, 10, 1, tmp_path / "more.png")
