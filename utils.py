@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import heapq
+import io
 import itertools
 import logging
 import numbers
@@ -11,8 +13,9 @@ import random
 import re
 import time
 import warnings
-import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,16 +34,31 @@ CELL_INCHES = 0.5
 MOST_INCHES = 60.0
 LEAST_INCHES_WITH_TEXT = 0.35
 SORTED_AT_ONCE = 20_000  # names of a folder: 4 MB
-UNPACKED_AT_ONCE = 16_384  # bytes
 PAGE_NUMBER = re.compile(r"[0-9]+\Z")
 DIGITS = re.compile(r"[0-9]+")
 # What counts as a page in a training folder, whose label folders may hold notes beside the scans.
 IMAGE_SUFFIXES = frozenset(
-    (
-        *(".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif"),
-        *(".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".tga"),
-    )
+    (".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".gif", ".webp", ".avif")
+    + (".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".tga")
 )
+SCAN_SUFFIXES = IMAGE_SUFFIXES | {".pdf"}
+# Extensions that mean one thing; the first of each stands for the others.
+ALIKE = (("jpg", "jpeg", "jpe"), ("tif", "tiff"))
+# Folders that systems make for thumbnails, other halves of files and what was thrown away.
+SYSTEM_FOLDERS = ("@eadir", "__macosx", "$recycle.bin", "system volume information", "lost+found")
+# Lies in a folder that pages were sorted into, whose copies nobody wants to meet as pages.
+SORTED_MARK = ".pagesort-sorted"
+
+Formats = str | Iterable[str]
+Entry = tuple[str, bool]  # a name in a folder, and whether it is one
+
+
+@dataclass
+class PassedOver:
+    """What a listing passed over: folders that cannot be read, and scans with other extensions."""
+
+    closed: list[Path] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
 
 
 def page_name(path: str | Path) -> tuple[str, int]:
@@ -54,62 +72,70 @@ def page_name(path: str | Path) -> tuple[str, int]:
     path = Path(path)
     stem = path.stem
     number = PAGE_NUMBER.search(stem)
-    if number is None:
-        file, page = stem, 1
-    else:
-        file, page = re.sub(r"[-_]\Z", "", stem[: number.start()]), int(number.group())
-    file = file or path.parent.name or stem
+    before = re.sub(r"[-_]\Z", "", stem[: number.start()]) if number else stem
+    file = before or path.parent.name or stem
+    page = int(number.group()) if number else 1
     return file.encode("utf-8", "backslashreplace").decode("utf-8"), page
 
 
 def list_pages(
-    folder: str | Path, formats: str | Iterable[str] = ("png",), inner: bool = False
+    folder: str | Path,
+    formats: Formats = ("png",),
+    inner: bool = False,
+    passed: PassedOver | None = None,
 ) -> Iterator[Path]:
     """Yield the pages of a folder in natural order: 2 before 10, whatever the case of letters.
 
-    Hidden files and folders are left out. A folder that links lead to twice is listed once; one
-    that cannot be read is left out with a warning in the log.
+    Hidden files and folders are left out, and subfolders that are a system's (`@eaDir`) or that
+    pages were sorted into. A folder that links lead to twice is listed once; one that cannot be
+    read is left out with a warning in the log.
 
     Args:
         folder: where to look; pages are yielded below it as it is written here.
-        formats: endings without the dot, in any case, one or several (`"png,jpg"` too).
+        formats: endings without the dot, in any case, one or several (`"png,jpg"` too); `jpg`
+            means `jpeg` and `jpe`, too, and `tif` means `tiff`.
         inner: whether to look into subfolders, in their place in the order.
+        passed: what is passed over is added to it.
 
     Raises:
         OSError: the folder itself is missing or cannot be read.
     """
-    endings = _endings(formats)
-    status = Path(folder).stat()
-    visited = {(status.st_dev, status.st_ino)}
-    return _walk(Path(folder), _scan(folder, endings), endings, inner, visited)
+    endings, visited, passed = _endings(formats), {_identity(folder)}, passed or PassedOver()
+    content = _scan(folder, endings, passed)
+    return _walk(Path(folder), content, endings, inner, visited, passed)
 
 
-def has_pages(
-    folder: str | Path, formats: str | Iterable[str] = ("png",), inner: bool = False
-) -> bool:
-    """Whether `list_pages` would list any: one look if the first file of the folder is a page.
-
-    Raises:
-        OSError: the folder itself is missing or cannot be read.
-    """
+def has_pages(folder: str | Path, formats: Formats = ("png",), inner: bool = False) -> bool:
+    """Whether `list_pages` would list any: one look if the first file of the folder is a page."""
     endings = _endings(formats)
     with os.scandir(folder) as entries:
-        if any(not is_folder for _, is_folder in _visible(entries, endings)):
+        if any(not is_folder for _, is_folder in _visible(entries, endings, PassedOver())):
             return True
     return inner and next(list_pages(folder, formats, inner), None) is not None
 
 
-def _endings(formats: str | Iterable[str]) -> tuple[str, ...]:
+def _endings(formats: Formats) -> tuple[str, ...]:
     names = formats.split(",") if isinstance(formats, str) else formats
-    return tuple("." + name.strip().lstrip(".").lower() for name in names if name.strip())
+    asked = (name.strip().lstrip(".").lower() for name in names if name.strip())
+    return tuple(f".{extension}" for name in asked for extension in _alike(name))
+
+
+def _alike(extension: str) -> tuple[str, ...]:
+    return next((each for each in ALIKE if extension in each), (extension,))
+
+
+def is_page_folder(name: str) -> bool:
+    """Whether a folder of this name may hold pages: it is neither hidden nor the system's."""
+    return not name.startswith(".") and name.lower() not in SYSTEM_FOLDERS
 
 
 def _walk(
     folder: Path,
-    content: Iterable[tuple[str, bool]],
+    content: Iterable[Entry],
     endings: tuple[str, ...],
     inner: bool,
     visited: set[tuple[int, int]],
+    passed: PassedOver,
 ) -> Iterator[Path]:
     for name, is_folder in content:
         path = folder / name
@@ -117,67 +143,70 @@ def _walk(
             yield path
         elif inner:
             try:
-                status = path.stat()
-                identity = (status.st_dev, status.st_ino)
+                identity = _identity(path)
                 if identity in visited:
                     continue
-                inside = _scan(path, endings)
+                if os.path.lexists(path / SORTED_MARK):
+                    logger.info("Folder left out: %s (pages were sorted into it)", path)
+                    continue
+                inside = _scan(path, endings, passed)
             except OSError as error:
                 logger.warning("Folder left out: %s (%s)", path, error.strerror)
+                passed.closed.append(path)
                 continue
             visited.add(identity)
-            yield from _walk(path, inside, endings, inner, visited)
+            yield from _walk(path, inside, endings, inner, visited, passed)
 
 
-def _scan(folder: str | Path, endings: tuple[str, ...]) -> Iterator[tuple[str, bool]]:
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = Path(folder).stat()
+    return status.st_dev, status.st_ino
+
+
+def _scan(folder: str | Path, endings: tuple[str, ...], passed: PassedOver) -> Iterator[Entry]:
     """The visible subfolders and the files with these endings, in order; and which are folders."""
     with os.scandir(folder) as entries:
-        return _in_order(_visible(entries, endings))
+        return _in_order(_visible(entries, endings, passed))
 
 
 def _visible(
-    entries: Iterable[os.DirEntry[str]], endings: tuple[str, ...]
-) -> Iterator[tuple[str, bool]]:
+    entries: Iterable[os.DirEntry[str]], endings: tuple[str, ...], passed: PassedOver
+) -> Iterator[Entry]:
     for entry in entries:
-        if entry.name.startswith("."):
+        name = entry.name
+        if name.startswith("."):
             continue
         if _is_folder(entry):
-            yield entry.name, True
-        elif entry.name.lower().endswith(endings):
-            yield entry.name, False
+            if name.lower() not in SYSTEM_FOLDERS:
+                yield name, True
+        elif name.lower().endswith(endings):
+            yield name, False
+        elif (suffix := name[name.rfind(".") :].lower()) in SCAN_SUFFIXES:
+            passed.others[_alike(suffix[1:])[0]] += 1
 
 
-def _in_order(entries: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
+def _in_order(entries: Iterator[Entry]) -> Iterator[Entry]:
     """Sort all entries; where they are many, most lie packed, in some five bytes a name."""
-
-    def key(entry: tuple[str, bool]) -> str:
-        return _natural_key(entry[0])
-
-    chunk = sorted(itertools.islice(entries, SORTED_AT_ONCE), key=key)
-    if len(chunk) < SORTED_AT_ONCE:
-        return iter(chunk)
-    packed = []
-    while chunk:
-        packed.append(_packed(chunk))
-        chunk = sorted(itertools.islice(entries, SORTED_AT_ONCE), key=key)
-    return heapq.merge(*map(_unpacked, packed), key=key)
+    chunks = iter(lambda: sorted(itertools.islice(entries, SORTED_AT_ONCE), key=_natural_key), [])
+    first = next(chunks, [])
+    if len(first) < SORTED_AT_ONCE:
+        return iter(first)
+    packed = [_packed(first), *map(_packed, chunks)]
+    return heapq.merge(*map(_unpacked, packed), key=_natural_key)
 
 
-def _packed(entries: Iterable[tuple[str, bool]]) -> bytes:
-    marked = ((b"/" if is_folder else b".") + os.fsencode(name) for name, is_folder in entries)
-    return zlib.compress(b"\0".join(marked), 1)
+def _packed(entries: Iterable[Entry]) -> bytes:
+    # Names hold no slashes, so that one can stand for a line break.
+    names = ((is_folder, os.fsencode(name).replace(b"\n", b"/")) for name, is_folder in entries)
+    return gzip.compress(b"\n".join(b"%d%s" % entry for entry in names), 1)
 
 
-def _unpacked(packed: bytes) -> Iterator[tuple[str, bool]]:
+def _unpacked(packed: bytes) -> Iterator[Entry]:
     """Yield what was packed, with little of it in memory at a time."""
-    reader, rest = zlib.decompressobj(), b""
-    while packed or not reader.eof:
-        rest += reader.decompress(packed, UNPACKED_AT_ONCE)
-        packed = reader.unconsumed_tail
-        *whole, rest = rest.split(b"\0")
-        for entry in whole:
-            yield os.fsdecode(entry[1:]), entry[:1] == b"/"
-    yield os.fsdecode(rest[1:]), rest[:1] == b"/"
+    with gzip.open(io.BytesIO(packed)) as lines:
+        for line in lines:
+            name = line[1:].rstrip(b"\n").replace(b"/", b"\n")
+            yield os.fsdecode(name), line[:1] == b"1"
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -187,8 +216,9 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _natural_key(name: str) -> str:
+def _natural_key(entry: Entry) -> str:
     """Sorts numbers by value, as each gets its length in front; the name itself breaks ties."""
+    name, _ = entry
     return f"{DIGITS.sub(_sized, name.casefold())}\0{name}"
 
 
@@ -212,7 +242,6 @@ def collect_images(
     """List a training folder, whose visible subfolders are the labels.
 
     Args:
-        directory: holds one folder a label.
         max_categ: the most pages of one label; with `ordered` the first ones are kept, else a draw
             of `random`.
         ordered: whether the files are in plain alphabetical order, else in natural order.
@@ -221,26 +250,22 @@ def collect_images(
         Paths, one-hot rows (float64, as many as paths), and the sorted labels.
     """
     with os.scandir(directory) as entries:
-        labels = sorted(
-            each.name for each in entries if each.is_dir() and not each.name.startswith(".")
-        )
+        folders = [entry.name for entry in entries if entry.is_dir()]
+    labels = sorted(filter(is_page_folder, folders))
     paths: list[str] = []
     rows: list[np.ndarray] = []
     for index, label in enumerate(labels):
         folder = Path(directory) / label
-        content = _scan(folder, tuple(IMAGE_SUFFIXES))
+        content = _scan(folder, tuple(IMAGE_SUFFIXES), PassedOver())
         names = [name for name, is_folder in content if not is_folder]
         if ordered:
             names.sort()
         if max_categ is not None and len(names) > max_categ:
-            kept = (
-                range(max_categ) if ordered else sorted(random.sample(range(len(names)), max_categ))
-            )
+            every = range(len(names))
+            kept = every[:max_categ] if ordered else sorted(random.sample(every, max_categ))
             names = [names[position] for position in kept]
         paths.extend(str(folder / name) for name in names)
-        one_hot = np.zeros(len(labels))
-        one_hot[index] = 1.0
-        rows.extend(one_hot.copy() for _ in names)
+        rows.extend(np.eye(len(labels))[[index] * len(names)])
     return paths, rows, labels
 
 
@@ -252,9 +277,8 @@ def round_scores(scores: Sequence[float | None] | np.ndarray) -> np.ndarray:
 def top_guesses(scores: Sequence[float] | np.ndarray, top_n: int) -> list[tuple[int, float]]:
     """The N best scores of a page as (label index, score); equal ones in label order."""
     values = np.asarray(scores)
-    return [
-        (int(index), float(values[index])) for index in np.argsort(-values, kind="stable")[:top_n]
-    ]
+    best = np.argsort(-values, kind="stable")[:top_n]
+    return [(int(index), float(values[index])) for index in best]
 
 
 def dataframe_results(
@@ -272,9 +296,7 @@ def dataframe_results(
             CATEGORY), or a list of (index, score), best first, or a row of a score matrix, to which
             softmax is applied (columns CLASS-1 … and SCORE-1 …). A tuple of two that starts with an
             integer is one (index, score).
-        categories: the labels.
-        top_N: how many guesses a page; no more than there are labels are given. A page with fewer
-            guesses has empty cells.
+        top_N: how many guesses a page, at most as many as labels; missing ones are empty cells.
         raw_scores: (pages, labels), written as they are.
 
     Raises:
@@ -375,9 +397,8 @@ def confusion_plot(
     first = [
         [index for index, _ in _guesses(each, len(categories))[:top_N]] for each in predictions
     ]
-    accuracy = (
-        100.0 * sum(row[0] == label for row, label in zip(first, true, strict=True)) / len(true)
-    )
+    right = sum(row[0] == label for row, label in zip(first, true, strict=True))
+    accuracy = 100.0 * right / len(true)
     shown = [label if label in row else row[0] for row, label in zip(first, true, strict=True)]
     counts = np.zeros((len(categories), len(categories)), dtype=int)
     np.add.at(counts, (true, shown), 1)
@@ -454,11 +475,7 @@ def plot_text(text: str, longest: int = 30) -> str:
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure without touching pyplot's state; a file of that name is replaced whole.
-
-    Raises:
-        OSError: the folder cannot be written to, or the disk is full; no half plot is left.
-    """
+    """Write a figure without touching pyplot's state, whole or not at all, over an earlier one."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ from pagesort.pages.loader import (
     PageRef,
     Preprocessing,
 )
-from utils import IMAGE_SUFFIXES, collect_images, page_name
+from utils import IMAGE_SUFFIXES, collect_images, is_page_folder, page_name
 
 __all__ = [
     "TRAINED_PAGES_FILE",
@@ -180,7 +180,7 @@ def _holds_labels(folder: Path) -> bool:
     """Whether some visible subfolder of a folder holds images."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith(".") or not entry.is_dir():
+            if not is_page_folder(entry.name) or not entry.is_dir():
                 continue
             if next(_images(Path(entry.path)), None) is not None:
                 return True

@@ -46,9 +46,10 @@ def pages_of(path: Path) -> list[PageRef]:
         return [PageRef(index, path, part) for index, part in enumerate(parts)]
 
 
-def expand(paths: Iterable[Path]) -> Iterator[tuple[Path, int | None]]:
+def expand(paths: Iterable[Path], closed: Iterable[Path] = ()) -> Iterator[tuple[Path, int | None]]:
     """Yield each page of each file: its file, and its number in a document or None.
 
+    At the end come folders that cannot be read, `closed`, like documents that cannot be opened.
     Only files whose names say that they may be documents are looked into: there can be a million.
     """
     with PdfRenderers() as renderers:
@@ -56,6 +57,7 @@ def expand(paths: Iterable[Path]) -> Iterator[tuple[Path, int | None]]:
             may_be = path.suffix.lower() in DOCUMENT_SUFFIXES
             for part in parts_of(path, renderers) if may_be else (None,):
                 yield path, part
+    yield from ((folder, WHOLE) for folder in closed)
 
 
 def write_page_png(

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import itertools
 import logging
+import os
 import stat
 import struct
 import warnings
@@ -168,11 +169,21 @@ def _reason(error: OSError) -> str:
     return "the image data is damaged"
 
 
+def _why_folder(path: str | Path) -> str:
+    """Why a folder stands where a page is wanted: a listing names those that it cannot read."""
+    try:
+        os.scandir(path).close()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        return f"the folder cannot be read, nor the pages in it ({reason})"
+    return "it is a folder; start a new run to sort the pages in it"
+
+
 def _open_file(path: str | Path) -> IO[bytes]:
     """Open a regular, non-empty file; a pipe is refused before it can block."""
     status = Path(path).stat()
     if stat.S_ISDIR(status.st_mode):
-        raise PageUnreadableError("it is a folder, not a file", where=path)
+        raise PageUnreadableError(_why_folder(path), where=path)
     if not stat.S_ISREG(status.st_mode):
         raise PageUnreadableError("it is not an ordinary file", where=path)
     if status.st_size == 0:

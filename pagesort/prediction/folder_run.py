@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from pagesort.prediction.journal import JOURNAL_SUFFIX, Counts, FinishedTables, 
 from pagesort.prediction.scoring import Classifier, FailureLog, score_batches
 from pagesort.sorting.destination import check_destination, check_labels
 from pagesort.sorting.placer import SortedPage, SortReport, sort_pages
-from utils import IMAGE_SUFFIXES, has_pages, list_pages, round_scores, top_guesses
+from utils import PassedOver, has_pages, list_pages, round_scores, top_guesses
 
 logger = logging.getLogger(__name__)
 
@@ -209,20 +209,32 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
         logger.info("going on: %d of %d pages are scored already", counts.scored, counts.total)
         return journal
     _log_resumable(request, settings)
-    return RunJournal.create(
+    passed = PassedOver()
+    journal = RunJournal.create(
         request.tables,
         folder=request.folder,
         base=classifier.name,
         settings=settings,
         options=request.options,
-        listing=_listing(request),
+        listing=_listing(request, passed),
     )
+    _log_others(passed, request)
+    return journal
 
 
-def _listing(request: Request) -> Iterator[tuple[str, int | None]]:
+def _listing(request: Request, passed: PassedOver) -> Iterator[tuple[str, int | None]]:
     """Yield the pages' paths relative to the folder, with `/`, and their numbers in documents."""
-    for path, part in expand(list_pages(request.folder, request.formats, request.inner)):
+    pages = list_pages(request.folder, request.formats, request.inner, passed)
+    for path, part in expand(pages, passed.closed):
         yield path.relative_to(request.folder).as_posix(), part
+
+
+def _log_others(passed: PassedOver, request: Request) -> None:
+    """Name the scans of other kinds that a run leaves out, and how to have them in."""
+    if passed.others:
+        kinds = ",".join([*request.formats, *sorted(passed.others)])
+        found = _counts(passed.others)
+        logger.warning("not looked at: %s (to read them, too, add -ff %s)", found, kinds)
 
 
 def _log_new(journal: RunJournal, request: Request) -> None:
@@ -233,7 +245,7 @@ def _log_new(journal: RunJournal, request: Request) -> None:
     if not request.resume:
         return
     with contextlib.suppress(OSError):  # the tables are there, whatever became of the folder
-        new = journal.count_new(_listing(request))
+        new = journal.count_new(_listing(request, PassedOver()))
         if new:
             logger.warning("%d pages are new since the run began and are not in its tables", new)
 
@@ -331,33 +343,34 @@ def _check_sort_to(request: Request) -> None:
 
 
 def _no_pages(request: Request) -> PageSortError:
-    """Say what a folder without pages holds instead: pages in subfolders, or other image files."""
+    """Say what a folder without pages holds instead: pages in subfolders, or other scans."""
     what = f"no pages with the extension {', '.join(request.formats)}"
-    inside = Counter[str]() if request.inner else _extensions(request.folder, request.formats, True)
+    here, below = PassedOver(), PassedOver()
+    list(list_pages(request.folder, request.formats, False, here))
+    inside = sum(1 for _ in list_pages(request.folder, request.formats, True, below))
     if inside:
         return PageSortError(
-            f"{what} in the folder itself, but {inside.total()} in its subfolders",
+            f"{what} in the folder itself, but {inside} in its subfolders",
             where=request.folder,
             remedy="Add --inner to read them",
         )
-    for inner in (True,) if request.inner else (False, True):
-        others = _extensions(request.folder, IMAGE_SUFFIXES | {".pdf"}, inner)
-        if others:
-            place, flag = (" in its subfolders", "--inner ") if inner > request.inner else ("", "")
-            found = ", ".join(f"{count} {extension}" for extension, count in others.most_common())
-            return PageSortError(
-                f"{what}, but {found}{place}",
-                where=request.folder,
-                remedy=f"Add {flag}-ff {','.join(sorted(others))} to read them",
-            )
+    others = below.others if request.inner else here.others or below.others
+    if others:
+        is_here = request.inner or here.others
+        place, flag = ("", "") if is_here else (" in its subfolders", "--inner ")
+        return PageSortError(
+            f"{what}, but {_counts(others)}{place}",
+            where=request.folder,
+            remedy=f"Add {flag}-ff {','.join(sorted(others))} to read them",
+        )
     return PageSortError(
         what, where=request.folder, remedy="Name another folder, or other extensions with -ff"
     )
 
 
-def _extensions(folder: Path, formats: Iterable[str], inner: bool) -> Counter[str]:
-    """Count the files of a folder that have one of these extensions, by extension."""
-    return Counter(path.suffix.lstrip(".").lower() for path in list_pages(folder, formats, inner))
+def _counts(kinds: Counter[str]) -> str:
+    most_first = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {kind}" for kind, count in most_first)
 
 
 def _check_writable(tables: Path) -> None:

@@ -20,6 +20,7 @@ from typing import IO
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import exclusive, file_digest, readable_folder, unwritable
 from pagesort.common.text import MOST_NAMED, counted
+from utils import SORTED_MARK
 
 logger = logging.getLogger(__name__)
 
@@ -49,16 +50,23 @@ class Entry:
 
 
 class Manifest:
-    """The manifest of one sorting; its file is made with the first entry."""
+    """The manifest of one sorting; its file is made with the first entry.
+
+    With it, a folder that nobody has put anything else into is marked, so that no run takes the
+    pages in it for new ones.
+    """
 
     def __init__(self, destination: Path) -> None:
         self.destination = destination
+        self._is_ours = _is_empty(destination)
         self.path: Path | None = None
         self._file: IO[str] | None = None
 
     def add(self, entry: Entry) -> None:
         """Write an entry through to the system before its page is put in place."""
         if self._file is None:
+            if self._is_ours:
+                (self.destination / SORTED_MARK).touch()
             self.path, self._file = _open_new(self.destination)
             _write_row(self._file, HEADER)
         _write_row(self._file, _row(entry, self.destination))
@@ -75,6 +83,17 @@ class Manifest:
             os.fsync(self._file.fileno())
         with contextlib.suppress(OSError):
             self._file.close()
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing but hidden files and lists, or is not there yet."""
+    try:
+        with os.scandir(folder) as entries:
+            return all(
+                entry.name.startswith(".") or entry.name.endswith(".csv") for entry in entries
+            )
+    except FileNotFoundError:
+        return True
 
 
 def _open_new(destination: Path) -> tuple[Path, IO[str]]:
@@ -393,6 +412,8 @@ def _tidy(destination: Path, path: Path, folders: set[Path], left: array[int]) -
             folder.rmdir()
     if not left:
         path.unlink()
+        if not _listed(destination):
+            (destination / SORTED_MARK).unlink(missing_ok=True)
         return
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("w", encoding=ENCODING, errors=ERRORS, newline="") as file:

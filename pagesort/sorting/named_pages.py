@@ -14,10 +14,8 @@ from pagesort.pages.documents import DOCUMENT_SUFFIXES, parts_of
 from pagesort.pages.pdf_renderers import PdfRenderers
 from pagesort.sorting.pdf_to_png import ONE_PAGERS
 from pagesort.sorting.table_rows import Row
-from utils import IMAGE_SUFFIXES, list_pages, page_name
+from utils import SCAN_SUFFIXES, list_pages, page_name
 
-# Endings that people leave on the names of documents.
-PAGE_SUFFIXES = (*IMAGE_SUFFIXES, ".pdf")
 NO_UTF8 = re.compile(r"\\udc([89a-f][0-9a-f])")  # how tables write a byte that is not UTF-8
 
 Key = tuple[str, int]  # FILE and PAGE
@@ -118,7 +116,7 @@ class PageFinder:
 
     def _pages(self, names: Collection[str]) -> Iterator[tuple[Place, list[Key]]]:
         """Yield the pages that may have one of these names, each with its names, best first."""
-        endings = [suffix.lstrip(".") for suffix in PAGE_SUFFIXES]
+        endings = [suffix.lstrip(".") for suffix in SCAN_SUFFIXES]
         listed = list_pages(self.folder, endings, inner=True)
         root = Path(os.path.abspath(self.folder))  # noqa: PTH100
         moved = (Path(path) for path in self._moved)
@@ -164,7 +162,7 @@ def _name(text: str) -> str:
 def _ending(file: str) -> str:
     """The ending of a page or document, if FILE has one."""
     ending = Path(file).suffix.lower()
-    return ending if ending in PAGE_SUFFIXES else ""
+    return ending if ending in SCAN_SUFFIXES else ""
 
 
 def _wishes(row: Row) -> Iterator[tuple[Key, str]]:

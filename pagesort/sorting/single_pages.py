@@ -12,6 +12,7 @@ from PIL import Image
 from pagesort.common.files import exclusive, readable_folder, unwritable
 from pagesort.pages.pdf_stamp import read_stamp
 from pagesort.sorting.pdf_to_png import ONE_PAGERS
+from utils import is_page_folder
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ def move_single_pages(folder: Path, dry_run: bool = False) -> MoveReport:
     with exclusive(folder):
         try:
             for subfolder in sorted(each for each in folder.iterdir() if each.is_dir()):
-                if subfolder.name != ONE_PAGERS and not subfolder.name.startswith("."):
+                if subfolder.name != ONE_PAGERS and is_page_folder(subfolder.name):
                     _move(subfolder, folder / ONE_PAGERS, dry_run, report)
         except OSError as error:
             raise unwritable(error, folder) from error

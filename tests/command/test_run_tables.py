@@ -209,3 +209,64 @@ def content(path: Path) -> tuple[str, object]:
         value = image.convert("L").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     is_drawn = isinstance(value, int | float) and value < 60
     return path.parent.name, round(value) if is_drawn else path.read_bytes()
+
+
+def test_folders_of_systems_and_sorted_pages_hold_no_pages(
+    command: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = draw(tmp_path / "scans", "p-1.png", "in/p-2.png", "._p-1.png", "in/._p-2.png")
+    for name in ("@eaDir/p-1.png", "__MACOSX", "$RECYCLE.BIN", "System Volume Information"):
+        draw(folder, f"in/{name}/thumb-1.png")
+    draw(folder, "lost+found/x-1.png", ".hidden/x-1.png", "in/$Recycle.Bin/y-1.png")
+    _, out, _ = command("-d", folder, "--inner")
+    sort = ["sort", out.strip(), str(folder)]
+    assert prepare.main(sort) == 0
+    capsys.readouterr()
+    assert len(list((folder / "sorted").glob("*/*.png"))) == 2
+    status, out, err = command("-d", folder, "--inner")
+    assert status == 0 and columns(out.strip(), "PATH") == [["in/p-2.png"], ["p-1.png"]]
+    assert f"Folder left out: {folder / 'sorted'} (pages were sorted into it)" in err
+
+
+def test_a_folder_that_cannot_be_read_is_listed_among_the_failures(
+    command: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = draw(tmp_path / "scans", "p-1.png", "vol-3/p-2.png", "vol-4/p-3.png")
+    scandir = os.scandir
+
+    def closed(path: str | Path = ".") -> object:
+        if Path(path).name == "vol-3":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", closed)
+        status, out, err = command("-d", folder, "--inner")
+    assert status == 3, err
+    result, failed = out.splitlines()
+    assert columns(result, "PATH") == [["p-1.png"], ["vol-4/p-3.png"]]
+    assert columns(failed, "FILE", "PAGE", "PATH") == [["vol-3", "", "vol-3"]]
+    ((reason,),) = columns(failed, "REASON")
+    assert reason == "the folder cannot be read, nor the pages in it (permission denied)"
+    # Once it is open, its pages are new ones.
+    status, out, err = command("-d", folder, "--inner", "--resume")
+    assert status == 3 and "1 pages are new since the run began" in err
+    assert "start a new run" in columns(out.splitlines()[1], "REASON")[0][0]
+
+
+def test_scans_of_other_kinds_are_named(command: Run, tmp_path: Path) -> None:
+    folder = draw(tmp_path / "scans", "p-1.png", "a.jpg", "b.JPEG", "in/c.jpg", "in/d.tiff")
+    (folder / "report.pdf").write_bytes(b"%PDF-1.4")
+    (folder / "notes.txt").write_text("no scan")
+    _, _, err = command("-d", folder, "--inner")
+    assert "not looked at: 3 jpg, 1 pdf, 1 tif (to read them, too, add -ff png,jpg,pdf,tif)" in err
+    _, _, err = command("-d", folder)
+    assert "not looked at: 2 jpg, 1 pdf (" in err
+    status, out, err = command("-d", folder, "--inner", "-ff", "png,jpg,tif")
+    assert status == 0 and "not looked at: 1 pdf (" in err
+    assert len(columns(out.strip(), "PATH")) == 5
+    _, out, err = command("-d", folder, "-ff", "jpeg")
+    assert columns(out.strip(), "PATH") == [["a.jpg"], ["b.JPEG"]]
+    assert "not looked at: 1 pdf, 1 png (" in err
+    _, _, err = command("-d", folder, "-ff", "png,jpg,tif,pdf", "--inner")
+    assert "not looked at" not in err

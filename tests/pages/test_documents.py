@@ -193,19 +193,25 @@ def test_a_folder_of_documents_makes_the_tables_of_its_pages(tmp_path: Path) -> 
     done = folder_run.predict_folder(ByBrightness(), request(tmp_path))
     result, raw, failures = done.tables
     light = {"1": "LIGHT", "2": "DARK", "0": ""}
-    report = [["report_2021", str(n), light[str(n % 3)], "1.0"] for n in range(1, 13) if n % 3]
+    report = [
+        ["report_2021", str(n), light[str(n % 3)], "1.0", "report_2021.pdf"]
+        for n in range(1, 13)
+        if n % 3
+    ]
     assert rows(result) == [
-        ["CTX1", "2", "DARK", "1.0"], ["CTX1", "3", "LIGHT", "1.0"],
-        ["CTX1", "10", "MIDDLE", "1.0"],
-        ["letters", "1", "DARK", "1.0"], ["letters", "2", "LIGHT", "1.0"],
+        ["CTX1", "2", "DARK", "1.0", "CTX1-2.png"], ["CTX1", "3", "LIGHT", "1.0", "CTX1-003.tif"],
+        ["CTX1", "10", "MIDDLE", "1.0", "CTX1-10.png"],
+        ["letters", "1", "DARK", "1.0", "letters.tif"],
+        ["letters", "2", "LIGHT", "1.0", "letters.tif"],
         *report,
     ]  # fmt: skip
     assert len(rows(raw)) == 13
     assert done.failed == 5
     failed = rows(failures)
-    assert failed[0][:3] == ["locked 7", "", "locked 7.pdf"] and "encrypted" in failed[0][3]
-    assert [row[:3] for row in failed[1:]] == [
-        ["report_2021", str(page), "report_2021.pdf"] for page in (3, 6, 9, 12)
+    assert failed[0][:2] == ["locked 7", ""] and "encrypted" in failed[0][2]
+    assert [[*row[:2], row[3]] for row in failed] == [
+        ["locked 7", "", "locked 7.pdf"],
+        *(["report_2021", str(page), "report_2021.pdf"] for page in (3, 6, 9, 12)),
     ]
 
 
@@ -219,7 +225,7 @@ def test_pages_of_one_name_in_documents_stay_apart(tmp_path: Path) -> None:
     names = [tuple(row[:2]) for row in rows(done.tables[0])]
     assert sorted(names) == [
         ("a/x", "1"), ("a/x", "2"), ("b/x", "1"), ("b/x", "2"),
-        ("y", "2"), ("y.pdf", "1"), ("y.tif", "1"),
+        ("y.pdf", "1"), ("y.tif", "1"), ("y.tif", "2"),
     ]  # fmt: skip
 
 
@@ -258,7 +264,7 @@ def test_a_document_mended_after_the_run_asks_for_a_new_one(tmp_path: Path) -> N
     assert folder_run.predict_folder(ByBrightness(), request(tmp_path)).failed == 1
     write_pdf(scans / "a.pdf", sheets(1, 2))
     done = folder_run.predict_folder(ByBrightness(), request(tmp_path, resume=True))
-    assert "start a new run" in rows(done.tables[-1])[0][3]
+    assert "start a new run" in rows(done.tables[-1])[0][2]
 
 
 def test_a_journal_of_the_version_before_is_gone_on_with(tmp_path: Path) -> None:

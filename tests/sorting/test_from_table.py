@@ -19,6 +19,7 @@ from PIL import Image
 from data_scripts import prepare
 from pagesort.sorting import manifests, placer
 from tests.helpers.paths import ROOT
+from utils import SORTED_MARK, list_pages
 
 PREPARE = ROOT / "data_scripts" / "prepare.py"
 Run = Callable[..., tuple[int, str, str]]
@@ -431,6 +432,25 @@ def test_pages_sorted_before_are_not_looked_for_in_the_sorted_ones(
     assert "sorted before" in capsys.readouterr().err
 
 
+def test_a_folder_that_pages_were_sorted_into_is_no_folder_of_pages(
+    tmp_path: Path, pages: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text(TABLE)
+    before = list(list_pages(pages, "png", inner=True))
+    assert prepare.main(["sort", str(table), str(pages)]) == 0
+    assert list(list_pages(pages, "png", inner=True)) == before
+    # Who names it, means it.
+    assert len(list(list_pages(pages / "sorted", "png", inner=True))) == len(SORTED)
+    capsys.readouterr()
+    assert prepare.main(["sort", "--undo", "--out", str(pages / "sorted")]) == 0
+    assert list((pages / "sorted").iterdir()) == []
+    # A folder that held something before may hold pages of somebody's own.
+    draw(pages / "sorted" / "mine-1.png", 90)
+    assert prepare.main(["sort", str(table), str(pages)]) == 0
+    assert pages / "sorted" / "mine-1.png" in list(list_pages(pages, "png", inner=True))
+
+
 def test_links_that_cannot_be_made_are_told(
     tmp_path: Path, sort: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -456,7 +476,7 @@ def test_a_move_to_another_disk_is_whole(
     monkeypatch.setattr(Path, "rename", rename)
     assert sort(TABLE, "--move")[0] == 0
     assert sorted_pages(tmp_path / "out") == SORTED
-    assert not list((tmp_path / "out").glob(".*"))
+    assert [path.name for path in (tmp_path / "out").glob(".*")] == [SORTED_MARK]
 
 
 def test_a_full_disk_leaves_no_half_copy(
@@ -470,7 +490,8 @@ def test_a_full_disk_leaves_no_half_copy(
         patch.setattr(placer.shutil, "copyfile", fill)
         status, _, err = sort(TABLE)
     assert status == 1 and "the disk is full" in err
-    assert sorted_pages(tmp_path / "out") == {} and not list((tmp_path / "out").glob(".*"))
+    assert sorted_pages(tmp_path / "out") == {}
+    assert {path.name for path in (tmp_path / "out").glob(".*")} <= {SORTED_MARK}
     assert sort(TABLE)[0] == 0 and sorted_pages(tmp_path / "out") == SORTED
 
 
