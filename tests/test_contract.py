@@ -25,6 +25,7 @@ HEAVY = {"torch", "torchvision", "transformers", "pandas", "sklearn", "matplotli
 # What consists of torch code may import it at the top, and a subclass of the trainer needs that.
 MAY_LOAD = dict.fromkeys(
     (
+        "bundled_models/page_classifier/build.py",
         "bundled_models/page_classifier/views.py",
         "pagesort/models/external_formats.py",
         "pagesort/models/fast/fast_loading.py",
@@ -46,10 +47,8 @@ MAY_LOAD = dict.fromkeys(
 )
 MAY_LOAD |= dict.fromkeys(
     (
-        "bundled_models/page_classifier/build.py",
         "bundled_models/page_classifier/learner.py",
         "pagesort/training/loop.py",
-        "bundled_models/page_classifier/moving_average.py",
     ),
     {"torch", "transformers"},
 )

@@ -1,26 +1,20 @@
-"""Training of the bundled model: objective, measurement and loop, around `transformers.Trainer`."""
+"""What the bundled model learns, and what its two towers make of pages and texts."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 from torch.nn import functional
-from torch.utils.data import Dataset, SequentialSampler
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel
 
-from bundled_models.page_classifier.moving_average import MovingAverage
-from bundled_models.page_classifier.page_cache import Shard
 from bundled_models.page_classifier.recipe import Recipe
-from bundled_models.page_classifier.views import NO_GROUP, Collator, PageViews, normalised
-
-logger = logging.getLogger(__name__)
+from bundled_models.page_classifier.views import NO_GROUP, normalised
+from pagesort.training.objective import unit
 
 _LARGEST_LOGIT_SCALE = 4.6052
 """log(100): where CLIP clips its learnt temperature (arXiv 2103.00020, section 2.5)."""
@@ -90,41 +84,6 @@ def _mean_of_concerned(logits: torch.Tensor, targets: torch.Tensor) -> torch.Ten
     return losses / (targets != NO_GROUP).sum().clamp(min=1)
 
 
-def unit(embeddings: torch.Tensor) -> torch.Tensor:
-    """Scale embeddings (N, D) to length 1, in float32."""
-    return functional.normalize(embeddings.float(), dim=-1)
-
-
-@dataclass
-class Watch(TrainerCallback):
-    """Tell the accuracy of the averaged weights on pages kept aside, every `every` steps."""
-
-    average: MovingAverage
-    dual_encoder: PreTrainedModel
-    prompts: Mapping[str, Sequence[str]]
-    tokenizer: Any
-    recipe: Recipe
-    pages: Mapping[str, Shard]
-    every: int
-    history: list[dict[str, float]] = field(default_factory=list)
-
-    def on_step_end(self, args, state, control, **kwargs) -> None:
-        if not state.is_world_process_zero:
-            return
-        if state.global_step % self.every and state.global_step != state.max_steps:
-            return
-        record: dict[str, float] = {"step": state.global_step}
-        with self.average.in_place():
-            for name, shard in self.pages.items():
-                logits = page_logits(
-                    self.dual_encoder, shard, self.prompts, self.tokenizer, self.recipe
-                )
-                record[name] = float((logits.argmax(1).numpy() == shard.labels).mean())
-        self.dual_encoder.train()
-        self.history.append(record)
-        logger.info("%s", record)
-
-
 @torch.inference_mode()
 def label_embeddings(
     model: PreTrainedModel, prompts: Mapping[str, Sequence[str]], tokenizer: Any
@@ -141,85 +100,23 @@ def label_embeddings(
 
 
 @torch.inference_mode()
-def page_logits(
-    model: PreTrainedModel,
-    shard: Shard,
-    prompts: Mapping[str, Sequence[str]],
-    tokenizer: Any,
-    recipe: Recipe,
-) -> torch.Tensor:
-    """Score every page of a shard: float32 (N, C)."""
-    texts = label_embeddings(model, prompts, tokenizer)
-    return model.logit_scale.exp() * page_embeddings(model, shard, recipe) @ texts.T
-
-
-@torch.inference_mode()
-def page_embeddings(model: PreTrainedModel, shard: Shard, recipe: Recipe) -> torch.Tensor:
-    """Normalised embeddings of the pages at the recipe's `scored_size`: float32 (N, D)."""
-    from PIL import Image
-
+def page_embeddings(
+    model: PreTrainedModel, pages: Iterable[np.ndarray], recipe: Recipe
+) -> np.ndarray:
+    """Normalised embeddings of pages, uint8 (H, W, 3), at `scored_size`: float32 (N, D)."""
     model.eval()
     height, width = recipe.scored_size
     rows = []
-    for start in range(0, len(shard.labels), recipe.batch):
-        pages = [
-            np.asarray(Image.fromarray(page).resize((width, height), Image.Resampling.BICUBIC))
-            for page in shard.pages[start : start + recipe.batch]
-        ]
-        pixels = normalised(torch.from_numpy(np.stack(pages)), recipe)
-        rows.append(unit(model.get_image_features(pixels).pooler_output))
-    return torch.cat(rows)
+    for page in pages:
+        image = Image.fromarray(page).resize((width, height), Image.Resampling.BICUBIC)
+        pixels = normalised(torch.from_numpy(np.array(image)[None]), recipe)
+        with torch.autocast("cpu", torch.bfloat16):
+            embedding = model.get_image_features(pixels).pooler_output
+        rows.append(unit(embedding))
+    return torch.cat(rows).numpy()
 
 
-class _InOrderTrainer(Trainer):
-    """The views are random already: taken in order, a phase's batches hold views of one size."""
-
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
-        return SequentialSampler(train_dataset or self.train_dataset)
-
-
-def train(
-    learner: PageLearner,
-    views: PageViews,
-    collator: Collator,
-    recipe: Recipe,
-    folder: Path,
-    callbacks: Sequence[TrainerCallback],
-    use_cpu: bool,
-) -> None:
-    """Run one stage of the training; the weights are left as the last step made them."""
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        max_steps=recipe.steps,
-        per_device_train_batch_size=recipe.batch,
-        learning_rate=recipe.learning_rate,
-        warmup_steps=round(recipe.warmup_ratio * recipe.steps),
-        lr_scheduler_type="cosine",
-        max_grad_norm=1.0,
-        bf16=True,
-        use_cpu=use_cpu,
-        ddp_backend="gloo" if use_cpu else None,
-        ddp_broadcast_buffers=False,
-        seed=recipe.seed,
-        logging_steps=20,
-        save_strategy="no",
-        report_to=[],
-        remove_unused_columns=False,
-        dataloader_num_workers=0 if use_cpu else 12,
-        disable_tqdm=True,
-    )
-    trainer = _InOrderTrainer(
-        model=learner,
-        args=arguments,
-        train_dataset=views,
-        data_collator=collator,
-        callbacks=list(callbacks),
-        optimizers=(_optimiser(learner, recipe), None),
-    )
-    trainer.train()
-
-
-def _optimiser(learner: PageLearner, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimiser(learner: PageLearner, recipe: Recipe) -> torch.optim.Optimizer:
     """AdamW, gentler with the image tower, which knows pictures already; norms do not decay."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in learner.named_parameters():

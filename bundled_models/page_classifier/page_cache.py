@@ -25,26 +25,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PAGES_PER_SHARD = 220
-STORED_SIZE = (480, 336)
+STORED_SIZE = (864, 612)
 """Height and width in pixels at which pages are kept: what the largest training view needs."""
-REGION_SIZE = (30, 21)
+REGION_SIZE = (54, 38)
 """Height and width of the region masks: one cell for 16 × 16 stored pixels."""
-_DRAWN_HEIGHT = 640
+_DRAWN_HEIGHT = 900
 _PARTS = ("pages", "regions", "labels")
 _POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Pages held together: `pages` (N, H, W, 3) uint8, `regions` (N, 6, h, w) uint8, `labels` (N,).
-
-    `has_regions` is False for real pages, of which nobody knows what lies where.
-    """
+    """`pages` (N, H, W, 3) uint8, `regions` (N, 6, h, w) uint8 and `labels` (N,) of some pages."""
 
     pages: np.ndarray
     regions: np.ndarray
     labels: np.ndarray
-    has_regions: bool
 
 
 def stored_pixels(page: Image) -> np.ndarray:
@@ -74,8 +70,7 @@ def draw_shard(folder: Path, seed: int, number: int) -> None:
         index = number * PAGES_PER_SHARD + offset
         label = index % len(synth.LABELS)
         page = synth.draw_page(synth.LABELS[label], synth.page_rng(seed, index), _DRAWN_HEIGHT)
-        image = page.image if page.image.mode in ("L", "RGB") else page.image.convert("L")
-        pages.append(stored_pixels(image))
+        pages.append(stored_pixels(page.image))
         regions.append(_stored_regions(page.regions))
         labels.append(label)
     arrays = {
@@ -124,7 +119,7 @@ class PageCache:
             pages, regions, labels = (
                 np.load(self._path(part, number), mmap_mode="r") for part in _PARTS
             )
-            self._open[number] = Shard(pages, regions, labels, has_regions=True)
+            self._open[number] = Shard(pages, regions, labels)
         return self._open[number]
 
     def _path(self, part: str, number: int) -> Path:

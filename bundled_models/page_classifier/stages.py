@@ -2,170 +2,257 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pagesort.models.folder import write_json
+import numpy as np
+
+from bundled_models.page_classifier.page_cache import PageCache
+from bundled_models.page_classifier.real_pages import RealPages
+from bundled_models.page_classifier.recipe import PROMPTS, Recipe
+from bundled_models.synthetic_pages.page import REGIONS
 
 if TYPE_CHECKING:
-    import numpy as np
-    from torch import nn
+    import torch
 
-    from bundled_models.page_classifier.cross_validation import OutOfFold
     from bundled_models.page_classifier.learner import PageLearner
-    from bundled_models.page_classifier.page_cache import PageCache, Shard
-    from bundled_models.page_classifier.real_pages import RealPages
-    from bundled_models.page_classifier.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
-PROMPTS = ("a scan of {description}", "a page with {description}", "{description}")
-"""What descriptions are put into while training; a finished model uses the first."""
-_POLL_SECONDS = 1.0
+_SECONDS_BETWEEN_CHECKPOINTS = 180.0
+_STEPS_BETWEEN_REPORTS = 20
+_SEED_OF_WEIGHTS = 420
+# Every third left out page is looked at turned, too, by a quarter, a half or three quarters.
+_TURNED_STEP = 3
 
 
-def freeze(tower: nn.Module, blocks: int) -> None:
-    """Freeze the stem and the first `blocks` blocks of timm's EfficientNet; free all others."""
-    frozen = [tower.conv_stem, tower.bn1, *list(tower.blocks)[:blocks]] if blocks else []
-    tower.requires_grad_(True)
-    for part in frozen:
-        part.requires_grad_(False)
+@dataclass(frozen=True)
+class Stage:
+    """One training.
+
+    Attributes:
+        start: stages from the mean of whose weights it starts; the first starts from ImageNet's.
+        shows_real: whether real pages are among its views.
+        left_out: the fold of real pages that it never sees and is measured on.
+    """
+
+    name: str
+    recipe: Recipe
+    start: tuple[str, ...] = ()
+    shows_real: bool = False
+    left_out: int | None = None
 
 
-@dataclass
-class Maker:
-    """What both stages need; one process of possibly several that train together."""
+@dataclass(frozen=True)
+class Workshop:
+    """What every stage needs; `folds` (N,) tells the fold of each page of `real`."""
 
     drawn: PageCache
     real: RealPages | None
-    watched: dict[str, Shard]
+    folds: np.ndarray
     labels: tuple[str, ...]
     descriptions: dict[str, list[str]]
     tokenizer: Any
-    learner: PageLearner
     folder: Path
-    every: int
 
-    @property
-    def prompts(self) -> dict[str, list[str]]:
-        """Label -> what is asked of a finished model."""
+    def weights(self, stage: str) -> Path:
+        """Where the averaged weights of a finished stage lie."""
+        return self.folder / f"{stage}.safetensors"
+
+    def scores(self, stage: str) -> Path:
+        """Where what a stage makes of its left out pages lies."""
+        return self.folder / f"{stage}.npz"
+
+    def facts(self, stage: str) -> Path:
+        """Where what is to be told of a stage lies."""
+        return self.folder / f"{stage}.json"
+
+    def rows(self, stage: Stage) -> np.ndarray:
+        """The real pages that a stage may show."""
+        assert self.real is not None
+        held_out = self.folds == (-2 if stage.left_out is None else stage.left_out)
+        return np.flatnonzero(self.real.may_train & ~held_out)
+
+    def prompts(self, templates: Sequence[str] = PROMPTS[:1]) -> dict[str, list[str]]:
+        """Label -> its descriptions in each of the templates."""
         from pagesort.models.descriptions import prompt_texts
 
-        return prompt_texts(self.descriptions, PROMPTS[0])
+        several = [prompt_texts(self.descriptions, template) for template in templates]
+        return {
+            label: [text for texts in several for text in texts[label]] for label in self.labels
+        }
 
-    def stage(
-        self, name: str, recipe: Recipe, real: RealPages | None = None, start: str | None = None
-    ) -> None:
-        """Run a stage from the weights of stage `start`, or take up what it made before."""
-        from safetensors.torch import load_file
 
-        if start is not None:
-            self.learner.load_state_dict(load_file(self.folder / f"{start}.safetensors"))
-        file = self.folder / f"{name}.safetensors"
-        if not file.exists():
-            freeze(self.learner.dual_encoder.vision_model.timm_model, recipe.frozen_blocks)
-            self._train(name, recipe, real, file)
-        while not file.exists():  # the first process writes it
-            time.sleep(_POLL_SECONDS)
-        self.learner.load_state_dict(load_file(file))
+def run_stage(stage: Stage, workshop: Workshop) -> None:
+    """Train a stage, unless it is done, as one process of possibly several."""
+    from bundled_models.page_classifier.views import Collator, PageViews
+    from pagesort.common.processes import process_number, processes
+    from pagesort.training.cpu import quick_on_processors
+    from pagesort.training.loop import fit
+    from pagesort.training.process_group import wait_for_all
+    from pagesort.training.state import RunFolder
+    from pagesort.training.weight_averaging import moving_average
 
-    def _train(self, name: str, recipe: Recipe, real: RealPages | None, file: Path) -> None:
-        import torch
-
-        from bundled_models.page_classifier.learner import Watch, train
-        from bundled_models.page_classifier.moving_average import MovingAverage
-        from bundled_models.page_classifier.views import Collator, PageViews
-
-        started = time.time()
-        world = int(os.environ.get("WORLD_SIZE", "1"))
-        average = MovingAverage(self.learner, recipe.ema_decay)
-        model = self.learner.dual_encoder
-        watch = Watch(
-            average, model, self.prompts, self.tokenizer, recipe, self.watched, every=self.every
+    if workshop.weights(stage.name).exists():
+        return
+    started = time.time()
+    recipe = stage.recipe
+    learner = _learner_to_train(stage, workshop)
+    views = PageViews(
+        recipe,
+        workshop.drawn,
+        workshop.labels,
+        workshop.real if stage.shows_real else None,
+        workshop.rows(stage) if stage.shows_real else None,
+        processes(),
+    )
+    average = moving_average(learner, recipe.ema_decay)
+    run = RunFolder(workshop.folder, stage.name, _deciding(stage, processes()))
+    if process_number() == 0:
+        run.open()
+    wait_for_all()
+    with quick_on_processors(learner.dual_encoder, "bf16", 2 * recipe.batch):
+        history = fit(
+            learner,
+            views,
+            Collator(recipe, workshop.prompts(PROMPTS), workshop.tokenizer),
+            _optimiser(learner, recipe),
+            _schedule(recipe),
+            average=average,
+            run=run,
         )
-        train(
-            self.learner,
-            PageViews(recipe, self.drawn, real, self.labels, world),
-            Collator(recipe, _all_prompts(self.descriptions), self.tokenizer),
-            recipe,
-            self.folder / name,
-            (average, watch),
-            use_cpu=not torch.cuda.is_available(),
-        )
-        if is_first():
-            hours = round((time.time() - started) / 3600, 3)
-            self._keep(file, average.weights, {"hours": hours, "history": watch.history})
-
-    def _keep(self, file: Path, averaged: dict[str, Any], facts: dict[str, Any]) -> None:
-        """Put the averaged weights, and the frozen ones, in place when all about them is there."""
-        from safetensors.torch import save_file
-
-        write_json(file.with_suffix(".json"), facts)
-        weights = {**self.learner.state_dict(), **averaged}
-        temporary = file.with_suffix(".tmp")
-        save_file({name: value.contiguous() for name, value in weights.items()}, temporary)
-        temporary.replace(file)
-
-    def facts(self) -> dict[str, dict[str, Any]]:
-        """What is known of every stage that was run: its hours and accuracies on the way."""
-        files = sorted(self.folder.glob("*.json"))
-        return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
-
-    def logits(self, shard: Shard, recipe: Recipe) -> np.ndarray:
-        """Score pages with the learner's present weights: (N, labels)."""
-        from bundled_models.page_classifier.learner import page_logits
-
-        model = self.learner.dual_encoder
-        return page_logits(model, shard, self.prompts, self.tokenizer, recipe).numpy()
-
-    def cross_validate(
-        self, recipe: Recipe, count: int, readings: dict[str, dict[str, list[str]]]
-    ) -> OutOfFold:
-        """Run the second stage without each fold of the real pages, and score that fold.
-
-        It is scored with the model's own texts, and with those of every reading.
-        """
-        import numpy as np
-        import torch
-
-        from bundled_models.page_classifier.cross_validation import OutOfFold
-        from bundled_models.page_classifier.learner import label_embeddings, page_embeddings
-        from bundled_models.page_classifier.real_pages import folds_of
-
-        assert self.real is not None
-        texts = {"own": self.prompts, **readings}
-        folds = folds_of(self.real, count, recipe.seed)
-        logits = {name: np.zeros((len(folds), len(each))) for name, each in texts.items()}
-        model = self.learner.dual_encoder
-        for fold in range(count):
-            held_out = np.flatnonzero(folds == fold)
-            others = self.real.chosen(np.flatnonzero(folds != fold))
-            self.stage(f"fold{fold}", recipe, others, start="drawn")
-            if not is_first():
-                continue
-            pages = page_embeddings(model, self.real.chosen(held_out).shard, recipe)
-            with torch.inference_mode():
-                for name, prompts in texts.items():
-                    labels = label_embeddings(model, prompts, self.tokenizer)
-                    scores = model.logit_scale.exp() * pages @ labels.T
-                    logits[name][held_out] = scores.numpy()
-            right = logits["own"][held_out].argmax(1) == self.real.shard.labels[held_out]
-            logger.info("fold %d: %d of %d pages right", fold, right.sum(), len(right))
-        return OutOfFold(self.real, self.labels, folds, logits.pop("own"), logits)
+    if process_number() == 0:
+        trained: PageLearner = average.module
+        if stage.left_out is not None:
+            _score_left_out(trained, stage, workshop)
+        facts = {"hours": round((time.time() - started) / 3600, 3), "history": history}
+        _keep(trained, stage, workshop, facts)
+        run.close()
 
 
-def is_first() -> bool:
-    """Tell whether this is the first of the processes that train together."""
-    return int(os.environ.get("RANK", "0")) == 0
+def _learner_to_train(stage: Stage, workshop: Workshop) -> PageLearner:
+    """Build the learner with the weights that the stage starts from."""
+    import torch
+
+    from bundled_models.page_classifier.dual_encoder import freeze
+    from bundled_models.page_classifier.start_weights import load_start
+
+    torch.manual_seed(_SEED_OF_WEIGHTS)
+    learner = _new_learner(stage, workshop)
+    tower = learner.dual_encoder.vision_model.timm_model
+    load_start(tower)
+    tower.to(memory_format=torch.channels_last)
+    if stage.start:
+        learner.load_state_dict(_mean_weights(stage.start, workshop))
+    freeze(tower, stage.recipe.frozen_blocks)
+    for module in tower.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = stage.recipe.batch_norm_momentum
+    return learner.train()
 
 
-def _all_prompts(descriptions: dict[str, list[str]]) -> dict[str, list[str]]:
-    from pagesort.models.descriptions import prompt_texts
+def load_learner(stage: Stage, workshop: Workshop) -> PageLearner:
+    """Return the learner that a finished stage made."""
+    learner = _new_learner(stage, workshop)
+    learner.load_state_dict(_mean_weights([stage.name], workshop))
+    return learner.eval()
 
-    by_prompt = [prompt_texts(descriptions, prompt) for prompt in PROMPTS]
-    return {label: [text for texts in by_prompt for text in texts[label]] for label in descriptions}
+
+def _mean_weights(names: Sequence[str], workshop: Workshop) -> dict[str, torch.Tensor]:
+    """The mean of the weights of finished stages that started alike (arXiv 2203.05482)."""
+    from safetensors.torch import load_file
+
+    parts = [load_file(workshop.weights(name)) for name in names]
+    return {
+        name: sum(part[name] for part in parts) / len(parts) if value.is_floating_point() else value
+        for name, value in parts[0].items()
+    }
+
+
+def _new_learner(stage: Stage, workshop: Workshop) -> PageLearner:
+    from bundled_models.page_classifier.dual_encoder import build_dual_encoder
+    from bundled_models.page_classifier.learner import PageLearner
+
+    model = build_dual_encoder(workshop.tokenizer)
+    return PageLearner(model, len(workshop.labels), len(REGIONS), stage.recipe)
+
+
+def _optimiser(learner: PageLearner, recipe: Recipe) -> Any:
+    from bundled_models.page_classifier.learner import make_optimiser
+
+    return make_optimiser(learner, recipe)
+
+
+def _schedule(recipe: Recipe) -> Any:
+    from pagesort.training.loop import Schedule
+
+    return Schedule(
+        steps=recipe.steps,
+        batch_size=recipe.batch,
+        seed=recipe.seed,
+        warmup_steps=round(recipe.warmup_ratio * recipe.steps),
+        gradient_clip=1.0,
+        precision="bf16",
+        log_every=_STEPS_BETWEEN_REPORTS,
+        save_seconds=_SECONDS_BETWEEN_CHECKPOINTS,
+    )
+
+
+def _deciding(stage: Stage, world: int) -> dict[str, Any]:
+    """All that decides the weights of a stage, given the pages."""
+    return {**asdict(stage), "world": world}
+
+
+def embed_left_out(
+    learner: PageLearner, stage: Stage, workshop: Workshop
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the clear pages of the fold that a stage left out, (N,), and their embeddings."""
+    from bundled_models.page_classifier.learner import page_embeddings
+
+    real = workshop.real
+    assert real is not None
+    rows = np.flatnonzero((workshop.folds == stage.left_out) & real.clear)
+    pages = (real.pixels[row] for row in rows)
+    return rows, page_embeddings(learner.dual_encoder, pages, stage.recipe)
+
+
+def _score_left_out(learner: PageLearner, stage: Stage, workshop: Workshop) -> None:
+    """Keep the embeddings of the clear pages of the left out fold, of some of them turned, too."""
+    from bundled_models.page_classifier.learner import page_embeddings
+
+    real = workshop.real
+    assert real is not None
+    rows, embeddings = embed_left_out(learner, stage, workshop)
+    turned = rows[::_TURNED_STEP]
+    quarters = np.arange(len(turned)) % 3 + 1
+    model, recipe = learner.dual_encoder, stage.recipe
+    turned_pages = (
+        np.ascontiguousarray(np.rot90(real.pixels[row], int(quarter)))
+        for row, quarter in zip(turned, quarters, strict=True)
+    )
+    np.savez(
+        workshop.scores(stage.name),
+        rows=rows,
+        embeddings=embeddings,
+        turned_rows=turned,
+        quarters=quarters,
+        turned_embeddings=page_embeddings(model, turned_pages, recipe),
+    )
+
+
+def _keep(learner: PageLearner, stage: Stage, workshop: Workshop, facts: dict[str, Any]) -> None:
+    """Put the averaged weights in place when all about them is there."""
+    from safetensors.torch import save_file
+
+    from pagesort.models.folder import write_json
+
+    write_json(workshop.facts(stage.name), facts)
+    file = workshop.weights(stage.name)
+    temporary = file.with_suffix(".tmp")
+    weights = {name: value.contiguous() for name, value in learner.state_dict().items()}
+    save_file(weights, temporary)
+    temporary.replace(file)

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from bundled_models.page_classifier.page_cache import PAGES_PER_SHARD, Shard
-from bundled_models.page_classifier.pretraining_augmentation import random_view
+from bundled_models.page_classifier.page_cache import PAGES_PER_SHARD, REGION_SIZE, Shard
+from bundled_models.page_classifier.pasted_pictures import with_real_pictures
+from bundled_models.page_classifier.pretraining_augmentation import random_view, randomly_turned
 from bundled_models.page_classifier.real_pages import RealPages
 from bundled_models.page_classifier.recipe import Phase, Recipe
+from bundled_models.page_classifier.sampling import Choice, Sampler
 from bundled_models.page_classifier.trait_texts import describe, random_grouping
+from bundled_models.synthetic_pages.page import REGIONS
 
 NO_GROUP = -100
 """Group of a label that fits none of a grouping's texts; PyTorch's cross-entropy passes it over."""
 _GRAMMAR_SHARE = 0.5
-_NO_ROWS = np.zeros(0, dtype=np.int64)
+_PASTED_SHARE = 0.6
+# Which label's real pages fill a region of drawn pages, and on which drawn pages.
+_PICTURES = {"drawing": "DRAW", "photo": "PHOTO"}
+_PICTURED = ("DRAW", "DRAW_L", "PHOTO", "PHOTO_L")
+_NO_REGIONS = np.zeros((len(REGIONS), *REGION_SIZE), dtype=np.uint8)
 
 
 class Drawn(Protocol):
@@ -29,23 +36,47 @@ class Drawn(Protocol):
         """Return shard `number`."""
 
 
+@dataclass(frozen=True)
+class _Page:
+    """A page to be looked at: pixels (H, W, 3) and masks (6, h, w), which only drawn ones have."""
+
+    pixels: np.ndarray
+    regions: np.ndarray
+    is_drawn: bool
+
+
 class PageViews(Dataset):
-    """View `i` of the training, decided by the seed and `i` alone, whatever process asks for it."""
+    """View `i` of the training, decided by the seed and `i` alone, whatever process asks for it.
+
+    Args:
+        rows: the pages of `real` that may be shown; without `real`, all pages are drawn ones.
+        world: processes that train together, each of which takes batches of its own.
+    """
 
     def __init__(
         self,
         recipe: Recipe,
         drawn: Drawn,
-        real: RealPages | None,
         labels: Sequence[str],
-        world: int,
+        real: RealPages | None = None,
+        rows: np.ndarray | None = None,
+        world: int = 1,
     ) -> None:
         self.recipe = recipe
         self.drawn = drawn
         self.real = real
         self.labels = list(labels)
         self._ends = np.cumsum([phase.batches for phase in recipe.phases]) * world * recipe.batch
-        self._real_rows = _rows_by_label(real) if real is not None else {}
+        self._sampler: Sampler | None = None
+        self._pictures: dict[int, Choice] = {}
+        if real is not None:
+            chosen = np.arange(len(real)) if rows is None else rows
+            self._sampler = Sampler(real, chosen, len(self.labels))
+            self._pictures = {
+                REGIONS.index(region): self._sampler.pictures(self.labels.index(label))
+                for region, label in _PICTURES.items()
+                if label in self.labels
+            }
 
     def __len__(self) -> int:
         return int(self._ends[-1])
@@ -53,43 +84,43 @@ class PageViews(Dataset):
     def __getitem__(self, index: int) -> dict[str, Any]:
         rng = np.random.default_rng((self.recipe.seed, index))
         phase = self.recipe.phases[int(np.searchsorted(self._ends, index, side="right"))]
-        shard, row = self._pick(phase, rng)
-        label = int(shard.labels[row])
-        view = random_view(
-            shard.pages[row], shard.regions[row], phase.size, self.labels[label], rng
-        )
+        label, page = self._pick(phase, rng)
+        pixels, regions = page.pixels, page.regions
+        if rng.random() < self.recipe.turn_share:
+            pixels, regions = randomly_turned(pixels, regions, rng)
+        view = random_view(pixels, regions, phase.size, self.labels[label], rng)
         return {
             "pixels": view.pixels,
             "regions": view.regions,
-            "has_regions": shard.has_regions,
+            "has_regions": page.is_drawn,
             "label": label,
             "index": index,
         }
 
-    def _pick(self, phase: Phase, rng: np.random.Generator) -> tuple[Shard, int]:
-        """Every label is equally likely, and so is every folder of real pages that has it."""
-        label = int(rng.integers(0, len(self.labels)))
-        sources = self._real_rows.get(label, [])
+    def _pick(self, phase: Phase, rng: np.random.Generator) -> tuple[int, _Page]:
+        """Choose a label, and a real or drawn page of it."""
+        if self._sampler is None or self.real is None:
+            label = int(rng.integers(0, len(self.labels)))
+            return label, self._drawn_page(label, phase, rng)
+        label = self._sampler.label(rng)
+        choice = self._sampler.of_label[label]
         # A label of few real pages must not be drilled until they are known by heart.
-        count = sum(len(rows) for rows in sources)
-        share = phase.real_share * min(1.0, count / self.recipe.enough_real_pages)
-        if rng.random() < share and self.real is not None:
-            rows = sources[int(rng.integers(0, len(sources)))]
-            return self.real.shard, int(rng.choice(rows))
+        share = self.recipe.real_share * min(1.0, choice.worth / self.recipe.enough_real_pages)
+        if rng.random() < share:
+            return label, _Page(self.real.pixels[choice.pick(rng)], _NO_REGIONS, is_drawn=False)
+        page = self._drawn_page(label, phase, rng)
+        if self.labels[label] in _PICTURED and rng.random() < _PASTED_SHARE:
+            inked = REGIONS.index("drawing")
+            pixels = with_real_pictures(
+                page.pixels, page.regions, self._pictures, self.real.pixels, inked, rng
+            )
+            page = replace(page, pixels=pixels)
+        return label, page
+
+    def _drawn_page(self, label: int, phase: Phase, rng: np.random.Generator) -> _Page:
         shard = self.drawn.shard(int(rng.integers(0, max(1, phase.pages // PAGES_PER_SHARD))))
-        return shard, int(rng.choice(np.flatnonzero(shard.labels == label)))
-
-
-def _rows_by_label(real: RealPages) -> dict[int, list[np.ndarray]]:
-    """Label -> the rows of each folder that has pages of it."""
-    by_label: dict[int, list[np.ndarray]] = {}
-    for label in np.unique(real.shard.labels):
-        of_label = real.shard.labels == label
-        sources = np.unique(real.sources[of_label])
-        by_label[int(label)] = [
-            np.flatnonzero(of_label & (real.sources == source)) for source in sources
-        ]
-    return by_label
+        row = int(rng.choice(np.flatnonzero(shard.labels == label)))
+        return _Page(shard.pages[row], shard.regions[row], is_drawn=True)
 
 
 @dataclass

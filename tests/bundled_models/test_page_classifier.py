@@ -16,16 +16,18 @@ import torch
 
 import run
 from bundled_models.page_classifier import start_weights
-from bundled_models.page_classifier.build import (
+from bundled_models.page_classifier.dual_encoder import (
     CONTEXT_LENGTH,
     VOCABULARY_SIZE,
     build_dual_encoder,
+    freeze,
 )
 from bundled_models.page_classifier.learner import PageLearner, label_embeddings
-from bundled_models.page_classifier.page_cache import Shard
-from bundled_models.page_classifier.real_pages import RealPages
+from bundled_models.page_classifier.page_cache import REGION_SIZE, STORED_SIZE, Shard
+from bundled_models.page_classifier.pasted_pictures import with_real_pictures
+from bundled_models.page_classifier.real_pages import RealPage, RealPages
 from bundled_models.page_classifier.recipe import Phase, Recipe
-from bundled_models.page_classifier.stages import freeze
+from bundled_models.page_classifier.sampling import Choice
 from bundled_models.page_classifier.trait_texts import LABELS as TRAIT_LABELS
 from bundled_models.page_classifier.views import NO_GROUP, Collator, PageViews
 from bundled_models.synthetic_pages.page import write_pages
@@ -39,10 +41,13 @@ LABELS = ("DARK", "LIGHT")
 PROMPTS = {"DARK": ["a scan of a dark page"], "LIGHT": ["a scan of a light page", "a white page"]}
 RECIPE = Recipe(
     phases=(
-        Phase(size=(64, 48), batches=2, pages=8, real_share=0.0),
-        Phase(size=(96, 64), batches=3, pages=8, real_share=1.0),
+        Phase(size=(64, 48), batches=2, pages=8),
+        Phase(size=(96, 64), batches=3, pages=8),
     ),
     batch=4,
+    real_share=1.0,
+    enough_real_pages=5,
+    turn_share=0.0,
 )
 
 
@@ -50,22 +55,26 @@ class Cache:
     """Four dark and four light pages in place of drawn ones."""
 
     def shard(self, number: int) -> Shard:
-        return shades(40, 210, has_regions=True)
+        regions = np.zeros((8, 6, *REGION_SIZE), dtype=np.uint8)
+        return Shard(shades(40, 210), regions, SHADE_LABELS)
 
 
-def shades(dark: int, light: int, has_regions: bool) -> Shard:
-    pages = np.full((8, 480, 336, 3), light, dtype=np.uint8)
+SHADE_LABELS = np.array([0] * 4 + [1] * 4)
+
+
+def shades(dark: int, light: int) -> np.ndarray:
+    pages = np.full((8, *STORED_SIZE, 3), light, dtype=np.uint8)
     pages[:4] = dark
-    regions = np.zeros((8, 6, 30, 21), dtype=np.uint8)
-    labels = np.array([0] * 4 + [1] * 4)
-    return Shard(pages, regions, labels, has_regions)
+    return pages
 
 
 def real_shades(dark: int, light: int) -> RealPages:
-    """Eight real pages of two folders; only the second folder has light ones."""
-    pages = tuple(LabelledPage(Path(f"{n}.png"), "X", f"d{n}", f"X/{n}.png") for n in range(8))
-    shard = shades(dark, light, has_regions=False)
-    return RealPages(shard, np.array([0, 0, 0, 1, 1, 1, 1, 1]), pages)
+    """Eight real pages, each a source of its own; the first four are dark."""
+    pages = tuple(
+        RealPage(LabelledPage(Path(f"{n}.png"), "X", f"d{n}", f"X/{n}.png"), "folder", f"d{n}")
+        for n in range(8)
+    )
+    return RealPages(pages, shades(dark, light), SHADE_LABELS)
 
 
 @pytest.fixture(scope="module")
@@ -74,24 +83,65 @@ def tokenizer():
 
 
 def test_views_follow_the_phases_and_the_index() -> None:
-    views = PageViews(RECIPE, Cache(), real_shades(0, 255), LABELS, world=2)
+    views = PageViews(RECIPE, Cache(), LABELS, real_shades(0, 255), world=2)
     assert len(views) == (2 + 3) * 4 * 2
     assert views[0]["pixels"].shape == (64, 48, 3)
     assert views[15]["pixels"].shape == (64, 48, 3)
     assert views[16]["pixels"].shape == (96, 64, 3)
     assert np.array_equal(views[3]["pixels"], views[3]["pixels"])
-    assert all(views[index]["has_regions"] for index in range(16))
-    # Four real pages a label are fewer than enough, so that drawn ones remain in the second phase.
-    kinds = {views[index]["has_regions"] for index in range(16, 40)}
+    # Four real pages a label are fewer than enough, so that drawn ones remain.
+    kinds = {views[index]["has_regions"] for index in range(40)}
     assert kinds == {True, False}
     labels = [views[index]["label"] for index in range(40)]
     assert 8 < sum(labels) < 32
+    drawn = PageViews(RECIPE, Cache(), LABELS)
+    assert {drawn[index]["has_regions"] for index in range(20)} == {True}
+
+
+def test_rows_that_may_not_be_shown_are_not() -> None:
+    recipe = replace(RECIPE, enough_real_pages=1)
+    real = real_shades(0, 255)
+    real.pixels[0] = 128
+    shown = PageViews(recipe, Cache(), LABELS, real, np.arange(1, 8), world=8)
+    picked = [shown._pick(recipe.phases[0], np.random.default_rng(n))[1] for n in range(80)]
+    assert not any(page.is_drawn for page in picked)
+    assert {int(page.pixels.mean()) for page in picked} == {0, 255}
+
+
+def test_pages_are_turned_for_a_part_of_the_views() -> None:
+    real = real_shades(0, 255)
+    real.pixels[:, 432:] = 90  # all pages have a grey lower half
+    recipe = replace(RECIPE, enough_real_pages=1)
+    seen = {}
+    for share in (0.0, 1.0):
+        views = PageViews(replace(recipe, turn_share=share), Cache(), LABELS, real, world=8)
+        pages = [views[index]["pixels"].astype(float) for index in range(60)]
+        # Where the halves of a page meet tells how it lies: never in the view's left and right.
+        rows = [abs(page[:20].mean() - page[-20:].mean()) > 30 for page in pages]
+        seen[share] = np.mean(rows)
+    assert seen[0.0] > 0.9
+    assert seen[1.0] < 0.6
+
+
+def test_real_pictures_fill_the_regions_of_drawn_pages() -> None:
+    page = np.full((*STORED_SIZE, 3), 255, dtype=np.uint8)
+    regions = np.zeros((6, *REGION_SIZE), dtype=np.uint8)
+    regions[5, 10:20, 5:15] = 255
+    pictures = np.full((1, *STORED_SIZE, 3), 77, dtype=np.uint8)
+    choices = {5: Choice(np.array([0]), np.array([1.0]), 1.0)}
+    pasted = with_real_pictures(page, regions, choices, pictures, 4, np.random.default_rng(1))
+    assert (pasted[160:320, 80:240] == 77).all()
+    pasted[160:320, 80:240] = 255
+    assert (pasted == 255).all()
+    assert (page == 255).all()
+    empty = {5: Choice(np.zeros(0, dtype=int), np.zeros(0), 0.0)}
+    assert with_real_pictures(page, regions, empty, pictures, 4, np.random.default_rng(1)) is page
 
 
 def test_pages_without_masks_weigh_nothing_in_the_region_loss(tokenizer) -> None:
     torch.manual_seed(1)
     learner = PageLearner(build_dual_encoder(tokenizer), len(LABELS), 6, RECIPE).eval()
-    views = [PageViews(RECIPE, Cache(), None, LABELS, 1)[index] for index in range(4)]
+    views = [PageViews(RECIPE, Cache(), LABELS)[index] for index in range(4)]
     batch = Collator(RECIPE, PROMPTS, tokenizer, grouped=False)(views)
     batch["has_regions"] = torch.zeros(4, dtype=torch.bool)
     other = dict(batch, regions=torch.full_like(batch["regions"], 255))
@@ -111,19 +161,9 @@ def test_label_embeddings_are_normalised_means(tokenizer) -> None:
     assert torch.allclose(together.norm(dim=1), torch.ones(2), atol=1e-5)
 
 
-def test_every_folder_of_real_pages_is_equally_likely() -> None:
-    recipe = replace(RECIPE, enough_real_pages=4)
-    views = PageViews(recipe, Cache(), real_shades(0, 255), LABELS, world=64)
-    rng = np.random.default_rng(3)
-    picked = [views._pick(recipe.phases[1], rng) for _ in range(600)]
-    rows = [row for shard, row in picked if not shard.has_regions and shard.labels[row] == 0]
-    assert len(rows) > 200
-    assert 0.4 < np.mean([row == 3 for row in rows]) < 0.6  # the only dark one of its folder
-
-
 def test_groups_name_the_texts_that_share_labels(tokenizer) -> None:
     prompts = {label: [f"a page of {label}"] for label in TRAIT_LABELS}
-    views = [PageViews(RECIPE, Cache(), None, LABELS, 1)[index] for index in range(4)]
+    views = [PageViews(RECIPE, Cache(), LABELS)[index] for index in range(4)]
     batch = Collator(RECIPE, prompts, tokenizer)(views)
     groups = batch["groups"].tolist()
     count = len(batch["input_ids"]) - len(prompts)
@@ -194,9 +234,14 @@ def test_the_documented_command_makes_a_model_that_answers(
     assert len(lines) == 12
     assert {line.split("\t")[0] for line in lines[1:]} >= {"DRAW", "TEXT_T"}
     facts = json.loads((out / "pagesort.json").read_text(encoding="utf-8"))["training"]
-    assert facts["cross_validation"]["real"]["pages"] == 2 * len(TRAIT_LABELS)
-    texts = facts["cross_validation"]["texts"]["real"]
-    assert set(texts) >= {"grouping 1", "averaged", "single 6"}
-    assert set(facts["stages"]) == {"drawn", "fold0", "fold1", "all"}
+    assert facts["cross_validation"]["archive"]["pages"] == 2 * len(TRAIT_LABELS)
+    assert facts["cross_validation"]["turned"]["pages"] >= len(TRAIT_LABELS) // 2
+    assert set(facts["texts"]) >= {"own", "grouping 1", "averaged", "single 6"}
+    made = {"drawn", "fold0", "fold1", "further0", "further1", "all"}
+    assert set(facts["hours"]) == set(facts["recipes"]) == made
+    assert len(facts["rounds"]) == 2
     assert len(read_trained_pages(out)) == 2 * len(TRAIT_LABELS)
-    assert (tmp_path / "cache" / "plots" / "real_confusion.png").stat().st_size > 10_000
+    assert (out / "plots" / "archive_confusion.png").stat().st_size > 10_000
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "$" not in card
+    assert "| TEXT_T |" in card

@@ -1,11 +1,11 @@
-"""Training views: of the right size, decided by the generator, never turned or mirrored."""
+"""Training views: of the right size, decided by the generator, never mirrored."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from bundled_models.page_classifier.pretraining_augmentation import random_view
+from bundled_models.page_classifier.pretraining_augmentation import random_view, randomly_turned
 
 SIZE = (160, 112)
 
@@ -45,3 +45,17 @@ def test_the_page_keeps_its_direction_and_its_masks_follow(seed: int) -> None:
     told = view.regions[0].astype(float) / 255.0
     dark = grey.reshape(10, 16, 7, 16).mean(axis=(1, 3))
     assert dark[(told > 0)].mean() < dark[3:7, 4:6].mean()
+
+
+def test_pages_are_turned_by_right_angles_and_never_mirrored() -> None:
+    page = np.zeros((4, 6, 3), dtype=np.uint8)
+    page[0, 0], page[0, 5] = 1, 2
+    regions = np.stack([page[..., 0]] * 6)
+    turns = {}
+    for seed in range(30):
+        turned, masks = randomly_turned(page, regions, np.random.default_rng(seed))
+        corners = tuple(int(turned[y, x, 0]) for y, x in ((0, 0), (0, -1), (-1, -1), (-1, 0)))
+        turns[corners] = turned.shape[:2]
+        assert np.array_equal(masks[3], turned[..., 0])
+    # Clockwise from the upper left, 2 always follows 1: mirroring would turn that round.
+    assert turns == {(2, 0, 0, 1): (6, 4), (0, 0, 1, 2): (4, 6), (0, 1, 2, 0): (6, 4)}

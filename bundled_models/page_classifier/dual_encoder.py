@@ -1,0 +1,49 @@
+"""The two towers of the bundled model, with the weights they start from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundled_models.page_classifier.start_weights import ARCHITECTURE, EMBEDDING_SIZE
+
+if TYPE_CHECKING:
+    from torch import nn
+    from transformers import PreTrainedTokenizerBase, VisionTextDualEncoderModel
+
+VOCABULARY_SIZE = 4098
+CONTEXT_LENGTH = 77
+
+
+def build_dual_encoder(tokenizer: PreTrainedTokenizerBase) -> VisionTextDualEncoderModel:
+    """Return the two towers with random weights (5 million parameters)."""
+    from transformers import (
+        CLIPTextConfig,
+        TimmWrapperConfig,
+        VisionTextDualEncoderConfig,
+        VisionTextDualEncoderModel,
+    )
+
+    vision = TimmWrapperConfig(architecture=ARCHITECTURE, num_labels=0)
+    vision.hidden_size = EMBEDDING_SIZE
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=512,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=CONTEXT_LENGTH,
+        projection_dim=256,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    config = VisionTextDualEncoderConfig.from_vision_text_configs(vision, text, projection_dim=256)
+    return VisionTextDualEncoderModel(config)
+
+
+def freeze(tower: nn.Module, blocks: int) -> None:
+    """Freeze the stem and the first `blocks` blocks of timm's EfficientNet; free all others."""
+    frozen = [tower.conv_stem, tower.bn1, *list(tower.blocks)[:blocks]] if blocks else []
+    tower.requires_grad_(True)
+    for part in frozen:
+        part.requires_grad_(False)
