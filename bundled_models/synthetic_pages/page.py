@@ -22,9 +22,16 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image
 
-from bundled_models.synthetic_pages import mixtures, plates, printed_tables, tables, texts, typed
-from bundled_models.synthetic_pages.forms import library_marks
-from bundled_models.synthetic_pages.paper import scan
+from bundled_models.synthetic_pages.layouts import (
+    mixtures,
+    plates,
+    printed_tables,
+    tables,
+    texts,
+    typed,
+)
+from bundled_models.synthetic_pages.layouts.forms import library_marks
+from bundled_models.synthetic_pages.scanning.paper import scan
 from bundled_models.synthetic_pages.sheet import OVERSAMPLING, REGIONS, Sheet, side_by_side
 from bundled_models.synthetic_pages.words import chance, span
 

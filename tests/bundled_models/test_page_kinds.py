@@ -6,22 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bundled_models.synthetic_pages import (
+from bundled_models.synthetic_pages.layouts import figures, identities, listings, memos, stamps
+from bundled_models.synthetic_pages.pictures import (
     charts,
-    copies,
     engravings,
-    figures,
-    grounds,
-    identities,
-    listings,
-    memos,
     mounts,
-    stamps,
     townplans,
     workdrawings,
 )
-from bundled_models.synthetic_pages.ink import Typewriter
+from bundled_models.synthetic_pages.scanning import copies, grounds
 from bundled_models.synthetic_pages.sheet import REGIONS, Sheet, side_by_side
+from bundled_models.synthetic_pages.writing.ink import Typewriter
 
 BOX = (20.0, 30.0, 190.0, 200.0)
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bundled_models.synthetic_pages import blanks, mixtures, paper, texts, typed
-from bundled_models.synthetic_pages.hand import Hand
-from bundled_models.synthetic_pages.ink import Typewriter
+from bundled_models.synthetic_pages.layouts import blanks, mixtures, texts, typed
+from bundled_models.synthetic_pages.scanning import paper
 from bundled_models.synthetic_pages.sheet import REGIONS, Sheet
+from bundled_models.synthetic_pages.writing.hand import Hand
+from bundled_models.synthetic_pages.writing.ink import Typewriter
 
 
 def new_sheet(seed: int, size: tuple[float, float] = (210, 297)) -> Sheet:

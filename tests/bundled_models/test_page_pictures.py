@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from bundled_models.synthetic_pages import page as synth
-from bundled_models.synthetic_pages import pictures
-from bundled_models.synthetic_pages.photographs import place_photograph
-from bundled_models.synthetic_pages.pictures import Source
+from bundled_models.synthetic_pages.pictures import found_pictures as pictures
+from bundled_models.synthetic_pages.pictures.found_pictures import Source
+from bundled_models.synthetic_pages.pictures.photographs import place_photograph
 from bundled_models.synthetic_pages.sheet import Sheet
 
 PICTURED = ("DRAW", "DRAW_L", "PHOTO", "PHOTO_L")

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bundled_models.synthetic_pages import fonts, ink
 from bundled_models.synthetic_pages import page as synth
-from bundled_models.synthetic_pages.hand import Hand, spline
-from bundled_models.synthetic_pages.ink import Print, Typewriter
 from bundled_models.synthetic_pages.sheet import Sheet
+from bundled_models.synthetic_pages.writing import fonts, ink
+from bundled_models.synthetic_pages.writing.hand import Hand, spline
+from bundled_models.synthetic_pages.writing.ink import Print, Typewriter
 from tests.helpers.paths import ROOT
 
 SAMPLES = ROOT / "category_samples"
