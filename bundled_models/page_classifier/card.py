@@ -148,7 +148,7 @@ def _text_line(texts: dict[str, Any]) -> str:
     singles = [value for name, value in texts.items() if name.startswith("single")]
     words = [f"With its own descriptions {100 * texts['own']:.1f} % of the clear pages are right"]
     if singles:
-        words.append(f"with the average of six paraphrases {100 * texts['averaged']:.1f} %")
+        words.append(f"with the average of six others {100 * texts['averaged']:.1f} %")
         words.append(f"with one alone {100 * min(singles):.1f} to {100 * max(singles):.1f} %")
     groups = [value for name, value in texts.items() if name.startswith("grouping")]
     for value in groups:

@@ -2,21 +2,22 @@
 
 A text tower that shall understand a user's own descriptions must see more than a table of them:
 `describe` makes a description of one label, and `random_grouping` asks for several labels at once
-("anything written by hand, in a table or not"). The words stand in `trait_grammar`.
+("anything written by hand, in a table or not"). The words stand in `trait_grammar.ini`.
 """
 
 from __future__ import annotations
 
+import configparser
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from numpy.random import Generator
 
-from bundled_models.page_classifier.trait_grammar import RULES
-
 LONGEST = 20
+_GRAMMAR = Path(__file__).with_name("trait_grammar.ini")
 
 _PARTS = re.compile(r"\s*([\[\]]|<[^>]+>|[^\s\[\]<>]+)")
 _VOWEL = re.compile(r"\ba (?=[aeio]|unev)")
@@ -131,8 +132,18 @@ def _resolved(name: str, meaning: Mapping[str, str]) -> str:
 
 
 @cache
+def rules() -> dict[str, str]:
+    """The rules of the grammar: name -> its alternatives, parted by `|`."""
+    grammar = configparser.ConfigParser(
+        delimiters=("=",), comment_prefixes=(";",), interpolation=None
+    )
+    grammar.read_string(_GRAMMAR.read_text(encoding="utf-8"))
+    return {name: text for section in grammar.sections() for name, text in grammar[section].items()}
+
+
+@cache
 def _alternatives(name: str) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(_PARTS.findall(text)) for text in RULES[name].split("|"))
+    return tuple(tuple(_PARTS.findall(text)) for text in rules()[name].split("|"))
 
 
 def _group(start: str, members: str, **meaning: str) -> _Group:

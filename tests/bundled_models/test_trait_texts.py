@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from bundled_models.page_classifier import trait_texts
-from bundled_models.page_classifier.trait_grammar import RULES
 from pagesort.models.descriptions import DEFAULT_PROMPT, read_descriptions
 from pagesort.models.tokenizer import clip_tokenizer
 from tests.helpers.labels import LABELS
@@ -79,7 +78,8 @@ def _pattern(start: str, meaning: dict[str, str]) -> str:
     def rule(name: str) -> str:
         first, dot, rest = name.partition(".")
         resolved = f"{meaning[first]}.{rest}" if dot and first in meaning else name
-        return f"(?:{'|'.join(alternative(text) for text in RULES[resolved].split('|'))})"
+        texts = trait_texts.rules()[resolved].split("|")
+        return f"(?:{'|'.join(alternative(text) for text in texts)})"
 
     def alternative(text: str) -> str:
         pattern = ""
@@ -152,7 +152,9 @@ def test_texts_are_tidy_english() -> None:
 
 
 def test_every_rule_is_used_and_every_named_rule_exists() -> None:
-    named = {name for text in RULES.values() for name in re.findall(r"<([^>]+)>", text)}
+    named = {
+        name for text in trait_texts.rules().values() for name in re.findall(r"<([^>]+)>", text)
+    }
     named |= {start for start, _ in trait_texts._STARTS.values()}
     named |= {group.start for groups in trait_texts._KINDS.values() for group in groups}
     shared = {"w": ("hand", "print", "type"), "m": ("draw", "photo")}
@@ -160,7 +162,7 @@ def test_every_rule_is_used_and_every_named_rule_exists() -> None:
     for name in named:
         first, _, rest = name.partition(".")
         reached |= {f"{kind}.{rest}" for kind in shared[first]} if first in shared else {name}
-    assert reached == set(RULES)
+    assert reached == set(trait_texts.rules())
 
 
 def test_texts_fit_the_towers_context() -> None:
