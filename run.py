@@ -20,12 +20,13 @@ from pagesort.cli.console import (
     console,
     emit,
     farewell,
+    log_failure,
     stop_signals,
 )
 from pagesort.cli.options import BY_NAME, OPTIONS
 from pagesort.cli.parser import build_parser
 from pagesort.cli.settings import Settings, read_settings
-from pagesort.common.errors import PageSortError, Stopped, UsageError, unusable
+from pagesort.common.errors import PageSortError, Stopped, UsageError
 from pagesort.common.processes import is_first_process
 
 if TYPE_CHECKING:
@@ -48,25 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     with console(debug), stop.watching():
         try:
             return _run(arguments)
-        except PageSortError as error:
-            logger.error("%s", error, exc_info=debug)
-            return error.exit_status
         except KeyboardInterrupt as interrupt:
             logger.error("%s", farewell(interrupt, arguments, argv is None), exc_info=debug)
             return 128 + stop.signal_number
         except SystemExit as leaving:  # argparse after --help
             return leaving.code if isinstance(leaving.code, int) else 0
         except Exception as error:  # noqa: BLE001 - the one border: a person gets a line
-            if isinstance(error, OSError) and error.filename is not None:
-                logger.error("%s", unusable(error), exc_info=debug)
-                return PageSortError.exit_status
-            reason = f"{type(error).__name__}: {error}".replace("\n", " ")
-            logger.error(
-                "unexpected %s. Run the command again with --debug and report what it shows",
-                reason,
-                exc_info=debug,
-            )
-            return 1
+            return log_failure(logger, error, debug)
 
 
 def _run(arguments: Sequence[str]) -> int:

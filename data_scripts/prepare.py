@@ -12,7 +12,7 @@ from pathlib import Path
 TOOLKIT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TOOLKIT))
 
-from pagesort.cli.console import Stop, console, emit  # noqa: E402 - found by the line above
+from pagesort.cli.console import Stop, console, emit, log_failure  # noqa: E402 - found by the line above
 from pagesort.common.errors import PageSortError, UsageError  # noqa: E402
 
 LEFT_STATUS = 3
@@ -306,20 +306,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     with console(arguments.debug), stop.watching():
         try:
             return int(arguments.run(arguments))
-        except PageSortError as error:
-            logger.error("%s", error, exc_info=arguments.debug)
-            return error.exit_status
         except KeyboardInterrupt as interrupt:
             logger.error("stopped; %s", str(interrupt) or "the same command goes on")
             return 128 + stop.signal_number
         except Exception as error:  # noqa: BLE001 - the one border: a person gets a line
-            reason = f"{type(error).__name__}: {error}".replace("\n", " ")
-            logger.error(
-                "unexpected %s. Run the command again with --debug and report what it shows",
-                reason,
-                exc_info=arguments.debug,
-            )
-            return 1
+            return log_failure(logger, error, arguments.debug)
 
 
 if __name__ == "__main__":

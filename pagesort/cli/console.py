@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TextIO
 
-from pagesort.common.errors import PageSortError, Stopped
+from pagesort.common.errors import PageSortError, Stopped, unusable
 from pagesort.common.processes import is_first_process
 
 # After a stop, further ones are passed over for this long, so that an impatient second Ctrl-C does
@@ -131,6 +131,25 @@ def farewell(interrupt: KeyboardInterrupt, arguments: Sequence[str], is_program:
     if "--resume" not in arguments and not trains:
         command.append("--resume")
     return f"stopped; {kept}. To go on, type: {as_typed(command)}"
+
+
+def log_failure(logger: logging.Logger, error: Exception, debug: bool) -> int:
+    """Say in one line what ended the program, with the traceback to debug it; returns its status.
+
+    Whatever the system has against a path is no fault of the program.
+    """
+    if isinstance(error, OSError) and error.filename is not None:
+        error = unusable(error)
+    if isinstance(error, PageSortError):
+        logger.error("%s", error, exc_info=debug)
+        return error.exit_status
+    reason = f"{type(error).__name__}: {error}".replace("\n", " ")
+    logger.error(
+        "unexpected %s. Run the command again with --debug and report what it shows",
+        reason,
+        exc_info=debug,
+    )
+    return PageSortError.exit_status
 
 
 def as_typed(command: Sequence[str]) -> str:

@@ -88,8 +88,8 @@ def check_destination(destination: Path, link: str, pages: Path) -> None:
     make_destination(destination)
     trial = destination / TEMPORARY  # a killed run's is swept by the next sorting
     link_to_it = destination / f"{TEMPORARY}.link"
-    with exclusive(destination), contextlib.ExitStack() as made:
-        try:
+    try:
+        with exclusive(destination), contextlib.ExitStack() as made:
             for path in (trial, link_to_it):
                 path.unlink(missing_ok=True)
                 made.callback(_remove, path)
@@ -100,8 +100,8 @@ def check_destination(destination: Path, link: str, pages: Path) -> None:
                 link_to_it.hardlink_to(trial)
             elif link == "sym":
                 link_to_it.symlink_to(trial)
-        except OSError as error:
-            raise placing_error(error, destination, link) from error
+    except OSError as error:
+        raise placing_error(error, destination, link) from error
 
 
 def _remove(path: Path) -> None:

@@ -254,6 +254,16 @@ def test_a_table_that_is_none_is_refused(tmp_path: Path, sort: Run) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_table_that_cannot_be_looked_up_is_one_line(
+    tmp_path: Path, pages: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / f"{'x' * 300}.csv"
+    assert prepare.main(["sort", str(table), str(pages)]) == 1
+    err = capsys.readouterr().err
+    assert "cannot be used (file name too long)" in err and str(table) in err
+    assert "unexpected" not in err and len(err.splitlines()) == 1
+
+
 def test_sorting_twice_does_nothing_twice(tmp_path: Path, sort: Run) -> None:
     for how in ([], ["--move"]):
         sort(TABLE, *how)
