@@ -31,7 +31,7 @@ def as_begun(settings: Settings, folder: Path) -> Settings:
     Of several such runs the newest one counts whose pages and scores were decided by what the
     command line names. Where none is found, whoever goes on with it says so.
     """
-    if not settings.resume:
+    if not (settings.resume or settings.update):
         return settings
     runs = _runs(settings, folder)
     run = next((each for each in runs if _agrees(settings, each)), runs[0] if runs else {})
@@ -50,10 +50,10 @@ def _runs(settings: Settings, folder: Path) -> list[dict[str, Any]]:
         from pagesort.voting.state import interrupted_votes
 
         return [_known(each.get("options", {})) for each in interrupted_votes(tables, folder)]
-    from pagesort.prediction.journal_files import interrupted_runs
+    from pagesort.prediction.journal_files import earlier_runs
 
     found = []
-    for run in interrupted_runs(tables, folder):
+    for run in earlier_runs(tables, folder, finished=settings.update):
         options = _known(run.get("options", {}))
         # What `auto` was then, it may not be on this machine or by now.
         if "precision" in run["settings"]:

@@ -33,6 +33,8 @@ def check_together(settings: Settings) -> None:
             raise UsageError(f"{flag} belongs to --sort_to", remedy="Add --sort_to FOLDER")
     _refuse_together(settings, "undo", *PREDICTIONS)
     _refuse_together(settings, "best", "sort_to")
+    _refuse_together(settings, "best", "update")
+    _refuse_together(settings, "resume", "update")
     if settings.hf is not None and settings.hf[0] == "pull":
         _refuse_together(settings, "hf", "model_path")
     if settings.hf is None or settings.hf[0] != "push":

@@ -35,6 +35,7 @@ def prediction_request(settings: Settings, folder: Path) -> Request:
         batch_size=min(settings.batch_size, settings.chunk_size),
         max_megapixels=settings.max_megapixels,
         resume=settings.resume,
+        update=settings.update,
         sort_to=settings.sort_to,
         link=settings.link,
         min_score=settings.min_score,

@@ -122,6 +122,11 @@ OPTIONS: tuple[Option, ...] = (
         "unless others are named", flags=("--resume",), audience=FOLDER,
     ),
     Option(
+        "update", SWITCH, False, "add the pages that came since to the tables of the last run over "
+        "this folder; the others are not scored again", flags=("--update",), audience=FOLDER,
+        used_by=FOLDER_ACTIONS,
+    ),
+    Option(
         "batch_size", whole(1, 4096), 16, "pages that go through the model together",
         "SETUP", "batch", ("--batch_size",), FOLDER,
         used_by=("train", *FOLDER_ACTIONS, *EVALUATIONS),

@@ -48,6 +48,7 @@ class Settings:
     file_format: tuple[str, ...]
     raw: bool
     resume: bool
+    update: bool
     batch_size: int
     chunk_size: int
     sort_to: Path | None

@@ -198,5 +198,5 @@ class PageLoader:
         if page == WHOLE:
             self.renderers.survey(path)
             # It could not be opened when the run began, which has no rows for its pages.
-            raise PageUnreadableError("it can be opened now; start a new run to sort its pages")
+            raise PageUnreadableError("it can be opened now; --update sorts its pages")
         return self.renderers.render(path, page, *self.preprocessing.drawn_size)

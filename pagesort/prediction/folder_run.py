@@ -19,7 +19,13 @@ from pagesort.common.tables import PLAIN, TableForm
 from pagesort.common.text import counted
 from pagesort.pages.documents import expand, write_page_png
 from pagesort.pages.loader import PageLoader, PageRef
-from pagesort.prediction.journal import JOURNAL_SUFFIX, Counts, FinishedTables, RunJournal
+from pagesort.prediction.journal import (
+    FINISHED_SUFFIX,
+    JOURNAL_SUFFIX,
+    Counts,
+    FinishedTables,
+    RunJournal,
+)
 from pagesort.prediction.scoring import Classifier, FailureLog, score_batches
 from pagesort.sorting.destination import check_destination, check_labels
 from pagesort.sorting.placer import SortedPage, SortReport, sort_pages
@@ -37,6 +43,8 @@ class Request:
     folders there when the tables are written (see `placer.sort_pages` for `link`, `min_score`);
     with `dry_run`, it is only logged how many would go where.
     Tables name pages by their paths in the folder, or with `absolute_paths` on this machine.
+    With `resume` an interrupted run is gone on with, and with `update`, too, an earlier one, to
+    which the pages are added that came since. `keep_scores` makes that possible later.
     `slow_hint` says how a long run would be quicker. `options` are JSON values that are kept with
     the scores, for `--resume` to take up.
     """
@@ -57,6 +65,8 @@ class Request:
     dry_run: bool = False
     absolute_paths: bool = False
     form: TableForm = PLAIN
+    update: bool = False
+    keep_scores: bool = True
     slow_hint: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -82,18 +92,25 @@ def check_request(request: Request) -> None:
     """
     _check_readable(request.folder)
     _check_sort_to(request)
-    if request.resume:
-        if not any(request.tables.glob(f"*{JOURNAL_SUFFIX}")):
-            raise PageSortError(
-                "there is no interrupted run to go on with",
-                where=request.tables,
-                remedy="Leave out --resume to start one",
-            )
+    if request.resume or request.update:
+        _check_begun(request)
     elif not has_pages(request.folder, request.formats, request.inner):
         raise _no_pages(request)
     _check_writable(request.tables)
     if request.sort_to is not None and not request.dry_run:
         check_destination(request.sort_to, request.link, request.folder)
+
+
+def _check_begun(request: Request) -> None:
+    """Refuse to go on where no run has left a journal."""
+    suffixes = (JOURNAL_SUFFIX, FINISHED_SUFFIX) if request.update else (JOURNAL_SUFFIX,)
+    if not any(any(request.tables.glob(f"*{suffix}")) for suffix in suffixes):
+        kind, flag = ("earlier", "--update") if request.update else ("interrupted", "--resume")
+        raise PageSortError(
+            f"there is no {kind} run to go on with",
+            where=request.tables,
+            remedy=f"Leave out {flag} to start one",
+        )
 
 
 def predict_folder(classifier: Classifier, request: Request) -> Outcome:
@@ -127,6 +144,8 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
                     "nothing was put anywhere; with --resume instead of --dry_run the same command "
                     "does it, without scoring the pages again"
                 )
+            elif request.keep_scores:
+                journal.put_away()
             else:
                 journal.discard()
         except KeyboardInterrupt:
@@ -201,10 +220,12 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
         "precision": classifier.precision,
         "model or descriptions": classifier.fingerprint,
     }
-    if request.resume:
+    if request.resume or request.update:
         journal = RunJournal.open_for_resume(
-            request.tables, folder=request.folder, settings=settings
+            request.tables, folder=request.folder, settings=settings, finished=request.update
         )
+        if request.update:
+            _add_new(journal, request)
         counts = journal.counts()
         logger.info("going on: %d of %d pages are scored already", counts.scored, counts.total)
         return journal
@@ -237,6 +258,17 @@ def _log_others(passed: PassedOver, request: Request) -> None:
         logger.warning("not looked at: %s (to read them, too, add -ff %s)", found, kinds)
 
 
+def _add_new(journal: RunJournal, request: Request) -> None:
+    """Add the pages that came since a run began, and say how many that are."""
+    new, gone = journal.add(_listing(request, PassedOver()))
+    logger.info("%s new since the tables were written", counted(new))
+    if gone:
+        logger.warning(
+            "%s of the tables no longer in the folder: what is known of them stays in the tables",
+            counted(gone),
+        )
+
+
 def _log_new(journal: RunJournal, request: Request) -> None:
     """Tell of pages that came since a resumed run began.
 
@@ -247,7 +279,11 @@ def _log_new(journal: RunJournal, request: Request) -> None:
     with contextlib.suppress(OSError):  # the tables are there, whatever became of the folder
         new = journal.count_new(_listing(request, PassedOver()))
         if new:
-            logger.warning("%d pages are new since the run began and are not in its tables", new)
+            logger.warning(
+                "%d pages are new since the run began and are not in its tables; --update instead "
+                "of --resume adds them",
+                new,
+            )
 
 
 def _log_resumable(request: Request, settings: dict[str, Any]) -> None:

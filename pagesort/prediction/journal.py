@@ -21,16 +21,21 @@ from pagesort.common.errors import PageSortError
 from pagesort.common.tables import PLAIN, TableForm
 from pagesort.pages.loader import WHOLE, Failure, PageRef
 from pagesort.prediction.journal_files import (
+    FINISHED_SUFFIX,
     JOURNAL_SUFFIX,
     VERSION,
     connect,
+    differences,
     newest_first,
     open_existing,
+    put_away,
     remove,
     reserve,
+    take_out,
     translate_faults,
     write_ahead,
 )
+from pagesort.prediction.listing import Listed, compared, hashes, names_of, split, what_holds
 from pagesort.prediction.result_tables import (
     FinishedTables,
     TableNames,
@@ -38,9 +43,8 @@ from pagesort.prediction.result_tables import (
     write_tables,
 )
 from pagesort.prediction.scoring import ScoredPage
-from utils import page_name
 
-__all__ = ["JOURNAL_SUFFIX", "Counts", "FinishedTables", "RunJournal"]
+__all__ = ["FINISHED_SUFFIX", "JOURNAL_SUFFIX", "Counts", "FinishedTables", "RunJournal"]
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +52,6 @@ NEW_LOCK_WAIT_S = 5.0  # others may look into a new journal, for milliseconds ea
 SYNC_INTERVAL_S = 5.0  # what a power cut may cost at most; a killed process loses nothing
 KEPT = "What is scored is kept; free some space or reconnect the disk, and go on with --resume"
 GONE = "The journal of the run was removed while it ran, so that nothing is kept: start it again"
-
-# A page's path, or of a document's page the path and its number (WHOLE: it cannot be opened).
-Listed = str | tuple[str, int | None]
 
 SCHEMA = (
     "CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -166,45 +167,65 @@ class RunJournal:
 
     @classmethod
     def open_for_resume(
-        cls, tables_dir: str | Path, *, folder: str | Path, settings: Mapping[str, Any]
+        cls,
+        tables_dir: str | Path,
+        *,
+        folder: str | Path,
+        settings: Mapping[str, Any],
+        finished: bool = False,
     ) -> RunJournal:
         """Take up the newest interrupted run of a folder whose scores the same settings decide.
 
+        With `finished` also a finished run, which counts as interrupted from then on.
+
         Raises:
-            PageSortError: there is none; or the interrupted ones had other settings, which are
-                named; or a running process holds them.
+            PageSortError: there is none; or the earlier ones had other settings, which are named;
+                or a running process holds them.
         """
+        kind, flag = ("earlier", "--update") if finished else ("interrupted", "--resume")
         folder = Path(folder).resolve()
         wanted = json.loads(json.dumps(dict(settings)))
         refusal: PageSortError | None = None
         with translate_faults(Path(tables_dir), "The result tables cannot be read"):
-            paths = newest_first(Path(tables_dir))
+            paths = newest_first(Path(tables_dir), finished)
         for path in paths:
-            with translate_faults(path, "The interrupted run cannot be taken up"):
+            with translate_faults(path, f"The {kind} run cannot be taken up"):
                 connection, run, problem = open_existing(path)
             if connection is None or run is None:
                 refusal = refusal or problem
                 continue
             if Path(run["folder"]) == folder:
-                differing = _differences(run["settings"], wanted)
+                differing = differences(run["settings"], wanted)
                 if not differing:
                     try:
+                        if path.name.endswith(FINISHED_SUFFIX):
+                            return cls._taken_out(path, connection, run)
                         return cls(path, connection, run)
                     except PageSortError as error:
                         refusal = refusal or error
                         connection.close()
                         continue
                 refusal = PageSortError(
-                    f"The interrupted run had other settings ({differing})",
+                    f"The {kind} run had other settings ({differing})",
                     where=path,
-                    remedy="Give the same settings again, or leave out --resume to start a new run",
+                    remedy=f"Give the same settings again, or leave out {flag} to start a new run",
                 )
             connection.close()
         raise refusal or PageSortError(
-            f"There is no interrupted run of {folder}",
+            f"There is no {kind} run of {folder}",
             where=tables_dir,
-            remedy="Leave out --resume to start one",
+            remedy=f"Leave out {flag} to start one",
         )
+
+    @classmethod
+    def _taken_out(
+        cls, path: Path, connection: sqlite3.Connection, run: Mapping[str, Any]
+    ) -> RunJournal:
+        """Open a finished run's journal under the name of one that is worked on."""
+        with translate_faults(path, "The earlier run cannot be taken up"):
+            connection.close()
+            path = take_out(path)
+            return cls(path, connect(path, NEW_LOCK_WAIT_S), run)
 
     def __enter__(self) -> RunJournal:
         """Hold the journal for a `with` block."""
@@ -279,7 +300,7 @@ class RunJournal:
             ]
             start += batch_size
 
-    def _rows(self, query: str, values: tuple[int, int]) -> list[tuple[Any, ...]]:
+    def _rows(self, query: str, values: tuple[int, ...]) -> list[tuple[Any, ...]]:
         with _translate_reading(self.path):
             return self._connection.execute(query, values).fetchall()
 
@@ -333,12 +354,42 @@ class RunJournal:
 
     def count_new(self, listing: Iterable[Listed]) -> int:
         """How many pages of a fresh listing this run does not know; it goes on without them."""
-        # Eight bytes a page. Two of a million pages share a hash once in twenty million runs.
+        return len(compared(listing, self._known())[0])
+
+    def add(self, listing: Iterable[Listed]) -> tuple[int, int]:
+        """Add the pages of a fresh listing that this run does not know, after all others.
+
+        A document or folder that could not be opened before gives way to its pages.
+
+        Returns:
+            How many pages are new, and how many known ones are not listed any more.
+
+        Raises:
+            PageSortError: they cannot be written.
+        """
+        closed = dict(self._rows("SELECT path, idx FROM pages WHERE part = ?", (WHOLE,)))
+        root, first, opened = str(self.folder), self._total, 0
+        new, gone = compared(listing, self._known())
+        with (
+            translate_faults(self.path, "The new pages cannot be written", self._remedy),
+            self._connection as connection,
+        ):
+            for path, part in new:
+                values = (*names_of(f"{root}/{os.fsdecode(path)}", part), part)
+                index = closed.pop(what_holds(path, closed), None) if part != WHOLE else None
+                if index is not None:
+                    change = "UPDATE pages SET path = ?, file = ?, page = ?, part = ? WHERE idx = ?"
+                    connection.execute(change, (path, *values, index))
+                    opened += 1
+                else:
+                    insert = "INSERT INTO pages VALUES (?, ?, ?, ?, ?)"
+                    connection.execute(insert, (self._total, path, *values))
+                    self._total += 1
+        return self._total - first + opened, gone - opened
+
+    def _known(self) -> np.ndarray:
         with _translate_reading(self.path):
-            pages = self._connection.execute("SELECT path, part FROM pages")
-            known = np.fromiter(map(hash, pages), np.int64)
-        listed = ((os.fsencode(path), part) for path, part in map(_split, listing))
-        return len(np.setdiff1d(np.fromiter(map(hash, listed), np.int64), known))
+            return hashes(self._connection.execute("SELECT path, part FROM pages"))
 
     def scored(self) -> Iterator[tuple[PageRef, np.ndarray]]:
         """Yield each scored page with its probabilities, float32 (labels,), in listing order."""
@@ -370,6 +421,20 @@ class RunJournal:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             return write_tables(self._connection, self._names, labels, top_n, max_categ, raw, style)
 
+    def put_away(self) -> None:
+        """Keep the scores of a run whose tables are written, for pages that are added later.
+
+        Unless pages could not be read: those `--resume` tries again, and then writes the same
+        tables anew.
+
+        Raises:
+            PageSortError: the journal cannot be given another name.
+        """
+        with translate_faults(self.path, "The scores cannot be kept", self._remedy):
+            self.close()
+            if not self._failed:
+                put_away(self.path)
+
     def discard(self) -> None:
         """Remove the journal of a run whose tables are written.
 
@@ -399,25 +464,11 @@ def _write_start(
     connection.executemany(
         "INSERT INTO pages VALUES (?, ?, ?, ?, ?)",
         (
-            (index, os.fsencode(path), *_named(f"{root}/{path}", part), part)
-            for index, (path, part) in enumerate(map(_split, listing))
+            (index, os.fsencode(path), *names_of(f"{root}/{path}", part), part)
+            for index, (path, part) in enumerate(map(split, listing))
         ),
     )
     connection.commit()
-
-
-def _split(listed: Listed) -> tuple[str, int | None]:
-    """A listed page as its path and its number in a document."""
-    return (listed, None) if isinstance(listed, str) else listed
-
-
-def _named(path: str, part: int | None) -> tuple[str, str]:
-    """FILE and PAGE: by its own name, or in a document that document's name and its number."""
-    if part is None:
-        file, page = page_name(path)
-        return file, str(page)
-    file = Path(path).stem.encode("utf-8", "backslashreplace").decode("utf-8")
-    return file, "" if part == WHOLE else str(part)
 
 
 @contextlib.contextmanager
@@ -434,20 +485,6 @@ def _translate_reading(path: Path) -> Iterator[None]:
             where=path,
             remedy="Leave out --resume to start a new run",
         ) from error
-
-
-def _differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """Name the settings that differ, as `top_N: then 3, now 1`; empty where none do."""
-    return "; ".join(
-        f"{key}: then {_short(saved.get(key))}, now {_short(wanted.get(key))}"
-        for key in sorted(wanted)
-        if saved.get(key) != wanted.get(key)
-    )
-
-
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text[:12] + "…" if re.fullmatch(r"[0-9a-f]{32,}", text) else text
 
 
 def _printable(text: str) -> str:

@@ -6,7 +6,9 @@ import contextlib
 import json
 import logging
 import os
+import re
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from pagesort.prediction.result_tables import TableNames
 logger = logging.getLogger(__name__)
 
 JOURNAL_SUFFIX = ".partial.sqlite"
+FINISHED_SUFFIX = ".scores.sqlite"  # of a run whose tables are complete, kept to be added to
 BESIDE = ("-journal", "-wal", "-shm")  # endings of what SQLite keeps beside a journal
 VERSION = 2  # of the journal's layout
 OLD_LOCK_WAIT_S = 0.2  # a journal that stays locked is in use
@@ -64,13 +67,14 @@ def write_ahead(connection: sqlite3.Connection) -> bool:
     return connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal"
 
 
-def newest_first(tables_dir: Path) -> list[Path]:
-    """The journals of a folder, the last written to first."""
+def newest_first(tables_dir: Path, finished: bool = False) -> list[Path]:
+    """The journals of a folder, with `finished` those of finished runs too, the last one first."""
+    suffixes = (JOURNAL_SUFFIX, FINISHED_SUFFIX) if finished else (JOURNAL_SUFFIX,)
     if not tables_dir.is_dir():
         return []
     ages: list[tuple[int, str]] = []
     for path in tables_dir.iterdir():
-        if path.name.endswith(JOURNAL_SUFFIX):
+        if path.name.endswith(suffixes):
             with contextlib.suppress(FileNotFoundError):  # another run has just finished
                 ages.append((_age(path), path.name))
     return [tables_dir / name for _, name in sorted(ages, reverse=True)]
@@ -84,11 +88,11 @@ def _age(path: Path) -> int:
     return max(ages)
 
 
-def interrupted_runs(tables_dir: Path, folder: Path) -> list[dict[str, Any]]:
-    """What the journals tell of the interrupted runs of a folder, newest first."""
+def earlier_runs(tables_dir: Path, folder: Path, finished: bool = False) -> list[dict[str, Any]]:
+    """What the journals tell of the runs of a folder, newest first; see `newest_first`."""
     found = []
     with contextlib.suppress(OSError, sqlite3.Error):  # taking the run up says what is wrong
-        for path in newest_first(tables_dir):
+        for path in newest_first(tables_dir, finished):
             connection, run, _ = open_existing(path)
             if connection is not None and run is not None:
                 connection.close()
@@ -141,6 +145,18 @@ def _refusal(what: str, path: Path) -> PageSortError:
     return PageSortError(what, where=path, remedy="Leave out --resume to start a new run")
 
 
+def put_away(path: Path) -> Path:
+    """Give the closed journal of a run its name as a finished one."""
+    return path.replace(path.with_name(path.name.removesuffix(JOURNAL_SUFFIX) + FINISHED_SUFFIX))
+
+
+def take_out(path: Path) -> Path:
+    """Give the closed journal of a finished run its name as one that is worked on."""
+    if not path.name.endswith(FINISHED_SUFFIX):
+        return path
+    return path.replace(path.with_name(path.name.removesuffix(FINISHED_SUFFIX) + JOURNAL_SUFFIX))
+
+
 def remove(path: Path) -> None:
     """Remove a journal with whatever SQLite keeps beside it."""
     for name in (path.name, *(f"{path.name}{ending}" for ending in BESIDE)):
@@ -153,3 +169,17 @@ def translate_faults(
 ) -> contextlib.AbstractContextManager[None]:
     """Turn what the disk or SQLite reports into one line for a person."""
     return translate_unwritable(where, what, RESULTS_ELSEWHERE, remedy, also=(sqlite3.Error,))
+
+
+def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """Name the settings that differ, as `top_N: then 3, now 1`; empty where none do."""
+    return "; ".join(
+        f"{key}: then {_short(saved.get(key))}, now {_short(wanted.get(key))}"
+        for key in sorted(wanted)
+        if saved.get(key) != wanted.get(key)
+    )
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text[:12] + "…" if re.fullmatch(r"[0-9a-f]{32,}", text) else text

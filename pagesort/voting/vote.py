@@ -351,7 +351,8 @@ def _run_voters(open_classifier: OpenClassifier, run: VoteRun, request: folder_r
         try:
             classifier = open_classifier(Path(voter.model))
             _check_same(classifier, voter)
-            own = dataclasses.replace(request, tables=run.folder_of(voter), resume=interrupted)
+            folder = run.folder_of(voter)
+            own = dataclasses.replace(request, tables=folder, resume=interrupted, keep_scores=False)
             folder_run.predict_folder(classifier, own)
             del classifier
         except KeyboardInterrupt as stop:

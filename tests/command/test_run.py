@@ -375,6 +375,18 @@ def test_new_run_mentions_the_interrupted_one(command: Run, archive: Path) -> No
     assert "--resume would go on with the others" in err
 
 
+def test_update_adds_pages_in_the_settings_of_the_run(command: Run, archive: Path) -> None:
+    given = ["-d", archive, "--raw", "-tn", "2", "--batch_size", "2"]
+    (archive / "CTX1932-1.png").rename(archive.parent / "later.png")
+    _, before, _ = command(*given)
+    (archive.parent / "later.png").rename(archive / "CTX1932-1.png")
+    status, out, err = command("-d", archive, "--update")
+    assert status == 0 and out == before and "1 page new" in err
+    added = [Path(path).read_bytes() for path in out.split()]
+    assert added == [Path(path).read_bytes() for path in command(*given)[1].split()]
+    assert "--update" in error_line(command("-d", archive, "--update", "--resume"), 2)
+
+
 def test_resume_without_a_run(command: Run, archive: Path) -> None:
     line = error_line(command("-d", archive, "--resume"), 1)
     assert "no interrupted run" in line

@@ -264,7 +264,7 @@ def test_a_document_mended_after_the_run_asks_for_a_new_one(tmp_path: Path) -> N
     assert folder_run.predict_folder(ByBrightness(), request(tmp_path)).failed == 1
     write_pdf(scans / "a.pdf", sheets(1, 2))
     done = folder_run.predict_folder(ByBrightness(), request(tmp_path, resume=True))
-    assert "start a new run" in rows(done.tables[-1])[0][2]
+    assert "--update" in rows(done.tables[-1])[0][2]
 
 
 def test_a_journal_of_the_version_before_is_gone_on_with(tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+"""The pages of a run as its journal holds them: paths, numbers in documents, FILE and PAGE."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterable
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from pagesort.pages.loader import WHOLE
+from utils import page_name
+
+LISTED_AT_ONCE = 10_000
+
+# A page's path, or of a document's page the path and its number (WHOLE: it cannot be opened).
+Listed = str | tuple[str, int | None]
+Stored = tuple[bytes, int | None]
+
+
+def split(listed: Listed) -> tuple[str, int | None]:
+    """A listed page as its path and its number in a document."""
+    return (listed, None) if isinstance(listed, str) else listed
+
+
+def hashes(pages: Iterable[Stored]) -> np.ndarray:
+    """Eight bytes a page: two of a million pages share them once in twenty million runs."""
+    return np.fromiter(map(hash, pages), np.int64)
+
+
+def compared(listing: Iterable[Listed], known: np.ndarray) -> tuple[list[Stored], int]:
+    """The pages of a listing that are not among those of `known`, and how many it has lost.
+
+    Args:
+        known: their `hashes`.
+    """
+    known = np.sort(known)
+    new: list[Stored] = []
+    lost = len(known)
+    pages = map(split, listing)
+    while chunk := [(os.fsencode(path), part) for path, part in islice(pages, LISTED_AT_ONCE)]:
+        found = hashes(chunk)
+        places = np.searchsorted(known, found)
+        is_new = np.take(known, places, mode="clip") != found if len(known) else found == found
+        lost -= int((~is_new).sum())
+        new += [page for page, wanted in zip(chunk, is_new, strict=True) if wanted]
+    return new, lost
+
+
+def names_of(path: str, part: int | None) -> tuple[str, str]:
+    """FILE and PAGE: by its own name, or in a document that document's name and its number."""
+    if part is None:
+        file, page = page_name(path)
+        return file, str(page)
+    file = Path(path).stem.encode("utf-8", "backslashreplace").decode("utf-8")
+    return file, "" if part == WHOLE else str(part)
+
+
+def what_holds(path: bytes, closed: Container[bytes]) -> bytes:
+    """Which of some documents and folders holds a page; its own path where none does."""
+    place = path
+    while place not in closed and b"/" in place:
+        place = place.rpartition(b"/")[0]
+    return place if place in closed else path
