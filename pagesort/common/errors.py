@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+LONGEST = 1500
+"""Letters of what went wrong, which may quote a file; more would bury the rest of the line."""
+
 
 class PageSortError(Exception):
     """Something could not be done; `run.main` prints it as one line and exits with `exit_status`.
@@ -20,7 +23,7 @@ class PageSortError(Exception):
     def __init__(
         self, what: str, *, where: str | Path | None = None, remedy: str | None = None
     ) -> None:
-        self.what = what
+        self.what = what if len(what) <= LONGEST else f"{what[: LONGEST - 3]}..."
         self.where = where
         self.remedy = remedy
         super().__init__(str(self))

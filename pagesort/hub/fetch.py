@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import gc
-import json
 import logging
 import os
 import shutil
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pagesort.common.checked_json import read_json
 from pagesort.common.errors import PageSortError, UsageError
 from pagesort.common.files import file_digest, locked, translate_unwritable, write_json
 from pagesort.hub import download
@@ -186,12 +186,9 @@ def _undo_half_install(folder: Path) -> None:
 def _read_origin(folder: Path) -> dict[str, Any]:
     """Read where a model came from; empty for one that was not fetched by us."""
     try:
-        text = (folder / model_files.ORIGIN_FILE).read_text(encoding="utf-8")
-        origin = json.loads(text)
-    except (OSError, ValueError):
+        return read_json(folder / model_files.ORIGIN_FILE, shape={"files": dict})
+    except (FileNotFoundError, PageSortError):
         return {}
-    known = isinstance(origin, dict) and isinstance(origin.get("files"), dict)
-    return origin if known else {}
 
 
 def _is_unchanged(folder: Path, origin: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pagesort.common.errors import UsageError
+from pagesort.common.errors import PageSortError, UsageError
 from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.models import catalogue, formats
 from pagesort.models import folder as model_files
@@ -53,8 +53,8 @@ def evaluations_of(folder: Path, results: Path) -> list[Evaluation]:
     found = []
     for path in sorted((results / "stats").glob("EVAL_*.json")):
         try:
-            report = json.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError):
+            report = read_json(path)
+        except PageSortError:
             continue
         if _is_of(report, weights):
             name = path.stem.removeprefix("EVAL_")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pagesort.common.checked_json import read_json
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, write_whole
 from pagesort.labelled.folder import LabelledFolder, LabelledPage, file_size
@@ -145,14 +146,9 @@ def _checksum(names: Mapping[str, Sequence[str]]) -> str:
 def _read(path: Path, fingerprint: str, listed: Sequence[LabelledPage]) -> dict[str, str] | None:
     """The part of each page name as an earlier run has written it; None if there is no file."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, ANEW)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise PageSortError(f"the split cannot be read ({reason})", where=path) from error
-    except ValueError as error:
-        raise PageSortError("the split file is damaged", where=path, remedy=ANEW) from error
     problem = _problem(content, fingerprint)
     if problem is None:
         parts = {name: part for part in PARTS for name in content[part]}
@@ -163,9 +159,9 @@ def _read(path: Path, fingerprint: str, listed: Sequence[LabelledPage]) -> dict[
     raise PageSortError(problem, where=path, remedy=ANEW)
 
 
-def _problem(content: object, fingerprint: str) -> str | None:
+def _problem(content: Mapping[str, Any], fingerprint: str) -> str | None:
     """What is wrong with a split file's content; None if it is as it was written."""
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if content.get("format") != FORMAT:
         return "this is no split file"
     if content.get("version") != VERSION:
         return f"the split file is of version {content.get('version')}, not {VERSION}"

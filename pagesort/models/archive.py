@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from pagesort.common.checked_json import is_of, parse_object
 from pagesort.common.errors import PageSortError, UsageError
 from pagesort.common.files import (
     check_space,
@@ -41,6 +42,7 @@ LIST_FILE = "pagesort-archive.json"
 _FORMAT, _VERSION = "pagesort archive", 1
 _LARGEST_LIST = 1_000_000  # bytes
 _MOST_FILES = 1000
+_LARGEST_FILE = 1 << 50  # bytes
 _CHUNK = 1 << 20
 # The same moment for all, so that the same model always makes the same archive.
 _MOMENT = (1980, 1, 1, 0, 0, 0)
@@ -228,6 +230,8 @@ def _objection(entry: zipfile.ZipInfo) -> str:
     # The name as the archive has it: `filename` ends at a NUL and turns a system's separator round.
     name = entry.orig_filename
     kind = stat.S_IFMT(entry.external_attr >> 16)
+    if not entry.filename.strip():  # which ends at a NUL
+        return "which has no name"
     if re.match(r"[/\\]|[A-Za-z]:", name):
         return "an absolute path"
     if ".." in re.split(r"[/\\]", name):
@@ -251,10 +255,10 @@ def _read_list(archive: zipfile.ZipFile, file: Path) -> tuple[str, dict[str, dic
     with archive.open(LIST_FILE) as source:
         text = source.read(_LARGEST_LIST + 1)
     try:
-        head = json.loads(text) if len(text) <= _LARGEST_LIST else None
-    except ValueError:
-        head = None
-    if not isinstance(head, dict) or head.get("format") != _FORMAT:
+        head = parse_object(text, file, largest=_LARGEST_LIST)
+    except PageSortError as error:
+        raise _refused(f"its {LIST_FILE} is damaged, {error.what}", file) from error
+    if head.get("format") != _FORMAT:
         raise _refused(f"its {LIST_FILE} is damaged", file)
     if head.get("version") != _VERSION:
         raise PageSortError(
@@ -283,7 +287,7 @@ def _is_fact(facts: object) -> bool:
     if not isinstance(facts, dict):
         return False
     size, digest = facts.get("size"), facts.get("sha256")
-    is_size = isinstance(size, int) and not isinstance(size, bool) and size >= 0
+    is_size = is_of(size, int) and 0 <= size <= _LARGEST_FILE
     return is_size and isinstance(digest, str) and bool(re.fullmatch(r"[0-9a-f]{64}", digest))
 
 

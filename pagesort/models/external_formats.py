@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import pickle
 import re
 import struct
@@ -16,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
+from pagesort.common import checked_json
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import translate_unreadable
 from pagesort.models import catalogue, openai_clip
 from pagesort.models.descriptions import match_labels
 from pagesort.models.metadata import ModelMetadata, located
@@ -196,17 +197,8 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         PageSortError: the file cannot be read or holds something else.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise PageSortError(f"cannot be read ({error.strerror})", where=path) from error
-    except ValueError as error:
-        raise PageSortError(
-            f"{path.name} is not valid JSON ({error})", where=path, remedy=_FETCH_AGAIN
-        ) from error
-    if not isinstance(content, dict):
-        raise PageSortError("not a JSON object", where=path, remedy=_FETCH_AGAIN)
-    return content
+    with translate_unreadable(path):
+        return checked_json.read_json(path, _FETCH_AGAIN)
 
 
 def _convert(

@@ -11,6 +11,7 @@ from pathlib import Path
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import translate_unwritable
 from pagesort.models import external_formats, formats
+from pagesort.models.local_only import check_local
 from pagesort.models.metadata import METADATA_FILE, read_metadata
 from pagesort.pages.preprocessing import Preprocessing
 
@@ -81,6 +82,7 @@ def check_complete(folder: Path) -> None:
         external_formats.tensor_names(folder / name)
     if not any(all((folder / name).is_file() for name in names) for names in _TOKENIZERS):
         raise PageSortError("the model has no tokenizer.json", where=folder)
+    check_local(folder)
     Preprocessing.from_folder(folder)
     read_metadata(folder)
 

@@ -247,10 +247,9 @@ def _is_transformers_config(path: Path) -> bool:
 def _json_keys(path: Path) -> Iterable[str]:
     """The keys of a JSON file that may belong to anything; none where it is no JSON object."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError):
+        return external_formats.read_json(path)
+    except PageSortError:
         return ()
-    return content if isinstance(content, dict) else ()
 
 
 def _write_foreign(folder: Path, model: external_formats.ForeignModel) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from pagesort.common.checked_json import parse_object
 from pagesort.common.errors import PageSortError
 from pagesort.models.descriptions import DEFAULT_PROMPT, check_prompts
 
@@ -96,17 +97,14 @@ class ModelMetadata:
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str, where: str | Path) -> ModelMetadata:
+    def from_json(cls, text: str | bytes, where: str | Path) -> ModelMetadata:
         """Read metadata back.
 
         Raises:
             PageSortError: not JSON, of a later version, with an unknown key or an impossible value.
         """
-        try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise PageSortError("not a JSON file", where=where, remedy=_REMEDY) from error
-        if not isinstance(content, Mapping) or content.get("format") != "pagesort":
+        content = parse_object(text, where, _REMEDY)
+        if content.get("format") != "pagesort":
             raise PageSortError("not the metadata of a model", where=where, remedy=_REMEDY)
         if content.get("version") != _VERSION:
             raise PageSortError(
@@ -140,10 +138,10 @@ def read_metadata(folder: str | Path) -> ModelMetadata | None:
     """Read a model folder's metadata, or return None where it carries none."""
     path = Path(folder) / METADATA_FILE
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes()
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise PageSortError(f"cannot be read ({error})", where=path, remedy=_REMEDY) from error
     return ModelMetadata.from_json(text, path)
 

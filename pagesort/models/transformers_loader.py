@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pagesort.common.errors import PageSortError
 from pagesort.models import formats
+from pagesort.models.local_only import check_local, offline
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -56,9 +57,10 @@ def load_towers(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
     from safetensors import SafetensorError
     from transformers import AutoModel, AutoTokenizer
 
+    check_local(folder)
     safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        with formats.quiet_transformers():
+        with formats.quiet_transformers(), offline():
             model, report = AutoModel.from_pretrained(
                 str(folder),
                 dtype=torch.float32,

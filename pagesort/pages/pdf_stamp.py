@@ -7,6 +7,9 @@ from typing import Any
 
 from PIL import Image, PngImagePlugin
 
+from pagesort.common.checked_json import parse_object
+from pagesort.common.errors import PageSortError
+
 KEY = "pagesort"
 COMPRESSION = 4  # of PNG: two thirds of the time of the usual 6, for a fiftieth more bytes
 
@@ -21,7 +24,6 @@ def stamp_note(stamp: dict[str, Any]) -> PngImagePlugin.PngInfo:
 def read_stamp(image: Image.Image) -> dict[str, Any] | None:
     """Read the note of an open PNG; None without one."""
     try:
-        stamp = json.loads(image.info.get(KEY, ""))
-    except (ValueError, TypeError):
+        return parse_object(str(image.info.get(KEY, "")), KEY)
+    except PageSortError:
         return None
-    return stamp if isinstance(stamp, dict) else None

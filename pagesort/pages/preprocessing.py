@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from pagesort.common.checked_json import read_json, shortened
 from pagesort.common.errors import PageSortError
 from pagesort.pages.raster import Scan
 
@@ -132,17 +132,13 @@ class Preprocessing:
         """
         path = Path(model_folder) / FILE_NAME
         try:
-            settings = json.loads(path.read_text(encoding="utf-8-sig"))
+            settings = read_json(path)
         except FileNotFoundError as error:
             raise PageSortError(
                 f"The model folder has no {FILE_NAME}, so nobody can tell how it wants its pages",
                 where=model_folder,
                 remedy="Fetch or save the model again",
             ) from error
-        except (OSError, ValueError) as error:
-            raise PageSortError(f"Not readable as JSON ({error})", where=path) from error
-        if not isinstance(settings, dict):
-            raise PageSortError("Not a table of settings", where=path)
         return cls.from_settings(settings, where=path)
 
     @classmethod
@@ -296,7 +292,7 @@ class _Reader:
         self.where = where
 
     def error(self, key: str, problem: str) -> PageSortError:
-        value = f" ({self.settings[key]!r})" if key in self.settings else ""
+        value = f" ({shortened(self.settings[key])})" if key in self.settings else ""
         return PageSortError(
             f"{key}{value} {problem}",
             where=self.where,

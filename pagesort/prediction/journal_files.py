@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pagesort.common.checked_json import Kind, is_of, parse_json, shortened
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable
 from pagesort.prediction.result_tables import TableNames
@@ -20,6 +21,13 @@ logger = logging.getLogger(__name__)
 
 JOURNAL_SUFFIX = ".partial.sqlite"
 FINISHED_SUFFIX = ".scores.sqlite"  # of a run whose tables are complete, kept to be added to
+RUN_SHAPE: dict[str, Kind] = {
+    "version": int,
+    "folder": str,
+    "settings": dict,
+    "date_time": str,
+    "base": str,
+}
 BESIDE = ("-journal", "-wal", "-shm")  # endings of what SQLite keeps beside a journal
 VERSION = 2  # of the journal's layout
 OLD_LOCK_WAIT_S = 0.2  # a journal that stays locked is in use
@@ -118,7 +126,7 @@ def open_existing(
     problem = None
     try:
         rows = connection.execute("SELECT key, value FROM run").fetchall()
-        run = {key: json.loads(value) for key, value in rows}
+        run = _checked_run(rows, path)
         if run["version"] == 1:
             _upgrade(connection, run)
         if run["version"] == VERSION:
@@ -126,10 +134,26 @@ def open_existing(
         problem = _refusal("The interrupted run is of another version of this program", path)
     except sqlite3.OperationalError as error:
         logger.debug("%s holds no run: %s", path, error)  # killed before its listing was complete
-    except (sqlite3.DatabaseError, ValueError, KeyError) as error:
+    except (sqlite3.DatabaseError, PageSortError) as error:
         problem = _refusal(f"The journal of an interrupted run is damaged ({error})", path)
     connection.close()
     return None, None, problem
+
+
+def _checked_run(rows: list[tuple[Any, Any]], path: Path) -> dict[str, Any]:
+    """Read what a journal says of its run.
+
+    Raises:
+        PageSortError: it says what none can.
+    """
+    run = {key: parse_json(str(value), path) for key, value in rows}
+    for key, kind in RUN_SHAPE.items():
+        if not is_of(run.get(key), kind):
+            raise PageSortError(f"'{key}' is {shortened(run.get(key))}")
+    for key in ("date_time", "base"):  # which name its tables
+        if Path(run[key]).name != run[key]:
+            raise PageSortError(f"'{key}' is {shortened(run[key])}")
+    return run
 
 
 def _upgrade(connection: sqlite3.Connection, run: dict[str, Any]) -> None:

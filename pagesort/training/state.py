@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pagesort.common.checked_json import read_json
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import flush, locked, write_json
 
@@ -80,10 +81,10 @@ class RunFolder:
     def made_model(self) -> str | None:
         """The name of the model that this training has made; None while it is not finished."""
         try:
-            content = json.loads((self.folder / _FACTS_FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            name = read_json(self.folder / _FACTS_FILE).get("model")
+        except (FileNotFoundError, PageSortError):
             return None
-        return content.get("model") if isinstance(content, dict) else None
+        return name if isinstance(name, str) else None
 
     def open(self) -> None:
         """Make the folder, or clear what a killed training left half-written in it.

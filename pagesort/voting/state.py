@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pagesort.common.checked_json import Kind, read_json
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, write_whole
 from pagesort.prediction.journal import JOURNAL_SUFFIX
@@ -25,6 +26,7 @@ STATE_SUFFIX = ".partial.json"
 VERSION = 1  # of the state file
 LARGEST_ATTEMPT = 10_000
 LOCK_WAIT_S = 0.2
+STATE_SHAPE: dict[str, Kind] = {"version": int, "folder": str, "settings": dict, "voters": list}
 _START_ANEW = "Leave out --resume to start a new vote"
 
 
@@ -132,8 +134,8 @@ def interrupted_votes(tables: Path, folder: Path) -> list[dict[str, Any]]:
     found = []
     for path in _states(tables):
         # Taking the vote up says what is wrong.
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            content = json.loads(path.read_text(encoding="utf-8"))
+        with contextlib.suppress(FileNotFoundError, PageSortError):
+            content = read_json(path, shape=STATE_SHAPE)
             if Path(content["folder"]) == folder.resolve():
                 found.append(content)
     return found
@@ -148,15 +150,16 @@ def find_run(tables: Path, folder: Path, settings: Mapping[str, Any]) -> VoteRun
     refusal: PageSortError | None = None
     for path in _states(tables):
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path, shape=STATE_SHAPE)
             if content["version"] != VERSION:
                 raise ValueError(f"version {content['version']}")
             if Path(content["folder"]) != folder.resolve():
                 continue
-            voters = tuple(Voter(**voter) for voter in content["voters"])
+            voters = tuple(_voter(facts) for facts in content["voters"])
             saved = dict(content["settings"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            what = f"the file of an interrupted vote cannot be read ({error})"
+        except (FileNotFoundError, PageSortError, ValueError, TypeError) as error:
+            reason = error.what if isinstance(error, PageSortError) else error
+            what = f"the file of an interrupted vote cannot be read ({reason})"
             refusal = refusal or PageSortError(what, where=path, remedy=_START_ANEW)
             continue
         wanted = json.loads(json.dumps(dict(settings)))
@@ -175,6 +178,17 @@ def find_run(tables: Path, folder: Path, settings: Mapping[str, Any]) -> VoteRun
     raise refusal or PageSortError(
         f"there is no interrupted vote over {folder}", where=tables, remedy=_START_ANEW
     )
+
+
+def _voter(facts: object) -> Voter:
+    """A voter as a state file has it.
+
+    Raises:
+        ValueError, TypeError: it has it in another form.
+    """
+    if not isinstance(facts, dict) or not all(isinstance(fact, str) for fact in facts.values()):
+        raise ValueError("a voter is no object of texts")
+    return Voter(**facts)
 
 
 def distinct_names(models: Sequence[Path]) -> list[str]:

@@ -6,7 +6,6 @@ these are and whose messages tell what is wrong.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from pagesort.common.checked_json import parse_json, read_json
+from pagesort.common.errors import PageSortError
 from pagesort.models.fast.towers import (
     ACTIVATIONS,
     LITE_FACTORS,
@@ -146,11 +147,11 @@ def load_lean(folder: Path) -> tuple[DualEncoder, LeanTokenizer] | None:
     from safetensors.torch import load_file
 
     try:
-        config = _read_json(folder / "config.json")
+        config = read_json(folder / "config.json")
         model = _lay_out(config)
         tokenizer = _read_tokenizer(folder, model.config.text_config.vocab_size)
         tensors = load_file(folder / "model.safetensors")
-    except (_UnknownKindError, OSError, ValueError, SafetensorError):
+    except (_UnknownKindError, PageSortError, OSError, ValueError, SafetensorError):
         return None
     # Old files carry these buffers, which are only counted out.
     tensors = {name: t for name, t in tensors.items() if not name.endswith("position_ids")}
@@ -164,13 +165,6 @@ def load_lean(folder: Path) -> tuple[DualEncoder, LeanTokenizer] | None:
     if isinstance(model.vision_model, LiteTower):
         model.vision_model.fold_norms()
     return model.eval(), tokenizer
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise _UnknownKindError
-    return content
 
 
 def _lay_out(config: Mapping[str, Any]) -> DualEncoder:
@@ -235,13 +229,15 @@ def _read_tokenizer(folder: Path, known_tokens: int) -> LeanTokenizer:
     """Read a tokenizer that is CLIP's in all but its vocabulary."""
     from tokenizers import Tokenizer
 
-    settings = _read_json(folder / "tokenizer_config.json")
+    settings = read_json(folder / "tokenizer_config.json")
     known = _TOKENIZER_DEFAULTS | settings
     wanted = _TOKENIZER_SETTINGS | _TOKENIZER_DEFAULTS
     if {key: known[key] for key in known if key not in _WITHOUT_EFFECT} != wanted:
         raise _UnknownKindError
     text = (folder / "tokenizer.json").read_text(encoding="utf-8")
-    if any((folder / name).exists() for name in _OLDER_FILES) or not _is_clip(json.loads(text)):
+    if any((folder / name).exists() for name in _OLDER_FILES) or not _is_clip(
+        parse_json(text, folder)
+    ):
         raise _UnknownKindError
     tokenizer = Tokenizer.from_str(text)
     if tokenizer.get_vocab_size() > known_tokens:

@@ -1,0 +1,135 @@
+"""No file of a model makes a library ask the network."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pagesort.common.errors import PageSortError
+from pagesort.models.archive import export_model
+from pagesort.models.local_only import check_local
+from pagesort.models.transformers_loader import load_towers
+from tests.helpers.paths import ROOT
+
+# Opens a model while every way to another machine is watched.
+WATCHED = """
+import socket, sys
+from pathlib import Path
+asked = []
+def refuse(*arguments, **_):
+    asked.append(str(arguments[-1]))
+    raise OSError("the test allows no connection")
+socket.socket.connect = socket.socket.connect_ex = refuse
+socket.getaddrinfo = socket.create_connection = refuse
+from pagesort.common.errors import PageSortError
+from pagesort.models import local_only, transformers_loader
+if sys.argv[2] == "unchecked":
+    transformers_loader.check_local = lambda folder: None
+try:
+    transformers_loader.load_to_predict(Path(sys.argv[1]))
+    print("opened")
+except PageSortError as error:
+    print(error)
+print("asked:", asked)
+"""
+
+
+def timm_tower(architecture: str, **more: Any) -> dict[str, Any]:
+    """The settings of a dual encoder whose image tower timm makes."""
+    text = {"model_type": "clip_text_model", "vocab_size": 1000, "hidden_size": 32}
+    vision = {"model_type": "timm_wrapper", "architecture": architecture, "num_classes": 0}
+    return {
+        "model_type": "vision-text-dual-encoder",
+        "text_config": text,
+        "vision_config": vision | more,
+    }
+
+
+CHANGES: dict[str, tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
+    "hub": ("config.json", lambda _: timm_tower("hf-hub:someone/model")),
+    "old hub": ("config.json", lambda _: timm_tower("hf_hub:someone/model")),
+    "path": ("config.json", lambda _: timm_tower("someone/model")),
+    "folder": ("config.json", lambda _: timm_tower("local-dir:/etc")),
+    "pretrained": (
+        "config.json",
+        lambda _: timm_tower("resnet18", model_args={"pretrained": True}),
+    ),
+    "checkpoint": (
+        "config.json",
+        lambda _: timm_tower("resnet18", model_args={"checkpoint_path": "evil.pt"}),
+    ),
+    "backbone": ("config.json", lambda c: c | {"backbone": "someone/model"}),
+    "code": ("config.json", lambda c: c | {"auto_map": {"AutoModel": "someone/model--m.Model"}}),
+    "tokenizer code": (
+        "tokenizer_config.json",
+        lambda c: c | {"auto_map": {"AutoTokenizer": ["someone/model--t.Tokenizer", None]}},
+    ),
+    "tokenizer": ("tokenizer_config.json", lambda c: c | {"tokenizer_file": "https://a/b.json"}),
+    "base": ("tokenizer_config.json", lambda c: c | {"base_name_or_path": "someone/model"}),
+    "adapter": ("adapter_config.json", lambda _: {"base_model_name_or_path": "someone/model"}),
+}
+
+
+def changed(source: Path, target: Path, kind: str) -> Path:
+    """A copy of a model, one file of which names something elsewhere."""
+    name, change = CHANGES[kind]
+    shutil.copytree(source, target)
+    path = target / name
+    content = json.loads(path.read_bytes()) if path.exists() else {}
+    path.write_text(json.dumps(change(content)))
+    return target
+
+
+def watched(model: Path, *, checks: bool = True) -> tuple[str, str]:
+    """Open a model in a process of its own: what it says, and what it asked for."""
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_OFFLINE")}
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, str(model), "checked" if checks else "unchecked"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said, asked = done.stdout.strip().splitlines()[-2:]
+    return said, asked
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_names_of_other_places_are_refused(
+    tiny_model_folder: Path, tmp_path: Path, kind: str
+) -> None:
+    model = changed(tiny_model_folder, tmp_path / "model", kind)
+    for call in (check_local, load_towers, lambda m: export_model(m, tmp_path / "a.zip")):
+        with pytest.raises(PageSortError, match="may make this program fetch") as caught:
+            call(model)
+        assert CHANGES[kind][0] in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_notes_of_a_models_origin_are_no_names_of_places(
+    tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(tiny_model_folder, tmp_path / "model"))
+    path = model / "config.json"
+    notes = {"_name_or_path": "openai/clip-vit-base-patch16", "id2label": {"0": "text: a/b"}}
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | notes))
+    assert watched(model) == ("opened", "asked: []")
+
+
+def test_nothing_is_asked_for_even_where_nothing_is_checked(
+    tiny_model_folder: Path, tmp_path: Path
+) -> None:
+    model = changed(tiny_model_folder, tmp_path / "model", "hub")
+    said, asked = watched(model)
+    assert "may make this program fetch" in said and asked == "asked: []"
+    said, asked = watched(model, checks=False)
+    assert "cannot be loaded" in said and asked == "asked: []"
