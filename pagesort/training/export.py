@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pagesort.common.errors import PageSortError
 from pagesort.labelled.folder import (
     LabelledPage,
@@ -160,11 +162,21 @@ def model_facts(
         "validation": rounded(figures),
         "epochs": [
             {"epoch": entry["step"] // steps}
+            | {"training_loss": _training_loss(history, entry["step"], steps)}
             | {name: round(entry[f"eval_{name}"], 5) for name in kept}
             for entry in history
             if "eval_accuracy" in entry
         ],
     }
+
+
+def _training_loss(history: Sequence[Mapping[str, float]], end: float, steps: int) -> float:
+    """The mean loss over the epoch that ends with a step."""
+    reports = [entry for entry in history if "loss" in entry]
+    lasted = np.diff([0.0, *(entry["step"] for entry in reports)])
+    losses = np.array([entry["loss"] for entry in reports])
+    inside = [end - steps < entry["step"] <= end for entry in reports]
+    return round(float(np.average(losses[inside], weights=lasted[inside])), 5)
 
 
 def rounded(figures: Mapping[str, float]) -> dict[str, float]:

@@ -73,7 +73,8 @@ def layer_depths(names: Iterable[str]) -> dict[str, int]:
     """Tell how far from the input each parameter of one tower lies.
 
     What stands before the first block has depth 0, the blocks count from 1, and what follows the
-    last one lies one deeper. A tower whose blocks have unknown names is cut into twelve, in the
+    last one lies one deeper. (timm's own layer decay takes a whole tower of transformers' for one
+    layer.) A tower whose blocks have unknown names is cut into twelve, in the
     order of its parameters.
 
     Args:

@@ -107,6 +107,7 @@ def test_the_new_model_predicts_and_knows_how_it_was_made(finished, split) -> No
     assert facts["pages"]["train"] == {"BLUE": 6, "GREEN": 6, "RED": 6}
     assert facts["seed"] == 420
     assert [entry["epoch"] for entry in facts["epochs"]] == [1, 2, 3]
+    assert all(0 < entry["training_loss"] < 10 for entry in facts["epochs"])
     assert str(folder) not in json.dumps(facts)
     learnt = {page_digest(page.path) for page in (*split.train, *split.validation)}
     assert read_trained_pages(outcome.model_folder) == learnt
