@@ -161,7 +161,7 @@ class Placer:
         """Clear the destination of what a killed run left, unless nothing is to be changed."""
         try:
             if not self.dry_run:
-                self._temporary.unlink(missing_ok=True)
+                self._sweep()
         except OSError as error:
             raise unwritable(error, self.destination) from error
         return self
@@ -178,7 +178,12 @@ class Placer:
         self.report.manifest = self.manifest.path
         if not self.dry_run:
             with contextlib.suppress(OSError):
-                self._temporary.unlink(missing_ok=True)
+                self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove what is half-written; whoever draws a page has a further file beside ours."""
+        for left in list(self.destination.glob(f"{TEMPORARY}*")):
+            left.unlink(missing_ok=True)
 
     def read_earlier(self) -> None:
         """Read where earlier sortings put which pages, for `earlier_folder`."""
