@@ -77,6 +77,7 @@ class PushPlan:
         replaced: names that are there with other content.
         removed: names that the branch has and the model has not.
         left_out: what lies in the folder and is not sent.
+        leaves_main_empty: whether the branch shown on the repository's page holds no model.
     """
 
     repository: str
@@ -91,6 +92,7 @@ class PushPlan:
     replaced: frozenset[str]
     removed: tuple[str, ...]
     left_out: tuple[str, ...]
+    leaves_main_empty: bool
 
     @property
     def is_idle(self) -> bool:
@@ -173,6 +175,11 @@ def push(request: PushRequest, confirm: Callable[[str], bool] | None) -> PushOut
             raise PageSortError("nothing was sent, because the question was answered with no")
         commit = _carry_out(plan, hub)
         logger.info("published as commit %s of %s", commit[:8], url)
+        if plan.leaves_main_empty:
+            logger.warning(
+                "main holds no model, so the repository's page shows nothing: give the same "
+                "command with -rev main to fill it, too"
+            )
         return PushOutcome(commit, url, is_new=True)
 
 
@@ -218,6 +225,7 @@ def plan_push(request: PushRequest, hub: Hub) -> PushPlan:
         replaced=frozenset({*sent} & {*known} - same),
         removed=tuple(removed),
         left_out=tuple(model_files.other_files(request.folder)),
+        leaves_main_empty=request.revision != _MAIN and not _main_has_model(hub, branches),
     )
 
 
@@ -251,6 +259,16 @@ def _branch(
         return branches, "", []
     info = hub.info(start, files=True)
     return branches, str(info.sha), hub.ask(lambda: download.listed(info), about)
+
+
+def _main_has_model(hub: Hub, branches: Sequence[str]) -> bool:
+    """Whether the branch that the repository's page shows holds weights."""
+    if _MAIN not in branches:
+        return False
+    about = hub.about(_MAIN)
+    info = hub.info(_MAIN, files=True)
+    names = [file.name for file in hub.ask(lambda: download.listed(info), about)]
+    return any(name.endswith((".safetensors", ".bin", ".pt", ".pth")) for name in names)
 
 
 def _carry_out(plan: PushPlan, hub: Hub) -> str:

@@ -82,6 +82,7 @@ def test_new_repository_is_private_and_holds_the_folder_and_a_card(
     assert f"repository {NAME} on 127.0.0.1:{hub.port}: will be made, private" in told
     assert "branch v1.1: will be made" in told and "notes.doc: stays here" in told
     assert "model.safetensors, " in told and " will be sent" in told
+    assert "main holds no model" in told and "-rev main" in told
     # The files of the first commit that the hub itself made are still there.
     assert ".gitattributes" in sent and set(head(hub, "main")) == {".gitattributes"}
     assert_no_secret(told, *(text.decode("utf-8", "ignore") for text in sent.values()))
@@ -90,6 +91,14 @@ def test_new_repository_is_private_and_holds_the_folder_and_a_card(
 def test_public_has_to_be_asked_for(hub: HubServer, model: Path) -> None:
     publish(hub, model, public=True, revision="main")
     assert not hub.repositories[NAME].private
+
+
+def test_nothing_is_said_of_main_once_it_holds_a_model(
+    hub: HubServer, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(hub, model, revision="main")
+    publish(hub, model)
+    assert "main holds no model" not in caplog.text
 
 
 def test_pushed_model_pulls_back_with_equal_weights(
