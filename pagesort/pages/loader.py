@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from PIL import Image
 
 from pagesort.common.errors import PageUnreadableError
 from pagesort.common.hardware import decoding_threads
+from pagesort.pages.blankness import note_of
 from pagesort.pages.image_file import DEFAULT_MAX_MEGAPIXELS, formats, opened_scan
 from pagesort.pages.memory_budget import MemoryBudget
 from pagesort.pages.pdf_renderers import PdfRenderers, is_pdf
@@ -53,10 +54,11 @@ class PageRef:
 
 @dataclass(frozen=True)
 class Page:
-    """A page ready for the model: `pixels` is uint8 (H, W, 3)."""
+    """A page ready for the model: `pixels` is uint8 (H, W, 3), `note` as `note_of` gives it."""
 
     ref: PageRef
     pixels: np.ndarray
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,12 @@ class PageLoader:
         self._budget.stop()
         self.renderers.close()
 
-    def image(self, path: str | Path, page: int | None = None) -> Image.Image:
+    def image(
+        self,
+        path: str | Path,
+        page: int | None = None,
+        seen: Callable[[Image.Image], object] | None = None,
+    ) -> Image.Image:
         """Read one page at the size of the model's input, mode L or RGB.
 
         What `preprocessing.apply(load_page(path))` shows, but the whole page is held at most once,
@@ -142,16 +149,17 @@ class PageLoader:
         Args:
             path: any file; its content decides what it is, not its name.
             page: which page of a document, from 1.
+            seen: as `Preprocessing.shrink` takes it.
 
         Raises:
             PageUnreadableError: with a short reason as `what`, and the path as `where`.
         """
         if page is not None and is_pdf(path):
-            return self.preprocessing.shrink(Scan(self._drawn(path, page)))
+            return self.preprocessing.shrink(Scan(self._drawn(path, page)), seen)
         with opened_scan(
             path, self.max_megapixels, self._budget.hold, self.preprocessing, page
         ) as scan:
-            return self.preprocessing.shrink(scan)
+            return self.preprocessing.shrink(scan, seen)
 
     def pixels(self, path: str | Path, page: int | None = None) -> np.ndarray:
         """Read one page as `image` does: uint8 (H, W, 3)."""
@@ -160,7 +168,9 @@ class PageLoader:
     def page(self, ref: PageRef) -> Page | Failure:
         """Read one page of a listing; whatever is wrong with its file becomes its Failure."""
         try:
-            return Page(ref, self.pixels(ref.path, ref.page))
+            notes: list[str] = []
+            image = self.image(ref.path, ref.page, lambda page: notes.append(note_of(page)))
+            return Page(ref, pixels_of(image), "".join(notes))
         except PageUnreadableError as error:
             return Failure(ref, error.what)
         except MemoryError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -179,14 +179,20 @@ class Preprocessing:
         """Resize and crop one upright page (mode L or RGB) to uint8 (H, W, 3)."""
         return pixels_of(self.shrink(Scan(image)))
 
-    def shrink(self, scan: Scan) -> Image.Image:
-        """Resize and crop one page of any mode to the model's input, mode L or RGB."""
+    def shrink(
+        self, scan: Scan, seen: Callable[[Image.Image], object] | None = None
+    ) -> Image.Image:
+        """Resize and crop one page of any mode to the model's input, mode L or RGB.
+
+        `seen` is called with the page before it is cropped, if all of it is ever there.
+        """
         height, width = self._resized_size(scan.extent)
-        if self.crop is None:
-            return self._resized(scan, height, width)
-        if width * height > LARGEST_RESIZED:
+        if self.crop is not None and width * height > LARGEST_RESIZED:
             return self._resize_crop_only(scan.upright(), height, width)
-        return _centre_crop(self._resized(scan, height, width), *self.crop)
+        page = self._resized(scan, height, width)
+        if seen is not None:
+            seen(page)
+        return page if self.crop is None else _centre_crop(page, *self.crop)
 
     def least_size(self, width: int, height: int) -> tuple[int, int] | None:
         """Width and height that an upright page of the size given may be decoded at, at least.

@@ -59,7 +59,8 @@ SCHEMA = (
     "CREATE TABLE pages "
     "(idx INTEGER PRIMARY KEY, path BLOB NOT NULL, file TEXT NOT NULL, page TEXT NOT NULL, "
     "part INTEGER)",
-    "CREATE TABLE scores (idx INTEGER PRIMARY KEY, scores BLOB NOT NULL)",
+    "CREATE TABLE scores (idx INTEGER PRIMARY KEY, scores BLOB NOT NULL, "
+    "note TEXT NOT NULL DEFAULT '')",
     "CREATE TABLE failures (idx INTEGER PRIMARY KEY, reason TEXT NOT NULL)",
 )
 
@@ -319,15 +320,15 @@ class RunJournal:
                 failed.append((result.ref.index, _printable(result.reason)))
             else:
                 values = np.ascontiguousarray(result.scores, dtype="<f4")
-                rows.append((result.ref.index, values.tobytes()))
+                rows.append((result.ref.index, values.tobytes(), result.note))
         with (
             translate_faults(self.path, "The scores cannot be written", self._remedy),
             self._commit() as connection,
         ):
             retried = connection.executemany(
-                "DELETE FROM failures WHERE idx = ?", [(index,) for index, _ in rows + failed]
+                "DELETE FROM failures WHERE idx = ?", [(index,) for index, *_ in rows + failed]
             ).rowcount
-            connection.executemany("INSERT INTO scores VALUES (?, ?)", rows)
+            connection.executemany("INSERT INTO scores VALUES (?, ?, ?)", rows)
             connection.executemany("INSERT INTO failures VALUES (?, ?)", failed)
         self._scored += len(rows)
         self._failed += len(failed) - max(retried, 0)

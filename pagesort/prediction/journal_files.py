@@ -29,11 +29,14 @@ RUN_SHAPE: dict[str, Kind] = {
     "base": str,
 }
 BESIDE = ("-journal", "-wal", "-shm")  # endings of what SQLite keeps beside a journal
-VERSION = 2  # of the journal's layout
+VERSION = 3  # of the journal's layout
 OLD_LOCK_WAIT_S = 0.2  # a journal that stays locked is in use
 LARGEST_ATTEMPT = 10_000
 # Journals of version 1 knew no documents of several pages.
-UPGRADE = "ALTER TABLE pages ADD COLUMN part INTEGER"
+UPGRADES = {
+    1: "ALTER TABLE pages ADD COLUMN part INTEGER",
+    2: "ALTER TABLE scores ADD COLUMN note TEXT NOT NULL DEFAULT ''",  # nor blank pages
+}
 
 
 def reserve(tables_dir: Path, date_time: str, base: str) -> tuple[Path, str]:
@@ -127,7 +130,7 @@ def open_existing(
     try:
         rows = connection.execute("SELECT key, value FROM run").fetchall()
         run = _checked_run(rows, path)
-        if run["version"] == 1:
+        if run["version"] in UPGRADES:
             _upgrade(connection, run)
         if run["version"] == VERSION:
             return connection, run, None
@@ -159,7 +162,8 @@ def _checked_run(rows: list[tuple[Any, Any]], path: Path) -> dict[str, Any]:
 def _upgrade(connection: sqlite3.Connection, run: dict[str, Any]) -> None:
     """Bring a journal of an earlier version up to date."""
     connection.execute("BEGIN")
-    connection.execute(UPGRADE)
+    for version in range(run["version"], VERSION):
+        connection.execute(UPGRADES[version])
     connection.execute("UPDATE run SET value = ? WHERE key = 'version'", (json.dumps(VERSION),))
     connection.commit()
     run["version"] = VERSION

@@ -50,8 +50,8 @@ RENAMED = (
     "INSERT INTO renamed SELECT idx, shown FROM named JOIN documents USING (file, document)",
 )
 SCORED = (
-    "SELECT pages.path, coalesce(renamed.file, pages.file) AS shown, pages.page, scores.scores "
-    "FROM scores "
+    "SELECT pages.path, coalesce(renamed.file, pages.file) AS shown, pages.page, scores.scores, "
+    "scores.note FROM scores "
     "JOIN pages USING (idx) LEFT JOIN renamed USING (idx) ORDER BY "
 )
 FAILED = (
@@ -201,8 +201,8 @@ def _shown(path: bytes) -> str:
 
 def _chunks(
     connection: sqlite3.Connection, order: str, labels: Sequence[str], root: str
-) -> Iterator[tuple[list[str], list[str], list[str], np.ndarray]]:
-    """Yield (PATHs, FILEs, PAGEs, float32 scores (rows, labels)) of some pages at a time."""
+) -> Iterator[tuple[list[str], list[str], list[str], np.ndarray, list[str]]]:
+    """Yield (PATHs, FILEs, PAGEs, float32 scores (rows, labels), NOTEs) of some pages at a time."""
     cursor = connection.execute(SCORED + order)
     while rows := cursor.fetchmany(CHUNK_ROWS):
         scores = [np.frombuffer(row[3], dtype="<f4") for row in rows]
@@ -212,7 +212,8 @@ def _chunks(
                 f"The journal holds {wrong} scores a page, for {len(labels)} labels"
             )
         paths = [root + _shown(row[0]) for row in rows]
-        yield paths, [row[1] for row in rows], [row[2] for row in rows], np.stack(scores)
+        files, pages, notes = ([row[place] for row in rows] for place in (1, 2, 4))
+        yield paths, files, pages, np.stack(scores), notes
 
 
 def _write(file: IO[str], pieces: Iterable[pd.DataFrame], form: TableForm) -> None:
@@ -234,12 +235,12 @@ def _result_rows(
 ) -> Iterator[pd.DataFrame]:
     """Yield the table of guesses in pieces, the first one empty; counts first guesses."""
     table, _ = dataframe_results([], [], labels, top_n)
-    yield table.assign(PATH=[])
-    for paths, files, pages, scores in _chunks(connection, BY_NAME, labels, root):
+    yield table.assign(NOTE=[], PATH=[])
+    for paths, files, pages, scores, notes in _chunks(connection, BY_NAME, labels, root):
         guesses = [top_guesses(row, top_n) for row in scores]
         table, _ = dataframe_results(paths, guesses, labels, top_n)
         categories.update(table["CLASS-1"])
-        yield table.assign(FILE=files, PAGE=pages, PATH=paths)
+        yield table.assign(FILE=files, PAGE=pages, NOTE=notes, PATH=paths)
 
 
 def _raw_rows(
@@ -251,7 +252,7 @@ def _raw_rows(
     assert table is not None  # as always with raw_scores
     yield table.assign(PATH=[])
     order = f"raw_key(scores.scores), {BY_NAME}"
-    for paths, files, pages, scores in _chunks(connection, order, labels, root):
+    for paths, files, pages, scores, _ in _chunks(connection, order, labels, root):
         best = scores.argmax(axis=1)
         _, table = dataframe_results(paths, best, labels, 1, raw_scores=scores)
         assert table is not None

@@ -66,10 +66,11 @@ class Classifier(Scorer, Protocol):
 
 @dataclass(frozen=True)
 class ScoredPage:
-    """A page and its probabilities: `scores` is float32 (labels,)."""
+    """A page and its probabilities: `scores` is float32 (labels,); `note` tells of blank pages."""
 
     ref: PageRef
     scores: np.ndarray
+    note: str = ""
 
 
 def score_page(model: Scorer, path: Path, max_megapixels: float) -> np.ndarray:
@@ -157,14 +158,16 @@ def _score_batch(
             ) from error
         raise
     return [
-        item if isinstance(item, Failure) else _scored(item.ref, scores[item.ref.index - first])
+        item if isinstance(item, Failure) else _scored(item, scores[item.ref.index - first])
         for item in batch
     ]
 
 
-def _scored(ref: PageRef, scores: np.ndarray) -> ScoredPage | Failure:
+def _scored(page: Page, scores: np.ndarray) -> ScoredPage | Failure:
     """A page with its scores, which a model with damaged weights does not give."""
-    return ScoredPage(ref, scores) if np.isfinite(scores).all() else Failure(ref, NO_SCORE)
+    if not np.isfinite(scores).all():
+        return Failure(page.ref, NO_SCORE)
+    return ScoredPage(page.ref, scores, page.note)
 
 
 class FailureLog:

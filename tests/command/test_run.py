@@ -134,7 +134,7 @@ def test_folder_tables_are_sorted_and_named(command: Run, archive: Path, workpla
     assert [(row["FILE"], row["PAGE"]) for row in rows] == [
         ("CTX1932", str(page)) for page in (1, 2, 3, 9, 10)
     ]
-    columns = ["FILE", "PAGE", "CLASS-1", "CLASS-2", "SCORE-1", "SCORE-2", "PATH"]
+    columns = ["FILE", "PAGE", "CLASS-1", "CLASS-2", "SCORE-1", "SCORE-2", "NOTE", "PATH"]
     assert list(rows[0]) == columns and rows[0]["PATH"] == "CTX1932-1.png"
     assert "5 pages sorted, 0 could not be read" in err
     assert str(result) in err

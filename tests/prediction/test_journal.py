@@ -76,11 +76,11 @@ def test_tables_are_named_sorted_and_complete(tmp_path: Path) -> None:
     done = finish(journal, LABELS, top_n=2, max_categ=500, raw=True)
     assert _written(tmp_path) == {
         "result_20260304-0506_ViT-B16_2n_500c.csv": (
-            b"FILE,PAGE,CLASS-1,CLASS-2,SCORE-1,SCORE-2,PATH\n"
-            b"A,1,DRAW,PHOTO,1.0,0.0,A-1.png\n"
-            b"a,1,PHOTO,DRAW,0.8,0.1,a.png\n"
-            b"b,2,TEXT,PHOTO,0.5,0.3,b-2.png\n"
-            b"b,10,TEXT,PHOTO,0.5,0.3,b-10.png\n"
+            b"FILE,PAGE,CLASS-1,CLASS-2,SCORE-1,SCORE-2,NOTE,PATH\n"
+            b"A,1,DRAW,PHOTO,1.0,0.0,,A-1.png\n"
+            b"a,1,PHOTO,DRAW,0.8,0.1,,a.png\n"
+            b"b,2,TEXT,PHOTO,0.5,0.3,,b-2.png\n"
+            b"b,10,TEXT,PHOTO,0.5,0.3,,b-10.png\n"
         ),
         "20260304-0506_ViT-B16_RAW.csv": (
             b"FILE,PAGE,DRAW,PHOTO,TEXT,PATH\n"
@@ -101,7 +101,7 @@ def test_a_run_without_any_readable_page_has_an_empty_table(tmp_path: Path) -> N
     journal = _create(tmp_path, ["a-1.png"])
     _score(journal, bad=(0,))
     done = finish(journal, LABELS, 1, 10)
-    assert done.result.read_text() == "FILE,PAGE,CLASS-1,SCORE-1,PATH\n"
+    assert done.result.read_text() == "FILE,PAGE,CLASS-1,SCORE-1,NOTE,PATH\n"
     assert done.raw is None and done.categories == dict.fromkeys(LABELS, 0)
 
 
