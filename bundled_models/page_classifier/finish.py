@@ -165,6 +165,7 @@ def write_model(
 ) -> None:
     """Write the weights of the last stage as a model folder."""
     from pagesort.labelled.folder import write_trained_pages
+    from pagesort.labelled.trained_names import TrainedNames, write_trained_names
     from pagesort.models.formats import ModelMetadata, save_folder
 
     metadata = ModelMetadata(
@@ -179,7 +180,10 @@ def write_model(
     model: PreTrainedModel = load_learner(last, workshop).dual_encoder
     save_folder(out, model.float(), workshop.tokenizer, _preprocessor(last.recipe), metadata)
     assert workshop.real is not None
-    write_trained_pages(out, [page.page for page in workshop.real.pages if page.may_train])
+    seen = [page for page in workshop.real.pages if page.may_train]
+    write_trained_pages(out, [page.page for page in seen])
+    documents, sources = ([each.page.document for each in seen], [each.source for each in seen])
+    write_trained_names(out, TrainedNames.of(documents, sources))
 
 
 def _preprocessor(recipe: Recipe) -> dict[str, Any]:
