@@ -163,7 +163,7 @@ def _draw(
     out: Path, name: str, scored: Scored, pages: Sequence[LabelledPage], labels: Sequence[str]
 ) -> None:
     """Draw the confusion matrix and the reliability diagram of some pages."""
-    from pagesort.evaluation.files import evaluation_table, shown_files
+    from pagesort.evaluation.files import evaluation_table
     from pagesort.evaluation.metrics import report_of_table
     from pagesort.evaluation.plots import reliability_diagram
     from utils import confusion_plot
@@ -177,6 +177,7 @@ def _draw(
     guesses = scored.scores.argmax(axis=1)
     confusion_plot(guesses, scored.true, labels, out.name, 1, out, file_name=matrix)
     true = [labels[index] for index in scored.true]
-    table = evaluation_table(pages, shown_files(pages), true, scored.scores, labels, 3)[0]
+    names = [page.name for page in pages]
+    table = evaluation_table(pages, names, true, scored.scores, labels, 3)[0]
     report = report_of_table(table, labels, SEED)
     reliability_diagram(report, out.name, plots / f"{name}_reliability.png")
