@@ -20,7 +20,7 @@ from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.labelled.splits import split_data_80_10_10
 from pagesort.models import catalogue, formats, label_texts
 from pagesort.models.descriptions import prompt_texts
-from pagesort.models.image_tower import PageTower
+from pagesort.models.image_tower import PageTower, TwoTowers
 from pagesort.models.metadata import ModelMetadata
 from pagesort.models.precision import INT8, choose_precision, convert_tower, precision_of
 from pagesort.models.tokenizer import clean_text
@@ -28,10 +28,9 @@ from pagesort.models.transformers_loader import check_input_size, load_to_predic
 from pagesort.pages.loader import Preprocessing
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
     from pagesort.models.fast.fast_loading import LeanTokenizer
-    from pagesort.models.fast.towers import DualEncoder
 
 __all__ = ["CLIP", "choose_device", "custom_collate", "split_data_80_10_10"]
 
@@ -57,7 +56,7 @@ class CLIP:
 
     def __init__(
         self,
-        model: PreTrainedModel | DualEncoder,
+        model: TwoTowers,
         tokenizer: PreTrainedTokenizerBase | LeanTokenizer,
         preprocessing: Preprocessing,
         metadata: ModelMetadata,
@@ -112,6 +111,7 @@ class CLIP:
             metadata = label_texts.settled(own) if own.labels else own
         settled = choose_precision(precision, chosen, metadata.agreement(INT8))
         preprocessing = Preprocessing.from_folder(folder)
+        model: TwoTowers
         model, tokenizer = load_to_predict(folder) if lean else load_towers(folder)
         check_input_size(model, preprocessing, folder)
         model = model.to(chosen)
@@ -269,6 +269,7 @@ class CLIP:
             if sums is None:
                 sums = rows.new_zeros(len(prompts), rows.shape[1])
             sums.index_add_(0, owners[start : start + len(rows)], rows)
+        assert sums is not None, "a label has a text"
         return _unit(sums).float()
 
     @torch.inference_mode()

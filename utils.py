@@ -269,7 +269,7 @@ def collect_images(
     return paths, rows, labels
 
 
-def round_scores(scores: Sequence[float | None] | np.ndarray) -> np.ndarray:
+def round_scores(scores: float | Sequence[Any] | np.ndarray) -> np.ndarray:
     """Scores as every table and the console show them: float64, 3 places; None becomes NaN."""
     return np.round(np.asarray(scores, dtype=np.float64), DECIMALS)
 
@@ -337,7 +337,7 @@ def _guesses(prediction: Any, labels: int) -> list[tuple[int, Any]]:
     if dimensions == 0:
         if int(prediction) != prediction:
             raise ValueError(f"{prediction} is no label's index")
-        rows = [(int(prediction), None)]
+        rows: list[tuple[int, Any]] = [(int(prediction), None)]
     elif _is_pair(prediction):
         rows = [(int(prediction[0]), float(prediction[1]))]  # one that was not put into a list
     elif dimensions == 1:
@@ -449,7 +449,7 @@ def _write_cells(axes: Any, counts: np.ndarray, shares: np.ndarray, points: floa
     digits = max(3, len(str(counts.max())))
     large, small = min(10.0, points / (0.6 * digits)), min(7.5, 0.23 * points)
     for (row, column), count in np.ndenumerate(counts):
-        share = shares[row, column]
+        share = float(shares[row, column])
         colour = "#b4bcc6" if not count else "white" if share > 0.5 else "black"
         look = {"ha": "center", "color": colour}
         if not count:

@@ -6,7 +6,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 TOOLKIT = Path(__file__).resolve().parents[1]
@@ -158,7 +158,9 @@ def _add_launchers(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=launchers)
 
 
-def _number(least: float, most: float):  # noqa: ANN202 - what argparse calls a type
+def _number(least: float, most: float) -> Callable[[str], float]:
+    """What argparse calls a type."""
+
     def number(text: str) -> float:
         value = float(text)
         if not least <= value <= most:

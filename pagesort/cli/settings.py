@@ -11,8 +11,9 @@ from typing import Any, Literal
 from pagesort.cli.console import as_typed
 from pagesort.cli.contradictions import check_together
 from pagesort.cli.ini import Entry, read_entries, sections_of
-from pagesort.cli.options import ACTIONS, BY_NAME, OPTIONS, PREDICTIONS, Option, Value
+from pagesort.cli.options import ACTIONS, BY_NAME, OPTIONS, PREDICTIONS, Option
 from pagesort.cli.parser import CONFIG_NAME, parse_arguments, short
+from pagesort.cli.value_types import Value
 from pagesort.common.errors import PageSortError, UsageError, unusable
 
 

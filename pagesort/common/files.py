@@ -94,9 +94,10 @@ def translate_unwritable(
     also: tuple[type[Exception], ...] = (),
 ) -> Iterator[None]:
     """Turn errors of writing into a line for a person; `also` are those of a library."""
+    faults: tuple[type[Exception], ...] = (OSError, *also)
     try:
         yield
-    except (OSError, *also) as error:
+    except faults as error:
         raise unwritable(error, where, what, elsewhere, remedy) from error
 
 
@@ -108,9 +109,10 @@ def translate_unreadable(
     also: tuple[type[Exception], ...] = (),
 ) -> Iterator[None]:
     """Turn errors of reading into a line for a person; `also` are those of a library."""
+    faults: tuple[type[Exception], ...] = (OSError, *also)
     try:
         yield
-    except (OSError, *also) as error:
+    except faults as error:
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
         raise PageSortError(f"{what} ({reason})", where=where, remedy=remedy) from error
 

@@ -157,8 +157,10 @@ def _windows_memory() -> int:
         )
 
     status = Status(length=ctypes.sizeof(Status))
-    is_known = ctypes.WinDLL("kernel32").GlobalMemoryStatusEx(ctypes.byref(status))
-    return min(status.free, status.free_page) if is_known else UNKNOWN_MEMORY
+    if sys.platform == "win32":  # as type checkers know it: elsewhere there is no WinDLL
+        is_known = ctypes.WinDLL("kernel32").GlobalMemoryStatusEx(ctypes.byref(status))
+        return min(status.free, status.free_page) if is_known else UNKNOWN_MEMORY
+    return UNKNOWN_MEMORY
 
 
 def _address_space() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ def in_order(
     do: Callable[[Task], Result],
     threads: int,
     give_up: Callable[[], object] | None = None,
-) -> Iterator[tuple[Task, Result]]:
+) -> Generator[tuple[Task, Result]]:
     """Yield each task with its result, in order, while threads work some tasks ahead.
 
     Tasks are taken as they are needed. When the consumer stops early, waiting tasks are dropped,

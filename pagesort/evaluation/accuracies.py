@@ -6,7 +6,7 @@ import contextlib
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -164,13 +164,14 @@ def _cells(row: Row) -> list[Any]:
 
 def _row(cells: dict[str, str]) -> Row:
     values: dict[str, Any] = {}
+    readers: dict[str, Callable[[str], object]] = {"int": int, "float": _finite, "str": str}
     for column, field in zip(COLUMNS, fields(Row), strict=True):
         text = cells.get(column) or ""
         try:
             if field.type == "bool":
                 values[field.name] = {"yes": True, "no": False}[text]
             else:
-                values[field.name] = {"int": int, "float": _finite, "str": str}[field.type](text)
+                values[field.name] = readers[str(field.type)](text)
         except (ValueError, KeyError):
             raise ValueError(f"{column} is '{text}'") from None
     return Row(**values)

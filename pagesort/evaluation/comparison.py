@@ -233,7 +233,7 @@ def _lines(rows: Sequence[Row], refused: Sequence[tuple[str, str]]) -> list[str]
     """The rows as aligned text; of several sets of pages, each has its heading."""
     names = {row.key: f"{row.model} ({row.descriptions}, {_averaged(row)})" for row in rows}
     width = max(map(len, names.values()))
-    lines = []
+    lines: list[str] = []
     bases = list(dict.fromkeys(map(_basis, rows)))
     for basis in bases:
         alike = [row for row in rows if _basis(row) == basis]

@@ -148,7 +148,7 @@ def report_of_table(
     documents = np.unique(documents_of_table(table), return_inverse=True)[1]
     confidence = table["SCORE-1"].to_numpy(dtype=np.float64)
     bins = confidence_bins(confidence, true == first)
-    gaps = [each.pages * abs(each.confidence - each.accuracy) for each in bins if each.pages]
+    gaps = [each.pages * abs((each.confidence or 0.0) - (each.accuracy or 0.0)) for each in bins]
     return Report(
         pages=len(table),
         documents=int(documents.max()) + 1,

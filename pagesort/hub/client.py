@@ -206,7 +206,7 @@ def quiet_client(patience: Patience) -> Iterator[None]:
 
     try:
         _bound_requests(patience)
-    except (*hub_errors.caught(), ImportError) as error:
+    except hub_errors.caught(ImportError) as error:
         reason = hub_errors.redacted(str(error))
         raise PageSortError(
             f"the network settings of this machine cannot be used ({reason})",

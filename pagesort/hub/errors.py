@@ -74,8 +74,8 @@ class About:
         return f"{name}:{parts.port}" if parts.port else name
 
 
-def caught() -> tuple[type[Exception], ...]:
-    """Return what the client library raises, whichever HTTP library it stands on."""
+def caught(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """Return what the client library raises, whichever HTTP library it stands on, and `others`."""
     from huggingface_hub.errors import HfHubHTTPError
 
     transport = next(kind for kind in HfHubHTTPError.__mro__ if kind.__name__ == "HTTPError")
@@ -84,7 +84,7 @@ def caught() -> tuple[type[Exception], ...]:
     ours = (NotAHubError, WrongContentError, BrokenOffError)
     # An answer that is JSON but no hub's makes the library stumble over what it does not hold.
     stumbles = (ValueError, TypeError, KeyError, AttributeError)
-    return (transport, bad_address, OSError, RuntimeError, *stumbles, *ours)  # type: ignore[return-value]
+    return (transport, bad_address, OSError, RuntimeError, *stumbles, *ours, *others)
 
 
 def explain(error: BaseException, about: About) -> PageSortError:

@@ -129,7 +129,11 @@ def _pull(request: PullRequest, hub: Hub, base: catalogue.BaseModel, folder: Pat
     commit = str(info.sha)  # the branch may have moved between the two questions
     files = download.wanted(hub.ask(lambda: download.listed(info), about), request.repository)
     sources = {file.name: file.digest for file in files}
-    note = {"repository": request.repository, "revision": request.revision, "commit": commit}
+    note: dict[str, Any] = {
+        "repository": request.repository,
+        "revision": request.revision,
+        "commit": commit,
+    }
     if is_ours and origin.get("sources") == sources:
         # Where the note cannot be written, the next pull only asks one question more.
         with contextlib.suppress(PageSortError):

@@ -8,7 +8,7 @@ import logging
 import os
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -262,7 +262,7 @@ def log_left_out(left_out: Sequence[tuple[LabelledPage, str]]) -> None:
 
 def page_pixels(
     pages: Iterable[LabelledPage], loader: PageLoader
-) -> Iterator[tuple[LabelledPage, np.ndarray | str]]:
+) -> Generator[tuple[LabelledPage, np.ndarray | str]]:
     """Yield each page, in order, with its pixels as prediction prepares them, or why it has none.
 
     Pixels are uint8 (H, W, 3). A few pages are decoded ahead; closing the iterator stops that. The

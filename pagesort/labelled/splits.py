@@ -64,15 +64,16 @@ def split_data_80_10_10(
     classes = given.argmax(axis=1) if given.ndim == 2 else given
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
     for label in np.unique(classes):
-        members = sorted(np.flatnonzero(classes == label), key=lambda index: paths[index])
+        indices = np.flatnonzero(classes == label).tolist()
+        members = sorted(indices, key=lambda index: paths[index])
         # Each label draws from its own stream, so that a new label leaves the others' split alone.
         stream = np.random.default_rng([random_seed & _SEED_BITS, zlib.crc32(str(label).encode())])
         if max_categ is not None and len(members) > max_categ:
             members = [members[position] for position in spread(len(members), max_categ, stream)]
         if safe_check:
             members = [index for index in members if _is_readable(paths[index])]
-        for part, indices in zip(parts, _split_one(members, stream, _HELD_OUT), strict=True):
-            part.extend(indices)
+        for part, chosen in zip(parts, _split_one(members, stream, _HELD_OUT), strict=True):
+            part.extend(chosen)
     kept = [np.array(part, dtype=int) for part in parts]
     originals = np.empty(len(paths), dtype=object)
     originals[:] = list(files)
@@ -162,7 +163,7 @@ def _split_by_page(ordered: Sequence[LabelledPage], seed: int, test_size: float)
     members: dict[str, list[int]] = {}
     for index, page in enumerate(ordered):
         members.setdefault(page.label, []).append(index)
-    parts = {}
+    parts: dict[str, str] = {}
     for label, indices in members.items():
         stream = label_stream(seed, label)
         for part, chosen in zip(PARTS, _split_one(indices, stream, test_size), strict=True):

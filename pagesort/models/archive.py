@@ -286,7 +286,8 @@ def _is_safe_name(name: str) -> bool:
 def _is_fact(facts: object) -> bool:
     if not isinstance(facts, dict):
         return False
-    size, digest = facts.get("size"), facts.get("sha256")
+    size: Any = facts.get("size")
+    digest = facts.get("sha256")
     is_size = is_of(size, int) and 0 <= size <= _LARGEST_FILE
     return is_size and isinstance(digest, str) and bool(re.fullmatch(r"[0-9a-f]{64}", digest))
 

@@ -137,7 +137,7 @@ def read_published(weights: Path, config: Path | None) -> ForeignModel:
         read_json(beside)
         if beside.is_file()
         else clip_preprocessor(
-            clip_config.vision_config.image_size,
+            _vision(clip_config).image_size,
             _three(facts, "image_mean", CLIP_MEAN, where),
             _three(facts, "image_std", CLIP_STD, where),
         )
@@ -160,15 +160,13 @@ def read_checkpoint(path: Path) -> ForeignModel:
     config, tensors = _convert(state, None, path)
     training: dict[str, Any] = {"source": "training checkpoint", "file": path.name}
     for key in ("epoch", "loss", "rnd_data_seed", "category_limit"):
-        value = content.get(key)
+        value: Any = content.get(key)
         if getattr(value, "ndim", None) == 0:  # a number as NumPy or torch keep it
             value = value.item()
         if isinstance(value, (int, float, str)):
             training[key] = value
     metadata = ModelMetadata(base=_base_name(config), training=training)
-    return ForeignModel(
-        config, tensors, metadata, clip_preprocessor(config.vision_config.image_size)
-    )
+    return ForeignModel(config, tensors, metadata, clip_preprocessor(_vision(config).image_size))
 
 
 def clip_preprocessor(
@@ -315,9 +313,14 @@ def _three(
     return numbers
 
 
+def _vision(config: CLIPConfig) -> Any:
+    """The settings of the image tower, which the library declares as a dictionary, too."""
+    return config.vision_config
+
+
 def _base_name(config: CLIPConfig) -> str:
     """The base code that has these sizes, or `CLIP`."""
-    vision = config.vision_config
+    vision = _vision(config)
     letter = {768: "B", 1024: "L"}.get(vision.hidden_size)
     for base in catalogue.BASES:
         found = (f"ViT-{letter}/{vision.patch_size}", vision.image_size)

@@ -255,7 +255,7 @@ def _json_keys(path: Path) -> Iterable[str]:
 def _write_foreign(folder: Path, model: external_formats.ForeignModel) -> None:
     from safetensors.torch import save_file
 
-    text = model.config.text_config
+    text: Any = model.config.text_config  # declared as a dictionary, too
     tokenizer = clip_tokenizer(text.vocab_size, text.max_position_embeddings)
     model.config.architectures = ["CLIPModel"]
     # The largest first: a disk that is too small for the model is then told at once.

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -15,6 +15,10 @@ import torch
 from pagesort.common.hardware import processors
 from pagesort.models.precision import INT8, precision_of
 from pagesort.pages.preprocessing import Preprocessing
+
+TwoTowers: TypeAlias = Any
+"""A `PreTrainedModel` with image and text features, or a `towers.DualEncoder`: torch declares the
+attributes of every module as `Tensor | Module`, so that no narrower type says more."""
 
 ROWS = {"fp32": 400, "bf16": 200, "fp16": 200, INT8: 1}
 """Rows of a vision transformer's matrices from which on more make no page much quicker."""

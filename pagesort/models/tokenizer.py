@@ -56,7 +56,7 @@ def clip_tokenizer(vocabulary_size: int, context_length: int) -> CLIPTokenizer:
     words += [_START, _END]
     return CLIPTokenizer(
         vocab={word: number for number, word in enumerate(words)},
-        merges=[tuple(pair.split(" ")) for pair in pairs],
+        merges=[tuple(pair.split(" ")) for pair in pairs],  # type: ignore[misc] # pairs they are
         model_max_length=context_length,
     )
 

@@ -15,15 +15,18 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, cast
 
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from pagesort.common.errors import PageUnreadableError
 from pagesort.pages import file_kinds
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.pages.raster import SIDEWAYS, Scan
 from pagesort.pages.reduced_decoding import CAN_DECODE_SMALLER, bytes_needed, decode_smaller
+
+if TYPE_CHECKING:
+    from PIL.TiffImagePlugin import TiffImageFile
 
 logger = logging.getLogger(__name__)
 
@@ -198,7 +201,7 @@ def formats() -> list[str]:
     return [name for name in FORMATS if name in Image.OPEN]
 
 
-def _identify(file: IO[bytes], path: str | Path) -> Image.Image:
+def _identify(file: IO[bytes], path: str | Path) -> ImageFile.ImageFile:
     try:
         return Image.open(file, formats=formats())
     except UnidentifiedImageError as error:
@@ -233,7 +236,7 @@ def _frames(image: Image.Image) -> Iterator[int]:
             image.seek(place)
         except EOFError:
             return
-        if not image.tag_v2.get(SUBFILE_TAG, 0) & PREVIEW_BIT:
+        if not cast("TiffImageFile", image).tag_v2.get(SUBFILE_TAG, 0) & PREVIEW_BIT:
             yield place
 
 

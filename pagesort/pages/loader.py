@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,7 +176,7 @@ class PageLoader:
         except MemoryError:
             return Failure(ref, "there is not enough memory to resize it")
 
-    def batches(self, groups: Iterable[Sequence[PageRef]]) -> Iterator[list[Page | Failure]]:
+    def batches(self, groups: Iterable[Sequence[PageRef]]) -> Generator[list[Page | Failure]]:
         """Yield one list for each group, in order, decoded by threads ahead of the consumer.
 
         Groups are taken in the consumer's thread, at most three ahead. Pages are decoded side by

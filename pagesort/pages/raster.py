@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 from PIL import Image
@@ -23,6 +24,7 @@ KEEP_12_BITS = ("PNG", "TIFF")  # formats that do not tell so; in others the ran
 
 Box = tuple[float, float, float, float]
 Convert = Callable[[Image.Image], Image.Image]
+_Extrema = tuple[tuple[int, int], ...]  # least and greatest value of each band
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Scan:
 
     @cached_property
     def _conversion(self) -> tuple[str, Convert | None]:
-        if self.is_cut and max(high for _, high in self.image.getextrema()) < 16:
+        if self.is_cut and max(high for _, high in cast("_Extrema", self.image.getextrema())) < 16:
             return "RGB", _from_upper_4_bits
         return _conversion(self.image)
 
@@ -165,7 +167,8 @@ def _from_lab() -> Convert:
 
     lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
     transform = ImageCms.buildTransform(lab, srgb, "LAB", "RGB")
-    return lambda part: ImageCms.applyTransform(part, transform)
+    # What it answers is None only where it works in place.
+    return lambda part: cast("Image.Image", ImageCms.applyTransform(part, transform))
 
 
 def _from_16_bits(image: Image.Image) -> Convert:

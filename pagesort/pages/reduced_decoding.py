@@ -34,14 +34,14 @@ def decode_smaller(
         return None
     width, height = image.size
     upright = (height, width) if sideways else (width, height)
-    least = preprocessing and preprocessing.least_size(*upright)
+    least = None if preprocessing is None else preprocessing.least_size(*upright)
     if least is not None and sideways:
         least = least[1], least[0]
     if image.format == "JPEG2000":
-        return least and _halve(image, file, least)
+        return None if least is None else _halve(image, file, least)
     if least is not None:
         drafted = image.draft(None, least)
-        return drafted and drafted[1]
+        return None if drafted is None else drafted[1]
     if width * height > DRAFT_MEGAPIXELS * 1e6:
         image.draft(None, (width // 2, height // 2))
     return None
@@ -60,7 +60,8 @@ def _halve(image: Image.Image, file: IO[bytes], least: tuple[int, int]) -> Box |
             chosen = halvings
     if not chosen:
         return None
-    image.reduce = chosen
+    # The reader of JPEG 2000 takes a number here, in place of the method of other images.
+    image.reduce = chosen  # type: ignore[method-assign, assignment]
     power = 1 << chosen
     # What is left are the first pixels of blocks, which lie left of the middle and above it.
     shift = (power - 1) / (2 * power)
@@ -93,6 +94,8 @@ def bytes_needed(image: Image.Image, whole_size: tuple[int, int]) -> int:
         image: opened, but not yet decoded.
         whole_size: width and height in the file.
     """
+    from PIL.TiffImagePlugin import TiffImageFile
+
     pixels, whole = math.prod(image.size), math.prod(whole_size)
     bands = len(image.getbands())
     if image.format == "JPEG2000":
@@ -103,7 +106,7 @@ def bytes_needed(image: Image.Image, whole_size: tuple[int, int]) -> int:
         needed += 8 * pixels
     elif image.info.get("progressive"):  # all coefficients are kept until the last pass
         needed += 2 * bands * whole
-    elif image.format == "TIFF":
+    elif isinstance(image, TiffImageFile):
         rows = min(image.height, int(image.tag_v2.get(ROWS_TAG, image.height)))
         needed += rows * image.width * BYTES_A_PIXEL.get(image.mode, 4)
     return needed

@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -201,7 +201,7 @@ def _sort_pages(
 
 def _first_guesses(
     classifier: Classifier, journal: RunJournal, progress: Progress
-) -> Iterator[SortedPage]:
+) -> Generator[SortedPage]:
     """Yield every scored page with its first guess, and count it once it is done with."""
     for ref, scores in journal.scored():
         index, score = top_guesses(scores, 1)[0]

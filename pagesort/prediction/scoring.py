@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +88,7 @@ def score_page(model: Scorer, path: Path, max_megapixels: float) -> np.ndarray:
 
 def score_pages(
     model: Scorer, loader: PageLoader, pages: Sequence[PageRef], batch_size: int
-) -> Iterator[ScoredPage | Failure]:
+) -> Generator[ScoredPage | Failure]:
     """Yield what became of each page of a whole listing, in order."""
     groups = (pages[start : start + batch_size] for start in range(0, len(pages), batch_size))
     with contextlib.closing(
@@ -104,7 +104,7 @@ def score_batches(
     groups: Iterable[Sequence[PageRef]],
     batch_size: int,
     total: int,
-) -> Iterator[list[ScoredPage | Failure]]:
+) -> Generator[list[ScoredPage | Failure]]:
     """Yield what became of each group's pages, in order, while the next ones are scored already.
 
     So the model waits neither for the disk nor, at the end of a batch, for its own last page.

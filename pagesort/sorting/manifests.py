@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import exclusive, file_digest, readable_folder, unwritable
@@ -428,7 +428,8 @@ def _tidy(destination: Path, path: Path, folders: set[Path], left: array[int]) -
 
 def _write_row(file: IO[str], row: Sequence[object]) -> None:
     # The csv module reads a carriage return only in quotation marks, and does not write them.
-    quoting = csv.QUOTE_ALL if any("\r" in str(cell) for cell in row) else csv.QUOTE_MINIMAL
+    has_return = any("\r" in str(cell) for cell in row)
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if has_return else csv.QUOTE_MINIMAL
     csv.writer(file, lineterminator="\n", quoting=quoting).writerow(row)
 
 

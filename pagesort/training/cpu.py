@@ -46,7 +46,7 @@ def plain_attention(model: nn.Module, batch_size: int) -> Iterator[None]:
     pair of tokens, head and layer.
     """
     towers = (getattr(model, name, None) for name in ("vision_model", "text_model"))
-    configs = [getattr(tower, "config", None) for tower in towers]
+    configs: list[Any] = [getattr(tower, "config", None) for tower in towers]
     changed = [config for config in configs if batch_size * _bytes_kept(config) <= _MOST_BYTES]
     for config in changed:
         config._attn_implementation = _PLAIN

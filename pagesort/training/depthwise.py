@@ -62,7 +62,8 @@ def _forward(self: nn.Conv2d, images: torch.Tensor) -> torch.Tensor:
         images, weight = images.to(kind), weight.to(kind)
     padding = self.padding
     if isinstance(self, Conv2dSame):
-        images = pad_same(images, self.kernel_size, self.stride, self.dilation)
+        sides = (list(self.kernel_size), list(self.stride), list(self.dilation))
+        images = pad_same(images, *sides)
         padding = (0, 0)
     return _Depthwise.apply(images, weight, self.stride, padding)
 
@@ -72,7 +73,7 @@ def quicken_depthwise(model: nn.Module) -> list[nn.Module]:
 
     Only for training on a CPU: the weights, their names and the results stay as they are.
     """
-    found = [
+    found: list[nn.Module] = [
         module
         for module in model.modules()
         if isinstance(module, nn.Conv2d)

@@ -11,6 +11,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,7 @@ class Watcher:
 
 def fit(
     learner: nn.Module,
-    views: Dataset,
+    views: Dataset[Any],
     collate: Callable[[list[Any]], Mapping[str, torch.Tensor]],
     optimiser: torch.optim.Optimizer,
     schedule: Schedule,
@@ -146,7 +147,7 @@ class _Training:
     """One call of `fit`."""
 
     learner: nn.Module
-    views: Dataset
+    views: Dataset[Any]
     collate: Callable[[list[Any]], Mapping[str, torch.Tensor]]
     optimiser: torch.optim.Optimizer
     schedule: Schedule
@@ -191,7 +192,8 @@ class _Training:
     def _batches(self, step: int) -> Any:
         loader = DataLoader(
             self.views,
-            batch_sampler=self.schedule.batches(step, process_number(), processes()),
+            # Declared as lists; any sequence of numbers serves.
+            batch_sampler=self.schedule.batches(step, process_number(), processes()),  # type: ignore[arg-type]
             collate_fn=self.collate,
             num_workers=self.schedule.workers,
             pin_memory=self._device.type == "cuda",
@@ -216,8 +218,10 @@ class _Training:
                 name: value.to(self._device, non_blocking=True)
                 for name, value in next(batches).items()
             }
-            waits = part > 0 and isinstance(model, DistributedDataParallel)
-            with model.no_sync() if waits else contextlib.nullcontext():
+            share_later: AbstractContextManager[None] = contextlib.nullcontext()
+            if part > 0 and isinstance(model, DistributedDataParallel):
+                share_later = model.no_sync()
+            with share_later:
                 with torch.autocast(self._device.type, kind, enabled=schedule.precision != "no"):
                     loss = model(**batch)["loss"] / schedule.accumulation
                 self._scaler.scale(loss).backward()

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from pagesort.models.image_tower import TwoTowers
 from pagesort.models.tokenizer import clean_text
 from pagesort.pages.preprocessing import Preprocessing
 
@@ -97,9 +98,13 @@ class LabelLearner(nn.Module):
         freeze_batch_norm: keep the statistics of batch normalisation.
     """
 
+    _mean: torch.Tensor
+    _std: torch.Tensor
+    _fixed_labels: torch.Tensor | None
+
     def __init__(
         self,
-        dual_encoder: nn.Module,
+        dual_encoder: TwoTowers,
         texts: LabelTexts,
         preprocessing: Preprocessing,
         *,

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pagesort.common import hardware
 from pagesort.common.errors import PageSortError
@@ -116,7 +116,9 @@ def deciding_facts(classifier: Any, request: TrainRequest, plan: Plan) -> dict[s
     }
 
 
-def chosen_precision(wanted: str, device: torch.device) -> Precision:
+def chosen_precision(
+    wanted: Literal["auto", "no", "bf16", "fp16"], device: torch.device
+) -> Precision:
     """Return `no`, `bf16` or `fp16`.
 
     Raises:

@@ -93,10 +93,10 @@ class Recipe:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise self._error(name, f"one of {', '.join(allowed)}")
-        for name, least in _LEAST_COUNTS.items():
+        for name, fewest in _LEAST_COUNTS.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise self._error(name, f"a whole number from {least} on")
+            if isinstance(value, bool) or not isinstance(value, int) or value < fewest:
+                raise self._error(name, f"a whole number from {fewest} on")
         for name, (least, greatest, with_least) in _RANGES.items():
             if not _is_within(getattr(self, name), least, greatest, with_least):
                 raise self._error(name, _range_in_words(least, greatest, with_least))

@@ -179,7 +179,7 @@ class RunFolder:
             self._is_held = True
 
     def _write_facts(self, more: Mapping[str, Any]) -> None:
-        write_json(self.folder / _FACTS_FILE, self._facts | more)
+        write_json(self.folder / _FACTS_FILE, {**self._facts, **more})
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
@@ -50,6 +50,9 @@ from pagesort.training.validation import ValidationPages
 from pagesort.training.weight_averaging import best_share, interpolated, moving_average
 
 __all__ = ["Recipe", "TrainOutcome", "TrainRequest", "train"]
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -239,7 +242,7 @@ class _Session:
         average = moving_average(learner, recipe.ema) if recipe.ema else None
         return fit(
             learner,
-            self._views(),
+            cast("Dataset[Any]", self._views()),
             Collator(
                 learner.texts,
                 self.request.seed,
@@ -418,14 +421,15 @@ def _share_buffers(learner: LabelLearner, processes: int) -> None:
 
 def _log_outcome(outcome: TrainOutcome, accuracy_of_start: float | None) -> None:
     mixed = f", mixed with {1 - outcome.wise_ft:.0%} of the start" if outcome.wise_ft < 1 else ""
-    gain = ""
+    gain, is_worse = "", False
     if outcome.accuracy is not None and accuracy_of_start is not None:
+        is_worse = outcome.accuracy < accuracy_of_start
         gain = (
             f": {100 * outcome.accuracy:.1f} % of the validation pages right (the starting model: "
             f"{100 * accuracy_of_start:.1f} %), temperature {outcome.temperature:.2f}"
         )
     logger.info("the new model has the weights of epoch %d%s%s", outcome.epoch, mixed, gain)
-    if gain and outcome.accuracy < accuracy_of_start:
+    if is_worse:
         logger.warning(
             "the new model sorts fewer validation pages right than the one it started from: lower "
             "--lr, or train on more pages"

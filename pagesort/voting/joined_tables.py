@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -138,7 +138,7 @@ def _side_by_side(tables: Sequence[Iterator[_Row]]) -> Iterator[list[_Row | None
         ]
 
 
-def _rows(path: Path | None) -> Iterator[_Row]:
+def _rows(path: Path | None) -> Generator[_Row]:
     """Read a table row by row, insisting on the order in which this program writes it."""
     if path is None:
         return

@@ -217,10 +217,9 @@ def _lite_variant(vision: Mapping[str, Any]) -> str:
         and vision.get("do_pooling", True) is True
         and isinstance(arguments, dict)
         and arguments.keys() <= _TRAINING_ARGUMENTS
-        and isinstance(name, str)
-        and name.startswith(_LITE)
+        and str(name).startswith(_LITE)
     )
-    if not known or name.removeprefix(_LITE) not in LITE_FACTORS:
+    if not known or not isinstance(name, str) or name.removeprefix(_LITE) not in LITE_FACTORS:
         raise _UnknownKindError
     return name.removeprefix(_LITE)
 

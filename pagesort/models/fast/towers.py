@@ -11,6 +11,7 @@ Lite variants have neither squeeze-and-excitation nor a swish.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -80,7 +81,10 @@ def _quick_gelu(states: torch.Tensor) -> torch.Tensor:
     return states * torch.sigmoid(1.702 * states)
 
 
-ACTIVATIONS = {"quick_gelu": _quick_gelu, "gelu": functional.gelu}
+ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "quick_gelu": _quick_gelu,
+    "gelu": functional.gelu,
+}
 
 
 class _Unfilled:
@@ -271,6 +275,9 @@ class _SameConv(_Conv2d):
 
 class _Norm(nn.BatchNorm2d):
     """Batch normalisation, followed by a ReLU that ends at 6 unless it closes a block."""
+
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
 
     def __init__(self, channels: int, *, bounded: bool = True) -> None:
         super().__init__(channels, eps=_NORM_EPS)
