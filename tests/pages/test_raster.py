@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,9 +139,9 @@ def test_decoders_leave_out_what_is_shrunk_away(
     decoded: list[Scan] = []
     shrink = Preprocessing.shrink
 
-    def watched(self: Preprocessing, page: Scan) -> Image.Image:
+    def watched(self: Preprocessing, page: Scan, *others: Any) -> Image.Image:
         decoded.append(page)
-        return shrink(self, page)
+        return shrink(self, page, *others)
 
     monkeypatch.setattr(Preprocessing, "shrink", watched)
     exact = Preprocessing(resize=(160, 96))
