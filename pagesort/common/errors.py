@@ -23,13 +23,14 @@ class PageSortError(Exception):
     def __init__(
         self, what: str, *, where: str | Path | None = None, remedy: str | None = None
     ) -> None:
-        self.what = what if len(what) <= LONGEST else f"{what[: LONGEST - 3]}..."
+        self.what = what
         self.where = where
         self.remedy = remedy
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        located = f"{self.what}: {self.where}" if self.where is not None else self.what
+        what = self.what if len(self.what) <= LONGEST else f"{self.what[: LONGEST - 3]}..."
+        located = f"{what}: {self.where}" if self.where is not None else what
         line = f"{located}. {self.remedy}." if self.remedy else located
         return " ".join(line.split())
 
