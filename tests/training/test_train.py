@@ -552,7 +552,7 @@ def test_validation_pages_on_a_full_disk_are_told(split, tiny_model_folder, tmp_
     try:
         with pytest.raises(PageSortError, match="state of the training cannot be written"):
             validation._prepared_pixels(
-                split.validation, start.preprocessing, tmp_path / "pixels.npy", 100.0, 1
+                split.validation, PageLoader(start.preprocessing), tmp_path / "pixels.npy"
             )
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
