@@ -31,6 +31,7 @@ def processors() -> int:
     count = getattr(os, "process_cpu_count", os.cpu_count)() or 1
     if hasattr(os, "sched_getaffinity"):
         count = min(count, len(os.sched_getaffinity(0)))
+    # `joblib.cpu_count` reads the top group only, and misses a quota of a batch job's own group.
     for folder in _cgroups("cpu"):
         quota, period = _quota(folder)
         if quota > 0 and period > 0:
