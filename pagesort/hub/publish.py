@@ -167,7 +167,7 @@ def push(request: PushRequest, confirm: Callable[[str], bool] | None) -> PushOut
             logger.info("%s", line)
         if request.public and plan.is_private:
             logger.warning("it stays private; its settings page on the hub can change that")
-        url = f"{errors.web_page(hub.about())}/tree/{request.revision}"
+        url = f"{hub.about().web_page}/tree/{request.revision}"
         if plan.is_idle:
             logger.info("the branch holds exactly this already; nothing is sent")
             return PushOutcome(plan.parent, url, is_new=False)
