@@ -89,7 +89,7 @@ def _main_table(others: Scored, archive: Scored) -> str:
                 str(len(np.unique(part.sources))),
                 *(str(found[key]) for key in ("top_1", "top_3")),
                 f"{calibration_error(part, sources):.3f}",
-                *(str(found[key]) for key in ("sure", "sure_right")),
+                *(str(found.get(key, "–")) for key in ("sure", "sure_right")),
             ]
         )
     head = ["pages of", "pages", "sources", "first guess right", "among first three"]

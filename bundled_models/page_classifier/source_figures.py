@@ -116,15 +116,20 @@ def calibration_error(scored: Scored, sources: np.ndarray) -> float:
 
 
 def main_figures(scored: Scored, sources: np.ndarray, seed: int) -> dict[str, Figure]:
-    """Top-1, top-3, and the share of the pages with a score of 0.9 and more, and its top-1."""
+    """Top-1, top-3, and the share of the pages with a score of 0.9 and more, and its top-1.
+
+    The last is missing where no page has such a score.
+    """
     sure = (scored.confidence >= 0.9).astype(float)
     right = scored.right.astype(float)
-    return {
+    found = {
         "top_1": of_sources(right, sources, seed),
         "top_3": of_sources(scored.among_first(3).astype(float), sources, seed),
         "sure": of_sources(sure, sources, seed),
-        "sure_right": ratio_of_sources(sure * right, sure, sources, seed),
     }
+    if sure.any():
+        found["sure_right"] = ratio_of_sources(sure * right, sure, sources, seed)
+    return found
 
 
 def bands(scored: Scored, sources: np.ndarray, seed: int) -> list[tuple[float, float, int, Figure]]:

@@ -167,3 +167,10 @@ def test_bands_and_surest_errors() -> None:
     ]
     assert told == [(0.5, 0.7, 1, 0.0), (0.8, 0.9, 1, 1.0), (0.95, 1.0, 2, 0.5)]
     assert surest_errors(pages, ("A", "B"), 1) == [(1, "A", "B", pytest.approx(0.97))]
+
+
+def test_where_no_page_is_sure_nothing_is_told_of_sure_ones() -> None:
+    pages = scored([True] * 10, [0.7] * 10, ["a"] * 5 + ["b"] * 5)
+    found = main_figures(pages, pages.counted_sources, seed=1)
+    assert found["sure"].value == 0.0
+    assert "sure_right" not in found
