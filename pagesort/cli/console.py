@@ -22,6 +22,8 @@ from pagesort.common.processes import is_first_process
 # After a stop, further ones are passed over for this long, so that an impatient second Ctrl-C does
 # not break the tidying up that the first one began.
 PATIENCE_SECONDS = 5.0
+UNREADABLE_PAGES_STATUS = 3
+"""What an action ends with that was done, but not for all pages."""
 OUR_LOGGERS = ("pagesort", "classifier", "utils", "run")
 
 

@@ -1,0 +1,1 @@
+"""What the command can do: a module for each kind of action, with its handlers and requests."""

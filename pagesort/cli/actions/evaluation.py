@@ -1,0 +1,129 @@
+"""Evaluating one model or several, and drawing what compares them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pagesort.cli import opening
+from pagesort.cli.actions.prediction import check_topn
+from pagesort.cli.actions.training import training_split
+from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
+from pagesort.cli.settings import Settings
+from pagesort.common.errors import PageSortError
+
+if TYPE_CHECKING:
+    from classifier import CLIP
+    from pagesort.evaluation.evaluate import EvaluationRequest
+
+
+def evaluate_model(settings: Settings, model: Path | None = None) -> int:
+    """Score labelled pages; prints the report and the paths of all that was written."""
+    from pagesort.evaluation import evaluate
+    from pagesort.labelled import folder as labelled
+    from pagesort.labelled import trained_names
+
+    request = evaluation_request(settings)
+    zero_shot = settings.zero_shot and model is None
+    if zero_shot:
+        opened = opening.open_zero_shot(settings, request.labels)
+    else:
+        opened = opening.open_classifier(settings, model)
+    check_topn(settings, opened.classifier)
+    request = replace(
+        request,
+        model=opened.name,
+        descriptions=opened.descriptions,
+        trained=labelled.read_trained_pages(opened.folder),
+        trained_names=trained_names.read_trained_names(opened.folder),
+        zero_shot=zero_shot,
+    )
+    outcome = evaluate.evaluate(opened.classifier, request)
+    for line in (*outcome.lines, *map(str, outcome.files)):
+        emit(line)
+    return UNREADABLE_PAGES_STATUS if outcome.failed else 0
+
+
+def evaluate_models(settings: Settings) -> int:
+    """Evaluate every model of the model folder; prints a comparison and the paths of all tables."""
+    from pagesort.evaluation import comparison
+    from pagesort.voting import vote
+
+    request = replace(evaluation_request(settings), zero_shot=settings.zero_shot)
+    folders = vote.model_folders(settings.model_dir)
+    if settings.zero_shot:
+        folders += opening.base_models(settings)
+
+    def open_model(folder: Path) -> tuple[CLIP, str]:
+        if settings.zero_shot:
+            opened = opening.open_zero_shot(settings, request.labels, folder)
+        else:
+            opened = opening.open_classifier(settings, folder, own_descriptions=True)
+        return opened.classifier, opened.descriptions
+
+    sets = [
+        comparison.DescriptionSet(opening.with_prompts(settings, name), texts)
+        for name, texts in opening.description_sets(settings).items()
+    ]
+    outcome = comparison.evaluate_all(open_model, folders, request, sets)
+    for line in (*outcome.lines, *map(str, outcome.files)):
+        emit(line)
+    if outcome.refused:
+        return PageSortError.exit_status
+    return UNREADABLE_PAGES_STATUS if outcome.failed else 0
+
+
+def redraw_plots(settings: Settings) -> int:
+    """Draw the plots that compare models anew from their tables; prints their paths."""
+    from pagesort.evaluation import comparison
+
+    for path in comparison.redraw(settings.results_folder / "stats"):
+        emit(str(path))
+    return 0
+
+
+def evaluation_request(settings: Settings) -> EvaluationRequest:
+    """Say which pages are scored: all of a folder, or of the training folder the test part."""
+    from pagesort.common.tables import PLAIN, excel_form
+    from pagesort.evaluation.evaluate import EvaluationRequest
+    from pagesort.labelled import folder as labelled
+
+    folder, part = settings.eval_folder, "all pages"
+    if _is_same_folder(folder, settings.train_folder):
+        split, _ = training_split(settings)
+        pages, labels, part = split.test, split.labels, f"test part of {split.path.name}"
+        pages = labelled.cap_pages(pages, settings.max_categ_eval)
+    else:
+        data = labelled.read_labelled_folder(
+            folder,
+            named_by="--eval_folder or [EVAL] FOLDER_PAGES",
+            max_categ=settings.max_categ_eval,
+            empty_ok=True,
+        )
+        pages, labels = data.pages, data.labels
+    if max(Counter(page.label for page in pages).values(), default=0) >= settings.max_categ_eval:
+        part += f", at most {settings.max_categ_eval} a label"
+    return EvaluationRequest(
+        pages=pages,
+        labels=labels,
+        folder=folder,
+        part=part,
+        results=settings.results_folder,
+        top_n=settings.topn,
+        raw=settings.raw,
+        max_categ=settings.max_categ,
+        batch_size=settings.batch_size,
+        max_megapixels=settings.max_megapixels,
+        seed=settings.seed,
+        absolute_paths=settings.absolute_paths,
+        form=excel_form() if settings.csv_excel else PLAIN,
+    )
+
+
+def _is_same_folder(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # what is missing is told by whoever reads it
+        return one.resolve() == other.resolve()

@@ -1,0 +1,194 @@
+"""Classifying one page, or the pages of a folder."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pagesort.cli import opening
+from pagesort.cli.begun import kept_options
+from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
+from pagesort.cli.settings import Settings
+from pagesort.common.errors import PageSortError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from classifier import CLIP
+    from pagesort.pages.loader import PageRef
+    from pagesort.prediction.folder_run import Request
+
+logger = logging.getLogger(__name__)
+
+
+def classify_page(settings: Settings, path: Path, model: Path | None = None) -> int:
+    """Print the most likely categories of one page, a line each: label, tab, percentage."""
+    from pagesort.pages import documents
+    from pagesort.pages.image_file import check_page
+    from pagesort.prediction import scoring
+
+    if path.is_dir():
+        raise UsageError("-f takes one page, and this is a folder", where=path, remedy="Use -d")
+    if not os.path.lexists(path):
+        raise PageSortError("the page does not exist", where=path, remedy="Check the path")
+    refs = documents.pages_of(path)
+    if refs[0].page is not None:
+        return _classify_document(settings, refs, model)
+    check_page(path, settings.max_megapixels)
+    if settings.best:
+        return _vote_on_page(settings, path)
+    classifier = _open_to_predict(settings, model)
+    scores = scoring.score_page(classifier, path, settings.max_megapixels)
+    emit(str(path))
+    for guess in _shown_guesses(classifier, scores, settings.topn):
+        emit("\t".join(guess))
+    return 0
+
+
+def _classify_document(settings: Settings, refs: Sequence[PageRef], model: Path | None) -> int:
+    """Print the pages of a PDF or TIFF as a table, columns parted by tabs."""
+    from pagesort.pages.loader import Failure, PageLoader
+    from pagesort.prediction import scoring
+
+    path = refs[0].path
+    if settings.best:
+        raise UsageError(
+            "--best votes on one page, and this file has several or is a PDF",
+            where=path,
+            remedy=f"Put it into a folder and use -d FOLDER --best -ff {path.suffix[1:].lower()}",
+        )
+    classifier = _open_to_predict(settings, model)
+    columns = [f"{cell}-{n + 1}" for cell in ("CLASS", "SCORE") for n in range(settings.topn)]
+    rows: list[list[str]] = [["FILE", "PAGE", *columns]]
+    unread: list[Failure] = []
+    with PageLoader(classifier.preprocessing, settings.max_megapixels) as loader:
+        for result in scoring.score_pages(classifier, loader, refs, settings.batch_size):
+            if isinstance(result, Failure):
+                unread.append(result)
+                continue
+            guesses = _shown_guesses(classifier, result.scores, settings.topn)
+            labels, shares = zip(*guesses, strict=True)
+            rows.append([path.stem, str(result.ref.page), *labels, *shares])
+            for row in rows:
+                emit("\t".join(row))
+            rows.clear()
+    if len(unread) == len(refs):
+        raise PageSortError(unread[0].reason, where=path, remedy="No page of it could be read")
+    for failure in unread:
+        logger.warning("cannot read %s: %s", failure.ref, failure.reason)
+    return UNREADABLE_PAGES_STATUS if unread else 0
+
+
+def _shown_guesses(classifier: CLIP, scores: np.ndarray, top_n: int) -> list[tuple[str, str]]:
+    """Return the first guesses as (label, percentage), rounded as in the tables first."""
+    from utils import round_scores, top_guesses
+
+    guesses = top_guesses(scores, top_n)
+    return [(classifier.labels[index], f"{round_scores(score):.1%}") for index, score in guesses]
+
+
+def _vote_on_page(settings: Settings, path: Path) -> int:
+    """Print what the best models make of one page: the vote, then the guess of each."""
+    from pagesort.voting import vote
+
+    outcome = vote.vote_page(_opener(settings), _voters(settings), path, settings.max_megapixels)
+    emit(str(path))
+    emit(f"{outcome.label}\t{outcome.agreement:.0%} of {len(outcome.guesses)} models")
+    for name, label, score in outcome.guesses:
+        emit(f"{name}\t{label}\t{score:.1%}")
+    return 0
+
+
+def classify_folder(
+    settings: Settings, folder: Path, named_by: str, model: Path | None = None
+) -> int:
+    """Write the tables of a folder's pages and print their paths, one a line."""
+    from pagesort.cli.begun import as_begun
+
+    if folder.is_file():
+        what = f"{named_by} takes a folder, and this is a file"
+        raise UsageError(what, where=folder, remedy="Use -f")
+    settings = as_begun(settings, folder)
+    request = prediction_request(settings, folder)
+    if settings.best:
+        from pagesort.voting import vote
+
+        voters = () if settings.resume else _voters(settings)
+        result = vote.predict_vote(_opener(settings), voters, request)
+    else:
+        from pagesort.prediction import folder_run
+
+        folder_run.check_request(request)
+        classifier = _open_to_predict(settings, model)
+        request = replace(request, slow_hint=opening.quicker_precision(settings, classifier))
+        result = folder_run.predict_folder(classifier, request)
+    for path in result.tables:
+        emit(str(path))
+    if result.sorting is not None and result.sorting.manifest is not None:
+        emit(str(result.sorting.manifest))
+    left = result.failed or (result.sorting is not None and result.sorting.problems)
+    return UNREADABLE_PAGES_STATUS if left else 0
+
+
+def prediction_request(settings: Settings, folder: Path) -> Request:
+    """Say which pages of a folder are sorted into which tables."""
+    from pagesort.common.tables import PLAIN, excel_form
+    from pagesort.prediction.folder_run import Request
+
+    return Request(
+        folder=folder,
+        formats=settings.file_format,
+        inner=settings.inner,
+        tables=settings.results_folder / "tables",
+        top_n=settings.topn,
+        raw=settings.raw,
+        max_categ=settings.max_categ,
+        batch_size=min(settings.batch_size, settings.chunk_size),
+        max_megapixels=settings.max_megapixels,
+        resume=settings.resume,
+        update=settings.update,
+        sort_to=settings.sort_to,
+        link=settings.link,
+        min_score=settings.min_score,
+        dry_run=settings.dry_run,
+        absolute_paths=settings.absolute_paths,
+        form=excel_form() if settings.csv_excel else PLAIN,
+        options=kept_options(settings),
+    )
+
+
+def _open_to_predict(settings: Settings, model: Path | None) -> CLIP:
+    """Open the model that sorts pages: the one just trained, else the one that is asked for."""
+    if settings.zero_shot and model is None:
+        classifier = opening.open_zero_shot(settings).classifier
+    else:
+        classifier = opening.open_classifier(settings, model).classifier
+    check_topn(settings, classifier)
+    return classifier
+
+
+def _voters(settings: Settings) -> tuple[Path, ...]:
+    """Return the folders of the models that vote."""
+    from pagesort.voting import vote
+
+    table = settings.results_folder / "stats" / "model_accuracies.csv"
+    return vote.choose_voters(settings.model_dir, table)
+
+
+def _opener(settings: Settings) -> Callable[[Path], CLIP]:
+    """Return a function that opens one of several models."""
+    return lambda folder: opening.open_classifier(settings, folder).classifier
+
+
+def check_topn(settings: Settings, classifier: CLIP) -> None:
+    """Refuse more guesses than there are labels, which only the model tells."""
+    if settings.topn > len(classifier.labels):
+        raise UsageError(
+            f"{settings.topn} guesses ({settings.origins['topn']}) are more than the model has "
+            "categories",
+            remedy=f"Allowed: a whole number, 1 to {len(classifier.labels)}",
+        )

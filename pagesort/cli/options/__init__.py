@@ -1,0 +1,34 @@
+"""The option table: every setting once, for parser, INI reader, help and the README's test."""
+
+from __future__ import annotations
+
+from pagesort.cli.options import evaluation, everyone, hub, models, prediction, training
+from pagesort.cli.options.option import (
+    ACTIONS,
+    AUDIENCES,
+    EVALUATIONS,
+    FOLDER_ACTIONS,
+    PREDICTIONS,
+    Option,
+)
+
+OPTIONS: tuple[Option, ...] = (
+    *prediction.OPTIONS,
+    *models.OPTIONS,
+    *everyone.OPTIONS,
+    *training.OPTIONS,
+    *evaluation.OPTIONS,
+    *hub.OPTIONS,
+)
+BY_NAME = {option.name: option for option in OPTIONS}
+
+__all__ = [
+    "ACTIONS",
+    "AUDIENCES",
+    "BY_NAME",
+    "EVALUATIONS",
+    "FOLDER_ACTIONS",
+    "OPTIONS",
+    "PREDICTIONS",
+    "Option",
+]

@@ -1,0 +1,34 @@
+"""Options of every action."""
+
+from __future__ import annotations
+
+from pagesort.cli.options.option import EVALUATIONS, PREDICTIONS, Option
+from pagesort.cli.value_types import DEVICE, FILE, SWITCH, choice, real
+
+# One row, two lines or three: a table to look things up in.
+# fmt: off
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "config", FILE, None, "read this file instead of config.txt", flags=("--config",),
+    ),
+    Option(
+        "device", DEVICE, "auto", "where the model runs: auto, cpu, cuda, cuda:1, mps",
+        flags=("--device",),
+    ),
+    Option(
+        "precision", choice("auto", "fp32", "bf16", "fp16", "int8"), "auto",
+        "numbers that the model sees pages with; auto: bf16 where the device has it, else int8 "
+        "where it is installed and changes no answers, else fp32; int8: CPU only, with "
+        "requirements-int8.txt",
+        "SETUP", "precision", ("--precision",), used_by=(*PREDICTIONS, *EVALUATIONS),
+    ),
+    Option(
+        "max_megapixels", real(0), 300.0, "refuse larger pages, in million pixels",
+        flags=("--max_megapixels",),
+    ),
+    Option(
+        "debug", SWITCH, False, "show technical messages and the traceback of an error",
+        flags=("--debug",),
+    ),
+)
+# fmt: on

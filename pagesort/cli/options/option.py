@@ -1,0 +1,59 @@
+"""What a row of the option table tells of a setting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pagesort.cli.value_types import SWITCH, Kind, Value
+
+ONE_PAGE = "one page (archivist)"
+FOLDER = "a folder of pages (archivist)"
+TRAINING = "training (researcher)"
+EVALUATION = "evaluation and comparison (researcher)"
+MODELS = "models and descriptions (researcher)"
+HUB = "fetching and publishing models (both)"
+EVERYONE = "everyone"
+AUDIENCES = (ONE_PAGE, FOLDER, TRAINING, EVALUATION, MODELS, HUB, EVERYONE)
+
+# Options that say what is to be done, in the order in which it is.
+FOLDER_ACTIONS = ("directory", "dir")
+PREDICTIONS = ("file", *FOLDER_ACTIONS)
+EVALUATIONS = ("eval", "eval_dir")
+ACTIONS = ("hf", "train", *EVALUATIONS, "vis", *PREDICTIONS, "undo")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One row of the table: a setting, where it can be written, and who needs it.
+
+    `section` and `key` are None for what only the command line can say; `flags` is empty for what
+    only `config.txt` can say. A default path that is `shipped` lies beside run.py, any other
+    relative default beside the `config.txt` in use. The value of a `repeatable` option is a tuple
+    of all that were given; `words` says that the flag takes any number of words, which `kind` reads
+    with line breaks between them. `used_by` names the actions that the option means something to,
+    none of them standing for all.
+    """
+
+    name: str
+    kind: Kind
+    default: Value
+    help: str
+    section: str | None = None
+    key: str | None = None
+    flags: tuple[str, ...] = ()
+    audience: str = EVERYONE
+    shipped: bool = False
+    secret: bool = False
+    repeatable: bool = False
+    words: bool = False
+    used_by: tuple[str, ...] = ()
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the option is on or off, so that its flag takes no value."""
+        return self.kind is SWITCH
+
+    @property
+    def place(self) -> str:
+        """Where `config.txt` holds the option, as messages write it."""
+        return f"[{self.section}] {self.key}"

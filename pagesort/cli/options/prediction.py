@@ -1,0 +1,107 @@
+"""Options of sorting one page or a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pagesort.cli.options.option import (
+    EVALUATIONS,
+    FOLDER,
+    FOLDER_ACTIONS,
+    ONE_PAGE,
+    PREDICTIONS,
+    Option,
+)
+from pagesort.cli.value_types import DIRECTORY, FORMATS, PATH, SWITCH, choice, share, whole
+
+# One row, two lines or three: a table to look things up in.
+# fmt: off
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "file", PATH, None, "classify this page and print the most likely categories",
+        flags=("-f", "--file"), audience=ONE_PAGE,
+    ),
+    Option(
+        "topn", whole(1), 1, "how many guesses a page gets, at most the number of categories",
+        "SETUP", "top_N", ("-tn", "--topn"), ONE_PAGE, used_by=(*PREDICTIONS, *EVALUATIONS),
+    ),
+    Option(
+        "directory", DIRECTORY, None, "classify the pages of this folder into a table",
+        flags=("-d", "--directory"), audience=FOLDER,
+    ),
+    Option(
+        "dir", SWITCH, False, "the same for the folder set as [INPUT] FOLDER_INPUT",
+        flags=("--dir",), audience=FOLDER,
+    ),
+    Option(
+        "input_folder", DIRECTORY, Path("category_samples"), "the folder that --dir reads",
+        "INPUT", "FOLDER_INPUT", audience=FOLDER, shipped=True,
+    ),
+    Option(
+        "inner", SWITCH, False, "read the pages of subfolders too",
+        "SETUP", "inner", ("--inner",), FOLDER, used_by=FOLDER_ACTIONS,
+    ),
+    Option(
+        "file_format", FORMATS, ("png",), "which files count as pages, upper or lower case alike",
+        "SETUP", "files_format", ("-ff", "--file_format"), FOLDER, used_by=FOLDER_ACTIONS,
+    ),
+    Option(
+        "raw", SWITCH, False, "write a second table with the score of every category",
+        "SETUP", "raw", ("--raw",), FOLDER, used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
+    ),
+    Option(
+        "resume", SWITCH, False, "go on with the interrupted run over this folder, in its settings "
+        "unless others are named", flags=("--resume",), audience=FOLDER,
+    ),
+    Option(
+        "update", SWITCH, False, "add the pages that came since to the tables of the last run over "
+        "this folder; the others are not scored again", flags=("--update",), audience=FOLDER,
+        used_by=FOLDER_ACTIONS,
+    ),
+    Option(
+        "batch_size", whole(1, 4096), 16, "pages that go through the model together",
+        "SETUP", "batch", ("--batch_size",), FOLDER,
+        used_by=("train", *FOLDER_ACTIONS, *EVALUATIONS),
+    ),
+    Option(
+        "chunk_size", whole(1), 1000, "scored pages reach the disk after so many at the latest",
+        "INPUT", "chunk_size", audience=FOLDER,
+    ),
+    Option(
+        "sort_to", DIRECTORY, None, "put the sorted pages into this folder, a subfolder a category",
+        flags=("--sort_to",), audience=FOLDER,
+    ),
+    Option(
+        "link", choice("copy", "hard", "sym"), "copy", "how --sort_to puts them there: copies, "
+        "hard links or symbolic links", flags=("--link",), audience=FOLDER,
+    ),
+    Option(
+        "min_score", share(), 0.0, "with --sort_to: less sure pages go to _review",
+        flags=("--min_score",), audience=FOLDER,
+    ),
+    Option(
+        "dry_run", SWITCH, False, "with --sort_to: only say how many pages would go where",
+        flags=("--dry_run",), audience=FOLDER,
+    ),
+    Option(
+        "undo", SWITCH, False, "take the last --sort_to into that folder back",
+        flags=("--undo",), audience=FOLDER,
+    ),
+    Option(
+        "absolute_paths", SWITCH, False, "name pages by their whole path on this machine in the "
+        "column PATH of tables, not by that in their folder",
+        "OUTPUT", "absolute_paths", ("--absolute_paths",), FOLDER,
+        used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
+    ),
+    Option(
+        "csv_excel", SWITCH, False, "write tables so that Excel opens them by a click: with a "
+        "mark for UTF-8, the separator and decimal sign of this machine, and no formulas",
+        "OUTPUT", "csv_excel", ("--csv_excel",), FOLDER,
+        used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
+    ),
+    Option(
+        "results_folder", DIRECTORY, Path("result"), "where tables are written",
+        "OUTPUT", "FOLDER_RESULTS", audience=FOLDER,
+    ),
+)
+# fmt: on

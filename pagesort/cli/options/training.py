@@ -1,0 +1,125 @@
+"""Options of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pagesort.cli.options.option import EVALUATIONS, TRAINING, Option
+from pagesort.cli.value_types import DIRECTORY, SWITCH, auto_or, choice, real, share, whole
+
+# One row, two lines or three: a table to look things up in.
+# fmt: off
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "train", SWITCH, False, "fine-tune a model on labelled pages",
+        flags=("--train",), audience=TRAINING,
+    ),
+    Option(
+        "train_folder", DIRECTORY, Path("category_samples"),
+        "labelled pages: one subfolder a category",
+        "TRAIN", "FOLDER_PAGES", ("--train_folder",), TRAINING, shipped=True,
+        used_by=("train", *EVALUATIONS),
+    ),
+    Option(
+        "epochs", whole(1), 3, "how often every page is seen",
+        "TRAIN", "epochs", ("--epochs",), TRAINING, used_by=("train",),
+    ),
+    Option(
+        "lr", real(0, 1), 5e-5, "learning rate",
+        "TRAIN", "lr", ("--lr",), TRAINING, used_by=("train",),
+    ),
+    Option(
+        "max_categ", whole(1), 2000, "pages of a category used at most; the C in table names",
+        "TRAIN", "max_categ", ("-mc", "--max_categ"), TRAINING,
+    ),
+    Option(
+        "safe", SWITCH, False, "check every page before training, and leave out broken ones",
+        flags=("--safe",), audience=TRAINING, used_by=("train",),
+    ),
+    Option(
+        "test_size", real(0, 0.5), 0.1, "part of the pages for testing, and as much to validate",
+        "TRAIN", "test_size", audience=TRAINING,
+    ),
+    Option(
+        "split", choice("document", "page"), "document",
+        "what stays together when pages are split: a whole document, or a page",
+        "TRAIN", "split", audience=TRAINING,
+    ),
+    Option(
+        "objective", choice("labels", "contrastive"), "labels",
+        "pages against the descriptions of all labels, or of the batch only",
+        "TRAIN", "objective", audience=TRAINING,
+    ),
+    Option(
+        "towers", choice("both", "image"), "both", "which towers learn",
+        "TRAIN", "towers", audience=TRAINING,
+    ),
+    Option(
+        "sampling", choice("balanced", "natural"), "balanced",
+        "every label equally often, or every page", "TRAIN", "sampling", audience=TRAINING,
+    ),
+    Option(
+        "augment", SWITCH, True, "vary tone and sharpness of the pages",
+        "TRAIN", "augment", audience=TRAINING,
+    ),
+    Option(
+        "weight_decay", share(), 0.1, "pull of the weights towards nought",
+        "TRAIN", "weight_decay", audience=TRAINING,
+    ),
+    Option(
+        "layer_decay", share(with_0=False), 1.0,
+        "learning rate of each layer as a share of the next one's",
+        "TRAIN", "layer_decay", audience=TRAINING,
+    ),
+    Option(
+        "warmup_ratio", share(), 0.1, "part of the steps over which the learning rate rises",
+        "TRAIN", "warmup_ratio", audience=TRAINING,
+    ),
+    Option(
+        "ema", share(with_1=False), 0.0, "decay of the moving average of the weights; 0: none",
+        "TRAIN", "ema", audience=TRAINING,
+    ),
+    Option(
+        "wise_ft", auto_or(share()), None,
+        "share of the trained weights in their mean with the starting ones; auto: best share on "
+        "the validation pages", "TRAIN", "wise_ft", audience=TRAINING,
+    ),
+    Option(
+        "batch_norm", choice("frozen", "trained"), "trained",
+        "whether batch normalisation keeps the starting model's statistics",
+        "TRAIN", "batch_norm", audience=TRAINING,
+    ),
+    Option(
+        "mixed_precision", choice("auto", "no", "bf16", "fp16"), "auto",
+        "numbers that training computes with", "TRAIN", "mixed_precision", audience=TRAINING,
+    ),
+    Option(
+        "accumulation", whole(1), 1, "batches that are added up for one step",
+        "TRAIN", "accumulation", audience=TRAINING,
+    ),
+    Option(
+        "gradient_checkpointing", SWITCH, False, "save memory by computing twice",
+        "TRAIN", "gradient_checkpointing", audience=TRAINING,
+    ),
+    Option(
+        "workers", auto_or(whole(0)), None, "processes that prepare pages",
+        "TRAIN", "workers", audience=TRAINING,
+    ),
+    Option(
+        "log_step", whole(1), 10, "training steps between two reports",
+        "TRAIN", "log_step", audience=TRAINING,
+    ),
+    Option(
+        "checkpoint_folder", DIRECTORY, Path("model_checkpoints"), "where training keeps its state",
+        "OUTPUT", "FOLDER_CPOINTS", audience=TRAINING,
+    ),
+    Option(
+        "training", SWITCH, False, "train when nothing else is asked for",
+        "TRAIN", "Training", audience=TRAINING,
+    ),
+    Option(
+        "seed", whole(0, 2**32 - 1), 420, "start of every random sequence",
+        "SETUP", "seed", audience=TRAINING,
+    ),
+)
+# fmt: on
