@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import run
+from pagesort.cli.actions import prediction
 from pagesort.common.progress import Progress, duration
 from pagesort.common.text import MOST_NAMED
 from pagesort.prediction import folder_run
@@ -598,7 +599,7 @@ def test_a_configured_path_that_cannot_be_used_is_one_line(
 
 
 def test_sorting_the_samples_is_said(command: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "classify_folder", lambda *_: 0)
+    monkeypatch.setattr(prediction, "classify_folder", lambda *_: 0)
     status, _, err = command("--dir")
     assert status == 0
     assert "FOLDER_INPUT is not set, so that the sample pages are sorted" in err
@@ -671,7 +672,10 @@ def start(code: str, **options: object) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([sys.executable, "-c", code], env=environment, check=False, **options)
 
 
-PRINT_NAME = "import os, run\nwith run.console(False): run.emit(os.fsdecode({name!r}))"
+PRINT_NAME = (
+    "import os\nfrom pagesort.cli.console import console, emit\n"
+    "with console(False): emit(os.fsdecode({name!r}))"
+)
 
 
 def test_names_the_console_cannot_show_do_not_end_the_program() -> None:
@@ -695,8 +699,8 @@ def test_undecodable_file_names_keep_their_bytes(command: Run, archive: Path) ->
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX pipe")
 def test_a_reader_that_goes_away_is_no_error() -> None:
     code = (
-        "import run\n"
-        "def main():\n    run.emit('a line')\n    run.emit('another')\n    return 3\n"
+        "import run\nfrom pagesort.cli.console import emit\n"
+        "def main():\n    emit('a line')\n    emit('another')\n    return 3\n"
         "run.main = main\nrun._leave()"
     )
     reading, writing = os.pipe()
