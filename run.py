@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from pagesort.cli.actions import evaluation, hub, prediction, sorting, training
+from pagesort.cli.actions import evaluation, hub, prediction, scale, sorting, training
 from pagesort.cli.console import (
     Stop,
     as_typed,
@@ -98,6 +98,10 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
         yield prediction.classify_folder(
             settings, settings.input_folder, "[INPUT] FOLDER_INPUT", model
         )
+    if settings.merge:
+        yield scale.merge_tables(settings, settings.merge)
+    if settings.status:
+        yield scale.print_status(settings)
     if settings.undo and settings.sort_to is not None:
         yield sorting.undo_sorting(settings.sort_to, settings.dry_run)
     hub.publish_model(settings, model)

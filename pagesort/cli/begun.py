@@ -38,6 +38,24 @@ def as_begun(settings: Settings, folder: Path) -> Settings:
     taken = {name: entry for name, entry in run.items() if not settings.is_named(name)}
     if any(settings.is_named(name) and not _is_same(settings, name, run) for name in MODEL):
         taken = {name: entry for name, entry in taken.items() if name not in MODEL}
+    return _with(settings, taken)
+
+
+def as_parts(settings: Settings, options: Mapping[str, Any]) -> Settings:
+    """Take from one of several runs that become one how tables are written, where that is not said.
+
+    Args:
+        options: what that run keeps.
+    """
+    known = _known(options)
+    return _with(
+        settings,
+        {name: known[name] for name in TABLES if name in known and not settings.is_named(name)},
+    )
+
+
+def _with(settings: Settings, taken: Mapping[str, Any]) -> Settings:
+    """Put kept options into settings."""
     values = {name: _from_json(value) for name, (value, _) in taken.items()}
     origins = {name: Origin(flag=flag) for name, (_, flag) in taken.items()}
     return replace(settings, **values, origins={**settings.origins, **origins})
@@ -54,6 +72,8 @@ def _runs(settings: Settings, folder: Path) -> list[dict[str, Any]]:
 
     found = []
     for run in earlier_runs(tables, folder, finished=settings.update):
+        if run["settings"].get("shard") != settings.shard:  # its part of the pages is meant, or all
+            continue
         options = _known(run.get("options", {}))
         # What `auto` was then, it may not be on this machine or by now.
         if "precision" in run["settings"]:

@@ -35,6 +35,11 @@ def check_together(settings: Settings) -> None:
     _refuse_together(settings, "best", "sort_to")
     _refuse_together(settings, "best", "update")
     _refuse_together(settings, "resume", "update")
+    _refuse_together(settings, "shard", "best")
+    _refuse_together(settings, "shard", "sort_to")
+    _need(settings, "shard", ("directory", "dir"))
+    _refuse_together(settings, "merge", *PREDICTIONS)
+    _refuse_together(settings, "status", *PREDICTIONS)
     if settings.hf is not None and settings.hf[0] == "pull":
         _refuse_together(settings, "hf", "model_path")
     if settings.hf is None or settings.hf[0] != "push":

@@ -54,8 +54,7 @@ class _Once(argparse.Action):
         value = not flag.startswith("--no-") if self.nargs == 0 else values
         before = getattr(namespace, self.dest, None)
         if BY_NAME[self.dest].words:
-            # Alone it means to fetch.
-            value = "\n".join(values) or "pull"
+            value = "\n".join(values) or BY_NAME[self.dest].no_words
         if BY_NAME[self.dest].repeatable:
             setattr(namespace, self.dest, (flag, [*(before[1] if before else []), value]))
             return

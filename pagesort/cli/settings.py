@@ -117,6 +117,9 @@ class Settings:
     token: str | None
     use_hf: bool
     latest: str
+    shard: str | None
+    merge: tuple[str, ...] | None
+    status: bool
     origins: Mapping[str, Origin]
 
     def is_named(self, *names: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pagesort.models import catalogue
+from pagesort.prediction.shards import Shard
 
 Value = str | int | float | bool | Path | tuple[str, ...] | None
 
@@ -143,6 +144,16 @@ def _read_hub_action(text: str) -> tuple[str, ...]:
     return (action, *rest)
 
 
+def _read_paths(text: str) -> tuple[str, ...]:
+    if not text.strip() or "\0" in text:
+        raise ValueError(text)
+    return tuple(text.split("\n"))
+
+
+def _read_shard(text: str) -> str:
+    return str(Shard.parse(text))
+
+
 SWITCH = Kind(_read_switch, "True or False", "")
 TEXT = Kind(str, "some text", "TEXT")
 FILE = Kind(_read_path, "the path of a file", "FILE")
@@ -157,3 +168,5 @@ HUB_ACTION = Kind(
     _read_hub_action, "pull, push, export FILE or import FILE", "pull|push|export FILE|import FILE"
 )
 REVISION = Kind(_read_revision, "main, or a revision such as v1.1 or v2.2.3.4", "REV")
+PATHS = Kind(_read_paths, "one path or more", "FILE ...")
+SHARD = Kind(_read_shard, "a part of how many, as in 2/8", "I/N")

@@ -17,7 +17,7 @@ from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.progress import Progress, duration
 from pagesort.common.tables import PLAIN, TableForm
 from pagesort.common.text import counted
-from pagesort.pages.documents import expand, write_page_png
+from pagesort.pages.documents import write_page_png
 from pagesort.pages.loader import PageLoader, PageRef
 from pagesort.prediction.journal import (
     FINISHED_SUFFIX,
@@ -26,7 +26,10 @@ from pagesort.prediction.journal import (
     FinishedTables,
     RunJournal,
 )
+from pagesort.prediction.listing import list_folder
+from pagesort.prediction.run_status import Heartbeat
 from pagesort.prediction.scoring import Classifier, FailureLog, score_batches
+from pagesort.prediction.shards import Shard
 from pagesort.sorting.destination import check_destination, check_labels
 from pagesort.sorting.placer import SortedPage, SortReport, sort_pages
 from utils import PassedOver, has_pages, list_pages, round_scores, top_guesses
@@ -45,8 +48,9 @@ class Request:
     Tables name pages by their paths in the folder, or with `absolute_paths` on this machine.
     With `resume` an interrupted run is gone on with, and with `update`, too, an earlier one, to
     which the pages are added that came since. `keep_scores` makes that possible later.
-    `slow_hint` says how a long run would be quicker. `options` are JSON values that are kept with
-    the scores, for `--resume` to take up.
+    `slow_hint` says how a long run would be quicker. With a `shard`, only that part of the pages is
+    looked at, for `merging.merge_parts` to put all parts together. `options` are JSON values that
+    are kept with the scores, for `--resume` to take up.
     """
 
     folder: Path
@@ -68,6 +72,7 @@ class Request:
     update: bool = False
     keep_scores: bool = True
     slow_hint: str = ""
+    shard: Shard | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -219,6 +224,7 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
         "device": str(classifier.device).split(":")[0],
         "precision": classifier.precision,
         "model or descriptions": classifier.fingerprint,
+        "shard": None if request.shard is None else str(request.shard),
     }
     if request.resume or request.update:
         journal = RunJournal.open_for_resume(
@@ -234,8 +240,9 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
     journal = RunJournal.create(
         request.tables,
         folder=request.folder,
-        base=classifier.name,
+        base=classifier.name if request.shard is None else request.shard.base(classifier.name),
         settings=settings,
+        labels=classifier.labels,
         options=request.options,
         listing=_listing(request, passed),
     )
@@ -244,10 +251,8 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
 
 
 def _listing(request: Request, passed: PassedOver) -> Iterator[tuple[str, int | None]]:
-    """Yield the pages' paths relative to the folder, with `/`, and their numbers in documents."""
-    pages = list_pages(request.folder, request.formats, request.inner, passed)
-    for path, part in expand(pages, passed.closed):
-        yield path.relative_to(request.folder).as_posix(), part
+    """Yield the pages of the request as a journal holds them."""
+    return list_folder(request.folder, request.formats, request.inner, passed, request.shard)
 
 
 def _log_others(passed: PassedOver, request: Request) -> None:
@@ -312,7 +317,7 @@ def _score_pages(
     """Score every page the journal lacks; batches reach the disk in order, each as a whole."""
     counts = journal.counts()
     progress = Progress(counts.total, counts.scored, hint=request.slow_hint)
-    log = FailureLog()
+    log, heartbeat = FailureLog(), Heartbeat(journal)
     size = request.batch_size
     batches = score_batches(classifier, loader, journal.batches(size), size, counts.total)
     with contextlib.closing(batches), progress:
@@ -320,6 +325,7 @@ def _score_pages(
             journal.record(batch)
             log.add(batch)
             progress.advance(len(batch), _relative_name(journal, batch[-1].ref))
+            heartbeat.beat(progress)
     return progress
 
 

@@ -121,6 +121,7 @@ class RunJournal:
         base: str,
         settings: Mapping[str, Any],
         listing: Iterable[Listed],
+        labels: Sequence[str] = (),
         options: Mapping[str, Any] | None = None,
         now: datetime | None = None,
     ) -> RunJournal:
@@ -133,6 +134,7 @@ class RunJournal:
             settings: JSON values that decide scores; a resumed run must bring the same.
             listing: the pages' paths, relative to `folder`, with `/`, in the order in which they
                 are scored; a page of a document as (path, its number).
+            labels: the categories, in the order of the scores.
             options: JSON values that a resumed run may take up.
             now: names the tables; by default the present minute.
 
@@ -149,6 +151,7 @@ class RunJournal:
             "version": VERSION,
             "folder": str(folder),
             "settings": dict(settings),
+            "labels": list(labels),
             "options": dict(options or {}),
             "date_time": date_time,
             "base": base,

@@ -29,6 +29,7 @@ RUN_SHAPE: dict[str, Kind] = {
     "base": str,
 }
 BESIDE = ("-journal", "-wal", "-shm")  # endings of what SQLite keeps beside a journal
+_PROGRESS = ".json"  # and of what its run says of itself
 VERSION = 3  # of the journal's layout
 OLD_LOCK_WAIT_S = 0.2  # a journal that stays locked is in use
 LARGEST_ATTEMPT = 10_000
@@ -173,8 +174,14 @@ def _refusal(what: str, path: Path) -> PageSortError:
     return PageSortError(what, where=path, remedy="Leave out --resume to start a new run")
 
 
+def progress_file(path: Path) -> Path:
+    """Where the run of a journal says how far it is."""
+    return path.with_name(f"{path.name}{_PROGRESS}")
+
+
 def put_away(path: Path) -> Path:
     """Give the closed journal of a run its name as a finished one."""
+    progress_file(path).unlink(missing_ok=True)
     return path.replace(path.with_name(path.name.removesuffix(JOURNAL_SUFFIX) + FINISHED_SUFFIX))
 
 
@@ -187,7 +194,7 @@ def take_out(path: Path) -> Path:
 
 def remove(path: Path) -> None:
     """Remove a journal with whatever SQLite keeps beside it."""
-    for name in (path.name, *(f"{path.name}{ending}" for ending in BESIDE)):
+    for name in (path.name, *(f"{path.name}{ending}" for ending in (*BESIDE, _PROGRESS))):
         with contextlib.suppress(FileNotFoundError):
             path.with_name(name).unlink()
 

@@ -3,20 +3,48 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from pagesort.pages.documents import expand
 from pagesort.pages.loader import WHOLE
-from utils import page_name
+from pagesort.prediction.shards import Shard
+from utils import PassedOver, list_pages, page_name
 
 LISTED_AT_ONCE = 10_000
 
 # A page's path, or of a document's page the path and its number (WHOLE: it cannot be opened).
 Listed = str | tuple[str, int | None]
 Stored = tuple[bytes, int | None]
+
+
+def list_folder(
+    folder: Path,
+    formats: tuple[str, ...],
+    inner: bool,
+    passed: PassedOver,
+    shard: Shard | None = None,
+) -> Iterator[tuple[str, int | None]]:
+    """Yield the pages of a folder, or of one part of it: their paths there and their numbers.
+
+    Paths have `/`; numbers are those of pages in documents, all of which are in one part. Folders
+    that cannot be read come last, as documents that cannot be opened.
+
+    Args:
+        passed: what is passed over is added to it.
+    """
+
+    def is_ours(path: Path) -> bool:
+        return shard is None or shard.holds(path.relative_to(folder).as_posix())
+
+    files = filter(is_ours, list_pages(folder, formats, inner, passed))
+    # Closed folders are known once all files are listed.
+    closed = (path for path in passed.closed if is_ours(path))
+    for path, part in expand(files, closed):
+        yield path.relative_to(folder).as_posix(), part
 
 
 def split(listed: Listed) -> tuple[str, int | None]:

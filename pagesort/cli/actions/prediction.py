@@ -138,6 +138,7 @@ def prediction_request(settings: Settings, folder: Path) -> Request:
     """Say which pages of a folder are sorted into which tables."""
     from pagesort.common.tables import PLAIN, excel_form
     from pagesort.prediction.folder_run import Request
+    from pagesort.prediction.shards import Shard
 
     return Request(
         folder=folder,
@@ -157,6 +158,7 @@ def prediction_request(settings: Settings, folder: Path) -> Request:
         dry_run=settings.dry_run,
         absolute_paths=settings.absolute_paths,
         form=excel_form() if settings.csv_excel else PLAIN,
+        shard=None if settings.shard is None else Shard.parse(settings.shard),
         options=kept_options(settings),
     )
 

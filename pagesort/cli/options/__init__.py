@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pagesort.cli.options import evaluation, everyone, hub, models, prediction, training
+from pagesort.cli.options import evaluation, everyone, hub, models, prediction, scale, training
 from pagesort.cli.options.option import (
     ACTIONS,
     AUDIENCES,
@@ -19,6 +19,7 @@ OPTIONS: tuple[Option, ...] = (
     *training.OPTIONS,
     *evaluation.OPTIONS,
     *hub.OPTIONS,
+    *scale.OPTIONS,
 )
 BY_NAME = {option.name: option for option in OPTIONS}
 

@@ -11,7 +11,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "hf", HUB_ACTION, None, "fetch the model of -m or -rev from the hub (pull, the default), "
         "publish one (push), pack one into a file or install it from there, for machines without "
-        "a network (export, import)", flags=("--hf",), audience=HUB, words=True,
+        "a network (export, import)", flags=("--hf",), audience=HUB, words=True, no_words="pull",
     ),
     Option(
         "public", SWITCH, False, "with --hf push: a repository made by it is for everybody",

@@ -12,14 +12,15 @@ TRAINING = "training (researcher)"
 EVALUATION = "evaluation and comparison (researcher)"
 MODELS = "models and descriptions (researcher)"
 HUB = "fetching and publishing models (both)"
+SCALE = "several processes and machines (batch jobs)"
 EVERYONE = "everyone"
-AUDIENCES = (ONE_PAGE, FOLDER, TRAINING, EVALUATION, MODELS, HUB, EVERYONE)
+AUDIENCES = (ONE_PAGE, FOLDER, TRAINING, EVALUATION, MODELS, HUB, SCALE, EVERYONE)
 
 # Options that say what is to be done, in the order in which it is.
 FOLDER_ACTIONS = ("directory", "dir")
 PREDICTIONS = ("file", *FOLDER_ACTIONS)
 EVALUATIONS = ("eval", "eval_dir")
-ACTIONS = ("hf", "train", *EVALUATIONS, "vis", *PREDICTIONS, "undo")
+ACTIONS = ("hf", "train", *EVALUATIONS, "vis", *PREDICTIONS, "merge", "status", "undo")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Option:
     secret: bool = False
     repeatable: bool = False
     words: bool = False
+    no_words: str = ""
     used_by: tuple[str, ...] = ()
 
     @property

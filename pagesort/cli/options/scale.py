@@ -1,0 +1,25 @@
+"""Options of spreading one run over several processes and machines."""
+
+from __future__ import annotations
+
+from pagesort.cli.options.option import FOLDER_ACTIONS, SCALE, Option
+from pagesort.cli.value_types import PATHS, SHARD, SWITCH
+
+# One row, two lines or three: a table to look things up in.
+# fmt: off
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        "shard", SHARD, None, "sort only this part of the folder's pages; other processes, on this "
+        "machine or others, sort the other parts", flags=("--shard",), audience=SCALE,
+        used_by=FOLDER_ACTIONS,
+    ),
+    Option(
+        "merge", PATHS, None, "put the tables of all parts together, as one process had written "
+        "them", flags=("--merge",), audience=SCALE, words=True,
+    ),
+    Option(
+        "status", SWITCH, False, "say of running and finished runs how far they are",
+        flags=("--status",), audience=SCALE,
+    ),
+)
+# fmt: on
