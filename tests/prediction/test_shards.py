@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,12 +19,17 @@ from pagesort.prediction.run_status import Heartbeat, run_statuses
 from pagesort.prediction.shards import Shard, whole_base
 from tests.helpers.brightness import ByBrightness
 from tests.helpers.command import Run, command, error_line, read_table, workplace
+from tests.helpers.paths import ROOT
 from tests.helpers.pdfs import Sheet, write_pdf
 
 __all__ = ["command", "workplace"]  # fixtures
 
 PARTS = 3
 FOLDERS = ("box 1", "box 10", "box 2/ř'\"")
+
+
+def draw(path: Path, grey: int) -> None:
+    Image.new("L", (30, 40), grey).save(path)
 
 
 @pytest.fixture
@@ -32,8 +39,7 @@ def scans(workplace: Path) -> Path:
     for place, name in enumerate(FOLDERS):
         (folder / name).mkdir(parents=True)
         for number in range(1, 6):
-            grey = np.full((40, 30), 12 * number + 70 * place, np.uint8)
-            Image.fromarray(grey).save(folder / name / f"letter-{number}.png")
+            draw(folder / name / f"letter-{number}.png", 12 * number + 70 * place)
     (folder / "box 1" / "torn.png").write_bytes(b"no picture")
     return folder
 
@@ -207,3 +213,29 @@ def test_status_without_runs_says_so(command: Run) -> None:
     status, out, _ = command("--status", model=False)
     assert status == 0
     assert out.startswith("no runs in ")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="a job array's script is one of bash")
+def test_the_job_array_of_the_readme_sorts_all_pages(workplace: Path, scans: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    script = readme[readme.index("#!/bin/bash\n#SBATCH") :].partition("```")[0]
+    script = script.replace("/data/scans", "scans")
+    (workplace / "run.py").symlink_to(ROOT / "run.py")
+    shutil.copy(ROOT / "config.txt", workplace)  # results go below the folder that it is in
+
+    def start(part: int) -> subprocess.Popen[bytes]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        array = {"SLURM_ARRAY_TASK_ID": str(part), "SLURM_ARRAY_TASK_COUNT": "3"}
+        return subprocess.Popen(["bash", "-c", script], env=os.environ | array | {"PATH": path})
+
+    assert sorted(task.wait(300) for task in [start(part) for part in (1, 2, 3)]) == [0, 0, 3]
+    torn = next(n for n in (1, 2, 3) if Shard(n, 3).holds("box 1/torn.png"))
+    draw(scans / "box 1" / "torn.png", 100)
+    assert start(torn).wait(300) == 0  # goes on with what could not be read
+    tables = workplace / "result" / "tables"
+    assert len(list(tables.glob("result_*.csv"))) == 3
+    merge = [sys.executable, "run.py", "--merge", "result/tables/result_*part*.csv"]
+    done = subprocess.run(merge, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(read_table(done.stdout.splitlines()[0])) == 16
