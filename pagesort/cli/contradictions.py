@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagesort.cli.options import BY_NAME, EVALUATIONS, PREDICTIONS
@@ -38,6 +39,13 @@ def check_together(settings: Settings) -> None:
     _refuse_together(settings, "shard", "best")
     _refuse_together(settings, "shard", "sort_to")
     _need(settings, "shard", ("directory", "dir"))
+    _need(settings, "page_list", ("directory", "dir"))
+    _refuse_together(settings, "page_list", "best")
+    if settings.shard is not None and settings.page_list == Path("-"):
+        raise UsageError(
+            "--shard needs a list that all parts and --merge can read",
+            remedy="Write the list to a file, and give that to --list",
+        )
     _refuse_together(settings, "merge", *PREDICTIONS)
     _refuse_together(settings, "status", *PREDICTIONS)
     if settings.hf is not None and settings.hf[0] == "pull":

@@ -118,6 +118,7 @@ class Settings:
     use_hf: bool
     latest: str
     shard: str | None
+    page_list: Path | None
     merge: tuple[str, ...] | None
     status: bool
     origins: Mapping[str, Origin]

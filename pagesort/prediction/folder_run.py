@@ -27,6 +27,7 @@ from pagesort.prediction.journal import (
     RunJournal,
 )
 from pagesort.prediction.listing import list_folder
+from pagesort.prediction.page_list import STANDARD_INPUT, list_named
 from pagesort.prediction.run_status import Heartbeat
 from pagesort.prediction.scoring import Classifier, FailureLog, score_batches
 from pagesort.prediction.shards import Shard
@@ -49,7 +50,8 @@ class Request:
     With `resume` an interrupted run is gone on with, and with `update`, too, an earlier one, to
     which the pages are added that came since. `keep_scores` makes that possible later.
     `slow_hint` says how a long run would be quicker. With a `shard`, only that part of the pages is
-    looked at, for `merging.merge_parts` to put all parts together. `options` are JSON values that
+    looked at, for `merging.merge_parts` to put all parts together. With a list, the pages `named`
+    there are looked at, and no others. `options` are JSON values that
     are kept with the scores, for `--resume` to take up.
     """
 
@@ -73,6 +75,7 @@ class Request:
     keep_scores: bool = True
     slow_hint: str = ""
     shard: Shard | None = None
+    named: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -99,11 +102,23 @@ def check_request(request: Request) -> None:
     _check_sort_to(request)
     if request.resume or request.update:
         _check_begun(request)
+    elif request.named is not None:
+        _check_list(request.named, request.folder)
     elif not has_pages(request.folder, request.formats, request.inner):
         raise _no_pages(request)
     _check_writable(request.tables)
     if request.sort_to is not None and not request.dry_run:
         check_destination(request.sort_to, request.link, request.folder)
+
+
+def _check_list(named: Path, folder: Path) -> None:
+    """Refuse a list without pages; what comes through a pipe can be read once only."""
+    if named != STANDARD_INPUT and next(list_named(named, folder), None) is None:
+        raise _no_names(named)
+
+
+def _no_names(named: Path) -> PageSortError:
+    return PageSortError("the list names no pages", where=named, remedy="Write a path a line")
 
 
 def _check_begun(request: Request) -> None:
@@ -224,6 +239,7 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
         "device": str(classifier.device).split(":")[0],
         "precision": classifier.precision,
         "model or descriptions": classifier.fingerprint,
+        "list": _name_of_list(request.named),
         "shard": None if request.shard is None else str(request.shard),
     }
     if request.resume or request.update:
@@ -246,13 +262,25 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
         options=request.options,
         listing=_listing(request, passed),
     )
+    if request.named is not None and request.shard is None and not journal.counts().total:
+        journal.discard()
+        raise _no_names(request.named)
     _log_others(passed, request)
     return journal
 
 
+def _name_of_list(named: Path | None) -> str | None:
+    """What a journal calls the list of its pages."""
+    if named is None or named == STANDARD_INPUT:
+        return named and str(named)
+    return str(named.absolute())
+
+
 def _listing(request: Request, passed: PassedOver) -> Iterator[tuple[str, int | None]]:
     """Yield the pages of the request as a journal holds them."""
-    return list_folder(request.folder, request.formats, request.inner, passed, request.shard)
+    return list_folder(
+        request.folder, request.formats, request.inner, passed, request.shard, request.named
+    )
 
 
 def _log_others(passed: PassedOver, request: Request) -> None:
@@ -279,7 +307,7 @@ def _log_new(journal: RunJournal, request: Request) -> None:
 
     Last, as listing a million pages again takes minutes on a network drive.
     """
-    if not request.resume:
+    if not request.resume or request.named == STANDARD_INPUT:
         return
     with contextlib.suppress(OSError):  # the tables are there, whatever became of the folder
         new = journal.count_new(_listing(request, PassedOver()))

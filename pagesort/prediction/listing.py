@@ -11,6 +11,7 @@ import numpy as np
 
 from pagesort.pages.documents import expand
 from pagesort.pages.loader import WHOLE
+from pagesort.prediction.page_list import list_named
 from pagesort.prediction.shards import Shard
 from utils import PassedOver, list_pages, page_name
 
@@ -27,8 +28,11 @@ def list_folder(
     inner: bool,
     passed: PassedOver,
     shard: Shard | None = None,
+    named: Path | None = None,
 ) -> Iterator[tuple[str, int | None]]:
     """Yield the pages of a folder, or of one part of it: their paths there and their numbers.
+
+    With a list, those that are `named` there, whatever their extension.
 
     Paths have `/`; numbers are those of pages in documents, all of which are in one part. Folders
     that cannot be read come last, as documents that cannot be opened.
@@ -40,7 +44,8 @@ def list_folder(
     def is_ours(path: Path) -> bool:
         return shard is None or shard.holds(path.relative_to(folder).as_posix())
 
-    files = filter(is_ours, list_pages(folder, formats, inner, passed))
+    every = list_named(named, folder) if named else list_pages(folder, formats, inner, passed)
+    files = filter(is_ours, every)
     # Closed folders are known once all files are listed.
     closed = (path for path in passed.closed if is_ours(path))
     for path, part in expand(files, closed):

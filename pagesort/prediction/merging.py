@@ -227,7 +227,13 @@ def _listing(part: Part, passed: PassedOver) -> Iterator[tuple[str, int | None]]
     """Yield the pages of the folder as one process would list them now."""
     formats = tuple(str(part.settings["files_format"]).split(","))
     try:
-        yield from list_folder(part.folder, formats, bool(part.settings["inner"]), passed)
+        yield from list_folder(
+            part.folder,
+            formats,
+            bool(part.settings["inner"]),
+            passed,
+            named=Path(part.settings["list"]) if part.settings.get("list") else None,
+        )
     except OSError as error:
         raise PageSortError(
             f"cannot list the pages again ({(error.strerror or '').lower()})",

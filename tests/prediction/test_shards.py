@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sqlite3
@@ -213,6 +214,68 @@ def test_status_without_runs_says_so(command: Run) -> None:
     status, out, _ = command("--status", model=False)
     assert status == 0
     assert out.startswith("no runs in ")
+
+
+def test_a_list_says_which_pages_are_sorted(command: Run, workplace: Path, scans: Path) -> None:
+    names = ["box 2/ř'\"/letter-2.png", "box 1/letter-4.png", "box 1/letter-4.png", "no.png"]
+    listed = workplace / "some pages.txt"
+    listed.write_text("\ufeff" + "\r\n".join(["", *names, str(scans / "box 1/letter-5.png")]))
+    status, out, err = command("-d", scans, "--list", listed)
+    assert status == 3, err
+    table, failures = map(read_table, out.splitlines())
+    assert sorted(row["PATH"] for row in table) == sorted([*names[:2], "box 1/letter-5.png"])
+    assert [row["PATH"] for row in failures] == ["no.png"]
+    draw(scans / "no.png", 3)
+    assert command("-d", scans, "--list", listed, "--resume")[0] == 0
+
+
+def test_a_list_is_divided_and_merged(command: Run, workplace: Path, scans: Path) -> None:
+    listed = workplace / "pages.csv"
+    paths = [path_in(scans, path) for path in sorted(scans.rglob("letter-*.png"))[:9]]
+    rows = "".join('"' + path.replace('"', '""') + f'";{n}\n' for n, path in enumerate(paths))
+    listed.write_text(f"Path;number\n{rows}")
+    parts = [sort(scans, f"{n}/2", named=listed)[0] for n in (1, 2)]
+    merged = merge(command, *parts)[1].splitlines()[0]
+    assert Path(merged).read_bytes() == sort(scans, named=listed)[0].read_bytes()
+    assert [row["PATH"] for row in read_table(merged)] == sorted(paths)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("out.txt", "../elsewhere.png\n", "line 1 names no page in"),
+        ("empty.txt", "\n\n", "the list names no pages"),
+        ("table.csv", "file,label\na.png,TEXT\n", "no column path"),
+        ("gone.txt", None, "cannot read the list"),
+    ],
+)
+def test_a_list_that_cannot_be_meant_is_refused(
+    command: Run, workplace: Path, scans: Path, name: str, content: str | None, said: str
+) -> None:
+    if content is not None:
+        (workplace / name).write_text(content)
+    assert said in error_line(command("-d", scans, "--list", name))
+
+
+def test_a_list_comes_through_a_pipe(
+    command: Run, scans: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pipe(text: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+
+    pipe("box 1/letter-1.png\nbox 2/ř'\"/letter-1.png\n".encode())
+    status, out, err = command("-d", scans, "--list", "-")
+    assert status == 0, err
+    assert len(read_table(out.splitlines()[0])) == 2
+    pipe(b"\n")
+    assert "the list names no pages" in error_line(command("-d", scans, "--list", "-"))
+    pipe(b"box 1/letter-2.png\n")
+    _, out, _ = command("-d", scans, "--list", "-", "--update")
+    assert len(read_table(out.splitlines()[0])) == 3
+    assert (
+        "write the list to a file"
+        in error_line(command("-d", scans, "--list", "-", "--shard", "1/2"), 2).lower()
+    )
 
 
 @pytest.mark.slow

@@ -158,6 +158,7 @@ def prediction_request(settings: Settings, folder: Path) -> Request:
         dry_run=settings.dry_run,
         absolute_paths=settings.absolute_paths,
         form=excel_form() if settings.csv_excel else PLAIN,
+        named=settings.page_list,
         shard=None if settings.shard is None else Shard.parse(settings.shard),
         options=kept_options(settings),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pagesort.cli.options.option import FOLDER_ACTIONS, SCALE, Option
-from pagesort.cli.value_types import PATHS, SHARD, SWITCH
+from pagesort.cli.value_types import FILE, PATHS, SHARD, SWITCH
 
 # One row, two lines or three: a table to look things up in.
 # fmt: off
@@ -12,6 +12,11 @@ OPTIONS: tuple[Option, ...] = (
         "shard", SHARD, None, "sort only this part of the folder's pages; other processes, on this "
         "machine or others, sort the other parts", flags=("--shard",), audience=SCALE,
         used_by=FOLDER_ACTIONS,
+    ),
+    Option(
+        "page_list", FILE, None, "sort only the pages of the folder that this file names, a path a "
+        "line, or a CSV table with a column path; - reads the standard input",
+        flags=("--list",), audience=SCALE, used_by=FOLDER_ACTIONS,
     ),
     Option(
         "merge", PATHS, None, "put the tables of all parts together, as one process had written "
