@@ -92,7 +92,7 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
     if settings.dir:
         if not settings.is_configured("input_folder"):
             logger.info(
-                "[INPUT] FOLDER_INPUT is not set, so that the sample pages are sorted; to sort "
+                "[INPUT] FOLDER_INPUT is not set, so the sample pages are sorted; to sort "
                 "your own, set it or give their folder with -d"
             )
         yield prediction.classify_folder(

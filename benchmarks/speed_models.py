@@ -106,7 +106,7 @@ def _write_random(name: str, folder: Path, weights: Path) -> None:
 
     shape = SHAPES[name]
     torch.manual_seed(0)
-    state = _telling(name, new_open_clip(name)).state_dict()
+    state = _sharpened(name, new_open_clip(name)).state_dict()
     config, tensors = convert_state_dict(state, shape.image)
     model = CLIPModel(config)
     model.load_state_dict(tensors)
@@ -128,7 +128,7 @@ def new_open_clip(name: str) -> Any:
     return CLIP(**SHAPES[name].open_clip_sizes).eval()
 
 
-def _telling(name: str, model: Any) -> Any:
+def _sharpened(name: str, model: Any) -> Any:
     """Make random towers tell pages apart, as trained ones do, so that answers can be compared.
 
     What all pages have in common would decide every answer; it is projected out of the embeddings.

@@ -22,7 +22,7 @@ exit status:
   0    all done
   1    it could not be done; one line says why
   2    the command line is wrong
-  3    done, but something was left out; it is told and listed
+  3    done, but something was left out; it is named and listed
   130  stopped by Ctrl-C; the same command goes on
 """
 
@@ -38,9 +38,10 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     jobs = parser.add_subparsers(dest="job", metavar="JOB", required=True)
-    _add_pdf2png(_job(jobs, "pdf2png", "every PDF of a folder to <name>/<name>-<page>.png"))
-    _add_move_single(_job(jobs, "move_single", "folders with exactly one PNG: into onepagers/"))
-    _add_sort(_job(jobs, "sort", "pages into a folder a class, as a table says"))
+    _add_pdf2png(_job(jobs, "pdf2png", "turn every PDF of a folder into <name>/<name>-<page>.png"))
+    single = "move the page of every folder with exactly one PNG into onepagers/"
+    _add_move_single(_job(jobs, "move_single", single))
+    _add_sort(_job(jobs, "sort", "sort pages into one folder a class, as a table says"))
     _add_launchers(_job(jobs, "launchers", "put the launchers of the three jobs into a folder"))
     return parser
 

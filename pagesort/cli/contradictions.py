@@ -95,7 +95,7 @@ def _check_folders_of_pages(settings: Settings) -> None:
             option = BY_NAME[name]
             instead = option.flags[0] if option.flags else "-d"
             raise UsageError(
-                f"{option.place} is empty, so that there are no pages to read",
+                f"{option.place} is empty, so there are no pages to read",
                 where=str(settings.origins[name]),
                 remedy=f"Write the folder of the pages there, or give it with {instead}",
             )

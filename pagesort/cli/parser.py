@@ -173,13 +173,15 @@ def _refuse_extra(extra: str, arguments: Sequence[str], known: set[str]) -> NoRe
     if last == "--dir":
         remedy = f"--dir reads the folder set as [INPUT] FOLDER_INPUT; use -d {extra}"
     elif last in BY_NAME["file"].flags:
-        remedy = "-f takes one page; use -d FOLDER for more, and quote a name that holds blanks"
+        remedy = (
+            "-f takes one page; use -d FOLDER for more, and put a name that has spaces in quotes"
+        )
     elif last in BY_NAME["file_format"].flags:
-        remedy = "Separate extensions by commas, without blanks"
+        remedy = "Separate extensions by commas, without spaces"
     elif not last:
         remedy = "Put -f before a page or -d before a folder"
     else:
-        remedy = "Quote a value that holds blanks; run.py --help lists all flags"
+        remedy = "Put a value that has spaces in quotes; run.py --help lists all flags"
     raise UsageError(f"nothing takes the argument '{short(extra)}'", remedy=remedy)
 
 

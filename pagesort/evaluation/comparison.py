@@ -141,7 +141,7 @@ def _on_shared_pages(
     most = max(known, key=lambda name: known[name])
     if not pages:
         logger.warning(
-            "every page was trained on by one of the models (%d of them by %s), so that no two "
+            "every page was trained on by one of the models (%d of them by %s), so no two "
             "models can be compared that were trained on different pages",
             known[most],
             most,

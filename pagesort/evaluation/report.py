@@ -74,18 +74,18 @@ def _notes(
         labels = named(list(selection.unknown))
         notes.append(f"left out: {pages} pages of labels that the model does not know ({labels})")
     if selection.all_seen:
-        notes.append("the model was trained on all of these pages: no figure tells of other pages")
+        notes.append("the model was trained on all these pages: no figure holds for other pages")
     elif selection.seen:
         notes.append(f"left out: {selection.seen} pages that the model was trained on")
     if selection.familiar.any():
         notes.append(
-            f"of {selection.familiar.sum()} pages, other pages of their documents or sources were "
-            "trained on: such familiar pages are easier than what comes anew"
+            f"{selection.familiar.sum()} pages come from documents or sources that the model was "
+            "trained on: such familiar pages are easier than new ones"
         )
     elif request.trained and not request.trained_names:
         notes.append(
-            "the model does not tell which documents it was trained on: pages of the same ones "
-            "would be easier than what comes anew"
+            "the model does not say which documents it was trained on: other pages of these would "
+            "be easier than new ones"
         )
     if scored.failures:
         notes.append(f"left out: {len(scored.failures)} pages that could not be read")
@@ -95,9 +95,9 @@ def _notes(
         guessed = named(report.labels_without_pages)
         notes.append(f"the macro averages count labels without pages that were guessed: {guessed}")
     if report.documents == 1:
-        notes.append("one document only: the intervals cannot tell how others differ")
+        notes.append("one document only: the intervals say nothing about others")
     elif report.top[0].value in (0.0, 1.0):
-        notes.append("all pages fared alike, so that the interval of top-1 is too narrow")
+        notes.append("all pages fared alike, so the interval of top-1 is too narrow")
     return notes
 
 

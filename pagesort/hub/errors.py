@@ -116,7 +116,7 @@ def explain(error: BaseException, about: About) -> PageSortError:
     for link in fault.chain:
         if isinstance(link, PageSortError):
             return link
-    return next(row for row in _ROWS if row.fits(fault)).told(fault)
+    return next(row for row in _ROWS if row.fits(fault)).translate(fault)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -302,7 +302,7 @@ class _Row:
         is_meant = is_any or is_named or fault.status in self.statuses
         return is_meant and bool(self.when(fault))
 
-    def told(self, fault: _Fault) -> PageSortError:
+    def translate(self, fault: _Fault) -> PageSortError:
         texts = (self.what, self.remedy, self.where)
         what, remedy, where = (text.format(fault=fault, about=fault.about) for text in texts)
         return self.kind(what, remedy=remedy, where=where or None)

@@ -153,7 +153,7 @@ def _no_pages(folder: Path, labels: Sequence[str], remedy: str) -> PageSortError
         images = sum(1 for _ in _images(folder))
         what = "there are no subfolders, and a label is the name of a subfolder"
         if images:
-            what = f"{images} images lie directly in the folder, so that nobody knows their labels"
+            what = f"{images} images lie directly in the folder, so nobody knows their labels"
         return PageSortError(what, where=folder, remedy=remedy)
     nested = [label for label in labels if _holds_labels(folder / label)]
     if nested:

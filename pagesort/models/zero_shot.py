@@ -103,7 +103,7 @@ def _from_names(
     for words, labels in by_words.items():
         if len(labels) > 1:
             logger.warning(
-                "%s are all described as '%s', so that no model can tell them apart; describe them "
+                "%s are all described as '%s', so no model can tell them apart; describe them "
                 "in a table and name it with --cat_csv",
                 named(labels),
                 words,

@@ -406,9 +406,9 @@ def _check_sort_to(request: Request) -> None:
         return
     if request.folder.resolve() in (request.sort_to.resolve(), *request.sort_to.resolve().parents):
         raise PageSortError(
-            "the pages cannot be sorted into the folder that is looked through with its subfolders",
+            "the pages cannot be sorted into the folder that they are read from",
             where=request.sort_to,
-            remedy="Let --sort_to name a folder elsewhere",
+            remedy="Name a folder elsewhere with --sort_to",
         )
 
 

@@ -131,7 +131,7 @@ def write_tables(
         removed.
         PageSortError: the journal's rows hold another number of scores than there are labels.
     """
-    _tell_documents_apart(connection)
+    _distinguish_documents(connection)
     categories: Counter[str] = Counter()
     result, raw_path = names.result(top_n, max_categ), names.raw() if raw else None
     (failed,) = connection.execute("SELECT count(*) FROM failures").fetchone()
@@ -155,7 +155,7 @@ def write_tables(
     return FinishedTables(result, raw_path, failures_path, counts)
 
 
-def _tell_documents_apart(connection: sqlite3.Connection) -> None:
+def _distinguish_documents(connection: sqlite3.Connection) -> None:
     """Put their folder before FILE where documents share it; those of one folder get endings."""
     for name, arity, function in (
         ("document", 2, _document),

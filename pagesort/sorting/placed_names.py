@@ -28,7 +28,7 @@ SCHEMA = (
 )
 
 
-class Ledger:
+class PlacedNames:
     """Which names a sorting has given away, and where pages were put by earlier ones.
 
     Pages and names are known by their hashes, of 64 bits each.

@@ -21,7 +21,7 @@ from pagesort.common.text import MOST_NAMED, counted
 from pagesort.pages.loader import PageRef
 from pagesort.sorting.destination import REVIEW, TEMPORARY, make_destination, placing_error
 from pagesort.sorting.manifests import Entry, Manifest, placed
-from pagesort.sorting.placed_names import Ledger
+from pagesort.sorting.placed_names import PlacedNames
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ class Placer:
         self._temporary = self.destination / TEMPORARY
         self._folders: set[str] = set()  # that are there, so that each is made once
         # Of what this run has put or found: two pages of one content are still two.
-        self._ledger = Ledger()
+        self._names = PlacedNames()
 
     def __enter__(self) -> Placer:
         """Clear the destination of what a killed run left, unless nothing is to be changed."""
@@ -174,7 +174,7 @@ class Placer:
     ) -> None:
         """Close the manifest."""
         self.manifest.close(complete=kind is None)
-        self._ledger.close()
+        self._names.close()
         self.report.manifest = self.manifest.path
         if not self.dry_run:
             with contextlib.suppress(OSError):
@@ -197,13 +197,13 @@ class Placer:
             elif entry.action == "move":
                 continue  # its source is another page by now
             target = entry.target
-            self._ledger.note(_page_key(entry.source, part), target.parent.name, target.name)
+            self._names.note(_page_key(entry.source, part), target.parent.name, target.name)
 
     def earlier_folder(self, ref: PageRef) -> str | None:
         """The folder in which an earlier sorting put a page, if it is still there."""
-        for folder, name in self._ledger.earlier(_page_key(ref.path, ref.page)):
+        for folder, name in self._names.earlier(_page_key(ref.path, ref.page)):
             is_there = os.path.lexists(self.destination / folder / name)
-            if is_there and self._ledger.claimed(folder, name) != "new":  # then another page's
+            if is_there and self._names.claimed(folder, name) != "new":  # then another page's
                 return folder
         return None
 
@@ -253,17 +253,17 @@ class Placer:
         path = Path(name)
         parts = NUMBERED.fullmatch(path.stem)
         assert parts is not None
-        wanted, number, are_claimed = name, self._ledger.next_number(folder, name), True
+        wanted, number, are_claimed = name, self._names.next_number(folder, name), True
         while True:
             if number > 1:
                 name = f"{parts['name']}~{number}{parts['page'] or ''}{path.suffix}"
             target = self.destination / folder / name
-            if self._ledger.claimed(folder, name) is None:
+            if self._names.claimed(folder, name) is None:
                 is_taken = os.path.lexists(target)
                 if not is_taken or self._is_there(action, source, target):
-                    self._ledger.claim(folder, name, is_new=not is_taken)
+                    self._names.claim(folder, name, is_new=not is_taken)
                     if number > 1 and are_claimed:  # all the names before this one
-                        self._ledger.go_on_after(folder, wanted, number)
+                        self._names.go_on_after(folder, wanted, number)
                     return target, is_taken
                 are_claimed = False
             number += 1

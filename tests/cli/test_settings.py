@@ -213,7 +213,7 @@ def test_an_empty_folder_of_pages_never_means_the_samples(
     folders: tuple[Path, Path], config: str, arguments: list[str], instead: str
 ) -> None:
     line = complaint(folders, *arguments, config=config)
-    assert "is empty, so that there are no pages to read" in line
+    assert "is empty, so there are no pages to read" in line
     assert "config.txt, line 2" in line
     assert f"give it with {instead}" in line
     read_settings(["-f", "a.png"], *folders)  # which needs no folder

@@ -602,7 +602,7 @@ def test_sorting_the_samples_is_said(command: Run, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(prediction, "classify_folder", lambda *_: 0)
     status, _, err = command("--dir")
     assert status == 0
-    assert "FOLDER_INPUT is not set, so that the sample pages are sorted" in err
+    assert "FOLDER_INPUT is not set, so the sample pages are sorted" in err
 
 
 def test_a_page_named_html_is_told_for_what_it_is(command: Run, archive: Path) -> None:

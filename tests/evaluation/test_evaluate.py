@@ -85,10 +85,10 @@ def test_pages_of_documents_and_sources_that_were_trained_on_stand_apart(tmp_pat
         (line,) = [line for line in outcome.lines if line.startswith(f"top-1 of {shown}")]
         assert f"{100 * right:.1f} %  95 % interval" in line
         assert f"{len(rows)} pages of" in line
-    assert any("of 9 pages, other pages of their documents or sources" in x for x in outcome.lines)
+    assert any("9 pages come from documents or sources" in x for x in outcome.lines)
     silent = unplotted(colour_model("ABC"), replace(request, trained_names=TrainedNames()))
     assert "parts" not in _figures(silent)["figures"]
-    assert any("does not tell which documents" in line for line in silent.lines)
+    assert any("does not say which documents" in line for line in silent.lines)
 
 
 @pytest.mark.parametrize("labels", [ODD_LABELS, tuple(f"L{n:02}" for n in range(40))])
@@ -243,7 +243,7 @@ def test_pages_of_the_training_are_left_out(
     every = unplotted(colour_model("AB"), replace(request, trained=frozenset(digests)))
     assert every.report.pages == 8 and _figures(every)["pages"]["trained_on_all"]
     assert "trained on every one of these 8 pages" in caplog.text
-    assert any("trained on all of these pages" in line for line in every.lines)
+    assert any("trained on all these pages" in line for line in every.lines)
 
 
 def test_no_page_at_all_is_an_error(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "eval_folder", DIRECTORY, Path("category_samples"),
-        "labelled pages; of the training folder, its test part",
+        "labelled pages: one subfolder a category; of the training folder, only the test part",
         "EVAL", "FOLDER_PAGES", ("--eval_folder",), EVALUATION, shipped=True, used_by=EVALUATIONS,
     ),
     Option(
-        "max_categ_eval", whole(1), 1000, "pages of a category evaluated at most",
+        "max_categ_eval", whole(1), 1000, "evaluate at most so many pages of a category",
         "TRAIN", "max_categ_e", ("-mce", "--max_categ_eval"), EVALUATION, used_by=EVALUATIONS,
     ),
     Option(

@@ -17,13 +17,13 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "precision", choice("auto", "fp32", "bf16", "fp16", "int8"), "auto",
-        "numbers that the model sees pages with; auto: bf16 where the device has it, else int8 "
-        "where it is installed and changes no answers, else fp32; int8: CPU only, with "
-        "requirements-int8.txt",
+        "numbers that the model computes with when it looks at pages; auto: bf16 where the device "
+        "has it, else int8 where it is installed and was found to answer alike, else fp32; int8: "
+        "CPU only, with requirements-int8.txt",
         "SETUP", "precision", ("--precision",), used_by=(*PREDICTIONS, *EVALUATIONS),
     ),
     Option(
-        "max_megapixels", real(0), 300.0, "refuse larger pages, in million pixels",
+        "max_megapixels", real(0), 300.0, "refuse pages of more than so many million pixels",
         flags=("--max_megapixels",),
     ),
     Option(

@@ -14,7 +14,7 @@ OPTIONS: tuple[Option, ...] = (
         "a network (export, import)", flags=("--hf",), audience=HUB, words=True, no_words="pull",
     ),
     Option(
-        "public", SWITCH, False, "with --hf push: a repository made by it is for everybody",
+        "public", SWITCH, False, "with --hf push: everybody can see a repository that it makes",
         flags=("--public",), audience=HUB,
     ),
     Option(

@@ -36,7 +36,8 @@ OPTIONS: tuple[Option, ...] = (
         "SETUP", "categories_file", ("-cc", "--cat_csv"), MODELS, shipped=True,
     ),
     Option(
-        "cat_dir", DIRECTORY, Path("category_descriptions"), "folder of such tables, read together",
+        "cat_dir", DIRECTORY, Path("category_descriptions"),
+        "folder of such tables, averaged together",
         "SETUP", "description_folder", ("--cat_dir",), MODELS, shipped=True,
     ),
     Option(

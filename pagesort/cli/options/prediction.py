@@ -50,13 +50,13 @@ OPTIONS: tuple[Option, ...] = (
         "SETUP", "raw", ("--raw",), FOLDER, used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
     ),
     Option(
-        "resume", SWITCH, False, "go on with the interrupted run over this folder, in its settings "
-        "unless others are named", flags=("--resume",), audience=FOLDER,
+        "resume", SWITCH, False, "continue the interrupted run over this folder, with its settings "
+        "unless you give others", flags=("--resume",), audience=FOLDER,
     ),
     Option(
-        "update", SWITCH, False, "add the pages that came since to the tables of the last run over "
-        "this folder; the others are not scored again", flags=("--update",), audience=FOLDER,
-        used_by=FOLDER_ACTIONS,
+        "update", SWITCH, False, "add the pages that have arrived since the last run over this "
+        "folder to its tables; the others are not scored again", flags=("--update",),
+        audience=FOLDER, used_by=FOLDER_ACTIONS,
     ),
     Option(
         "batch_size", whole(1, 4096), 16, "pages that go through the model together",
@@ -64,11 +64,11 @@ OPTIONS: tuple[Option, ...] = (
         used_by=("train", *FOLDER_ACTIONS, *EVALUATIONS),
     ),
     Option(
-        "chunk_size", whole(1), 1000, "scored pages reach the disk after so many at the latest",
+        "chunk_size", whole(1), 1000, "scored pages are saved after so many at the latest",
         "INPUT", "chunk_size", audience=FOLDER,
     ),
     Option(
-        "sort_to", DIRECTORY, None, "put the sorted pages into this folder, a subfolder a category",
+        "sort_to", DIRECTORY, None, "put the pages into this folder, one subfolder a category",
         flags=("--sort_to",), audience=FOLDER,
     ),
     Option(
@@ -76,7 +76,7 @@ OPTIONS: tuple[Option, ...] = (
         "hard links or symbolic links", flags=("--link",), audience=FOLDER,
     ),
     Option(
-        "min_score", share(), 0.0, "with --sort_to: less sure pages go to _review",
+        "min_score", share(), 0.0, "with --sort_to: pages of a lower score go to _review",
         flags=("--min_score",), audience=FOLDER,
     ),
     Option(
@@ -84,18 +84,18 @@ OPTIONS: tuple[Option, ...] = (
         flags=("--dry_run",), audience=FOLDER,
     ),
     Option(
-        "undo", SWITCH, False, "take the last --sort_to into that folder back",
+        "undo", SWITCH, False, "with --sort_to: take back what was put into that folder last",
         flags=("--undo",), audience=FOLDER,
     ),
     Option(
-        "absolute_paths", SWITCH, False, "name pages by their whole path on this machine in the "
-        "column PATH of tables, not by that in their folder",
+        "absolute_paths", SWITCH, False, "write the full path of each page into the column PATH "
+        "of tables, not its path within the folder",
         "OUTPUT", "absolute_paths", ("--absolute_paths",), FOLDER,
         used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
     ),
     Option(
-        "csv_excel", SWITCH, False, "write tables so that Excel opens them by a click: with a "
-        "mark for UTF-8, the separator and decimal sign of this machine, and no formulas",
+        "csv_excel", SWITCH, False, "write tables that Excel opens with a double click: with "
+        "a mark for UTF-8, the separator and decimal sign of this machine, and no formulas",
         "OUTPUT", "csv_excel", ("--csv_excel",), FOLDER,
         used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
     ),

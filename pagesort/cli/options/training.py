@@ -21,7 +21,7 @@ OPTIONS: tuple[Option, ...] = (
         used_by=("train", *EVALUATIONS),
     ),
     Option(
-        "epochs", whole(1), 3, "how often every page is seen",
+        "epochs", whole(1), 3, "how many times training goes through the pages",
         "TRAIN", "epochs", ("--epochs",), TRAINING, used_by=("train",),
     ),
     Option(
@@ -29,15 +29,15 @@ OPTIONS: tuple[Option, ...] = (
         "TRAIN", "lr", ("--lr",), TRAINING, used_by=("train",),
     ),
     Option(
-        "max_categ", whole(1), 2000, "pages of a category used at most; the C in table names",
+        "max_categ", whole(1), 2000, "use at most so many pages of a category; C in table names",
         "TRAIN", "max_categ", ("-mc", "--max_categ"), TRAINING,
     ),
     Option(
-        "safe", SWITCH, False, "check every page before training, and leave out broken ones",
+        "safe", SWITCH, False, "check every page before training and leave out broken ones",
         flags=("--safe",), audience=TRAINING, used_by=("train",),
     ),
     Option(
-        "test_size", real(0, 0.5), 0.1, "part of the pages for testing, and as much to validate",
+        "test_size", real(0, 0.5), 0.1, "share of the pages that test; as many again validate",
         "TRAIN", "test_size", audience=TRAINING,
     ),
     Option(
@@ -63,7 +63,7 @@ OPTIONS: tuple[Option, ...] = (
         "TRAIN", "augment", audience=TRAINING,
     ),
     Option(
-        "weight_decay", share(), 0.1, "pull of the weights towards nought",
+        "weight_decay", share(), 0.1, "how strongly weights are pulled towards zero",
         "TRAIN", "weight_decay", audience=TRAINING,
     ),
     Option(
@@ -72,7 +72,7 @@ OPTIONS: tuple[Option, ...] = (
         "TRAIN", "layer_decay", audience=TRAINING,
     ),
     Option(
-        "warmup_ratio", share(), 0.1, "part of the steps over which the learning rate rises",
+        "warmup_ratio", share(), 0.1, "share of the steps over which the learning rate rises",
         "TRAIN", "warmup_ratio", audience=TRAINING,
     ),
     Option(

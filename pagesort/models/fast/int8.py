@@ -228,7 +228,7 @@ def _calibration_pages(preprocessing: Preprocessing) -> list[np.ndarray]:
     paths = sorted(CALIBRATION_PAGES.rglob("*.png"))
     if not paths:
         raise PageSortError(
-            "the pages are missing that 8-bit integers are fitted to",
+            "the sample pages are missing, which 8-bit integers are fitted to",
             where=CALIBRATION_PAGES,
             remedy="Restore the folder from the program's repository",
         )
