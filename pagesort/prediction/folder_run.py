@@ -271,9 +271,9 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
 
 def _name_of_list(named: Path | None) -> str | None:
     """What a journal calls the list of its pages."""
-    if named is None or named == STANDARD_INPUT:
-        return named and str(named)
-    return str(named.absolute())
+    if named is None:
+        return None
+    return str(named if named == STANDARD_INPUT else named.absolute())
 
 
 def _listing(request: Request, passed: PassedOver) -> Iterator[tuple[str, int | None]]:
