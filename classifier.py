@@ -221,6 +221,11 @@ class CLIP:
         """How many batches of this size are scored side by side to keep the machine busy."""
         return self._tower.batches_at_once(batch_size)
 
+    @property
+    def pages_at_once(self) -> int:
+        """How many pages a CPU sees at a time: the same ones beside each other give equal bits."""
+        return self._tower.pages_at_once
+
     def stop(self) -> None:
         """Drop the pages that wait for the image tower, because nobody waits for them any more."""
         self._tower.stop()

@@ -156,7 +156,7 @@ def opened_scan(
             turn = _turn(image)
             if image.format == "TIFF" and page is None:
                 _log_of_more_pages(path)
-            yield Scan(image, turn, covers, is_cut)
+            yield Scan(image, turn, covers, is_cut, whole_size)
 
 
 def _reason(error: OSError) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,11 +55,17 @@ class PageRef:
 
 @dataclass(frozen=True)
 class Page:
-    """A page ready for the model: `pixels` is uint8 (H, W, 3), `note` as `note_of` gives it."""
+    """A page ready for the model: `pixels` is uint8 (H, W, 3), `note` as `note_of` gives it.
+
+    `size` is width and height as the file holds them, a PDF's as it was drawn for the model.
+    `features` is what the loader's `describe` made of the page.
+    """
 
     ref: PageRef
     pixels: np.ndarray
     note: str = ""
+    size: tuple[int, int] = (0, 0)
+    features: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,8 @@ class PageLoader:
         preprocessing: how the model wants its pages.
         max_megapixels: larger pages are refused from their header, before anything is decoded.
         workers: threads that decode; by default as many as keep all processors busy.
+        describe: called by these threads with every page as it is shrunk for the model, mode L or
+            RGB, before it is cropped if all of it is ever there; gives the page's `features`.
     """
 
     def __init__(
@@ -110,8 +119,10 @@ class PageLoader:
         preprocessing: Preprocessing,
         max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
         workers: int | None = None,
+        describe: Callable[[Image.Image], np.ndarray] | None = None,
     ) -> None:
         self.preprocessing = preprocessing
+        self.describe = describe
         self.max_megapixels = max_megapixels
         self.workers = workers or decoding_threads()
         self.renderers = PdfRenderers()
@@ -135,12 +146,7 @@ class PageLoader:
         self._budget.stop()
         self.renderers.close()
 
-    def image(
-        self,
-        path: str | Path,
-        page: int | None = None,
-        seen: Callable[[Image.Image], object] | None = None,
-    ) -> Image.Image:
+    def image(self, path: str | Path, page: int | None = None) -> Image.Image:
         """Read one page at the size of the model's input, mode L or RGB.
 
         What `preprocessing.apply(load_page(path))` shows, but the whole page is held at most once,
@@ -149,17 +155,12 @@ class PageLoader:
         Args:
             path: any file; its content decides what it is, not its name.
             page: which page of a document, from 1.
-            seen: as `Preprocessing.shrink` takes it.
 
         Raises:
             PageUnreadableError: with a short reason as `what`, and the path as `where`.
         """
-        if page is not None and is_pdf(path):
-            return self.preprocessing.shrink(Scan(self._drawn(path, page)), seen)
-        with opened_scan(
-            path, self.max_megapixels, self._budget.hold, self.preprocessing, page
-        ) as scan:
-            return self.preprocessing.shrink(scan, seen)
+        with self._scan(path, page) as scan:
+            return self.preprocessing.shrink(scan)
 
     def pixels(self, path: str | Path, page: int | None = None) -> np.ndarray:
         """Read one page as `image` does: uint8 (H, W, 3)."""
@@ -168,13 +169,28 @@ class PageLoader:
     def page(self, ref: PageRef) -> Page | Failure:
         """Read one page of a listing; whatever is wrong with its file becomes its Failure."""
         try:
-            notes: list[str] = []
-            image = self.image(ref.path, ref.page, lambda page: notes.append(note_of(page)))
-            return Page(ref, pixels_of(image), "".join(notes))
+            with self._scan(ref.path, ref.page) as scan:
+                whole: list[Image.Image] = []
+                image = self.preprocessing.shrink(scan, whole.append)
+                size = scan.page_size
+            note = note_of(whole[0]) if whole else ""
+            features = self.describe((whole or [image])[0]) if self.describe is not None else None
+            return Page(ref, pixels_of(image), note, size, features)
         except PageUnreadableError as error:
             return Failure(ref, error.what)
         except MemoryError:
             return Failure(ref, "there is not enough memory to resize it")
+
+    @contextlib.contextmanager
+    def _scan(self, path: str | Path, page: int | None) -> Iterator[Scan]:
+        """One page, decoded or drawn no larger than the model needs it."""
+        if page is not None and is_pdf(path):
+            yield Scan(self._drawn(path, page))
+            return
+        with opened_scan(
+            path, self.max_megapixels, self._budget.hold, self.preprocessing, page
+        ) as scan:
+            yield scan
 
     def batches(self, groups: Iterable[Sequence[PageRef]]) -> Generator[list[Page | Failure]]:
         """Yield one list for each group, in order, decoded by threads ahead of the consumer.

@@ -33,18 +33,28 @@ class Scan:
 
     `covers` is the part of the stored image that the page fills: left, top, right, bottom, None
     for all of it. Decoded at half size, 301 rows become 151, of which the page fills 150.5.
-    `is_cut` tells that Pillow has cut its colours from 16 bits to the upper 8.
+    `is_cut` tells that Pillow has cut its colours from 16 bits to the upper 8. `whole_size` is the
+    width and height of the file's image where it was decoded smaller, None where it was not.
     """
 
     image: Image.Image
     turn: Image.Transpose | None = None
     covers: Box | None = None
     is_cut: bool = False
+    whole_size: tuple[int, int] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the upright page."""
-        width, height = self.image.size
+        return self._upright(self.image.size)
+
+    @property
+    def page_size(self) -> tuple[int, int]:
+        """Width and height of the upright page as its file holds it, however it was decoded."""
+        return self._upright(self.whole_size or self.image.size)
+
+    def _upright(self, size: tuple[int, int]) -> tuple[int, int]:
+        width, height = size
         return (height, width) if self.turn in SIDEWAYS else (width, height)
 
     @property

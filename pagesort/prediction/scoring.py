@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -23,21 +23,28 @@ logger = logging.getLogger(__name__)
 NO_SCORE = "the model gave no number for this page"
 
 
-class Scorer(Protocol):
-    """What scoring needs of a model."""
+Seen = TypeVar("Seen")
+
+
+class Viewer(Protocol):
+    """What it takes to let a model see pages."""
 
     @property
     def preprocessing(self) -> Preprocessing:
         """How the model wants its pages."""
 
-    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Score uint8 (N, H, W, 3): float32 (N, labels); in several threads at once."""
-
     def batches_at_once(self, batch_size: int) -> int:
-        """How many batches of this size are scored side by side to keep the machine busy."""
+        """How many batches of this size are seen side by side to keep the machine busy."""
 
     def stop(self) -> None:
-        """Let what is being scored fail soon: nobody waits for it any more."""
+        """Let what is being seen fail soon: nobody waits for it any more."""
+
+
+class Scorer(Viewer, Protocol):
+    """What scoring needs of a model."""
+
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
+        """Score uint8 (N, H, W, 3): float32 (N, labels); in several threads at once."""
 
 
 class Classifier(Scorer, Protocol):
@@ -105,22 +112,39 @@ def score_batches(
     batch_size: int,
     total: int,
 ) -> Generator[list[ScoredPage | Failure]]:
-    """Yield what became of each group's pages, in order, while the next ones are scored already.
-
-    So the model waits neither for the disk nor, at the end of a batch, for its own last page.
+    """Yield what became of each group's pages, in order, as `see_batches` does.
 
     Args:
         groups: pages of a listing, of each group those whose index lies between two neighbouring
             multiples of `batch_size`.
         total: pages of the whole listing.
     """
+
+    def score(batch: Sequence[Page | Failure]) -> list[ScoredPage | Failure]:
+        return _score_batch(model, batch, batch_size, total)
+
+    return see_batches(model, loader, groups, batch_size, score)
+
+
+def see_batches(
+    model: Viewer,
+    loader: PageLoader,
+    groups: Iterable[Sequence[PageRef]],
+    batch_size: int,
+    see: Callable[[Sequence[Page | Failure]], list[Seen]],
+) -> Generator[list[Seen]]:
+    """Yield what `see` makes of each group's pages, in order, while the next ones are seen already.
+
+    So the model waits neither for the disk nor, at the end of a batch, for its own last page.
+    Groups may be empty, and are taken in the consumer's thread.
+    """
     ahead = model.batches_at_once(batch_size)
     pool = ThreadPoolExecutor(ahead, "scores")
-    waiting: deque[Future[list[ScoredPage | Failure]]] = deque()
+    waiting: deque[Future[list[Seen]]] = deque()
     with contextlib.closing(loader.batches(groups)) as decoded, freed_memory_kept():
         try:
             for batch in decoded:
-                waiting.append(pool.submit(_score_batch, model, batch, batch_size, total))
+                waiting.append(pool.submit(see, batch))
                 if len(waiting) > ahead:
                     yield waiting.popleft().result()
             while waiting:
@@ -144,23 +168,39 @@ def _score_batch(
     if not pages:
         return [item for item in batch if isinstance(item, Failure)]
     first = pages[0].ref.index // batch_size * batch_size
-    slots = min(batch_size, total - first)
-    pixels = np.zeros((slots, *pages[0].pixels.shape), np.uint8)
-    for page in pages:
-        pixels[page.ref.index - first] = page.pixels
+    slots = [page.ref.index - first for page in pages]
+    rows = iter(rows_of(model.probabilities, pages, slots, min(batch_size, total - first)))
+    return [item if isinstance(item, Failure) else _scored(item, next(rows)) for item in batch]
+
+
+def rows_of(
+    compute: Callable[[np.ndarray], np.ndarray],
+    pages: Sequence[Page],
+    slots: Sequence[int],
+    total_slots: int,
+) -> np.ndarray:
+    """Return what a model computes of some pages, a row each, float32 (pages, values).
+
+    Args:
+        compute: what it makes of pixels, uint8 (slots, H, W, 3).
+        pages: at least one.
+        slots: the place of each page in what the model sees at once; the others stay black.
+        total_slots: how many places there are.
+
+    Raises:
+        PageSortError: there is too little memory for so many pages at once.
+    """
+    pixels = np.zeros((total_slots, *pages[0].pixels.shape), np.uint8)
+    pixels[list(slots)] = [page.pixels for page in pages]
     try:
-        scores = model.probabilities(pixels)
+        return compute(pixels)[list(slots)]
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error):
             raise PageSortError(
-                f"there is not enough memory for {slots} pages at once",
+                f"there is not enough memory for {total_slots} pages at once",
                 remedy="Start again with a smaller --batch_size",
             ) from error
         raise
-    return [
-        item if isinstance(item, Failure) else _scored(item, scores[item.ref.index - first])
-        for item in batch
-    ]
 
 
 def _scored(page: Page, scores: np.ndarray) -> ScoredPage | Failure:
