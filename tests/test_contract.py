@@ -103,7 +103,7 @@ def test_options_are_written_in_one_place_each() -> None:
     keys = [(o.section, o.key.lower()) for o in OPTIONS if o.key and o.section]
     assert len(flags) == len(set(flags))
     assert len(keys) == len(set(keys))
-    assert all(option.flags or option.key for option in OPTIONS)
+    assert all(option.flags or option.key or option.is_section for option in OPTIONS)
 
 
 def test_options_name_actions_that_exist() -> None:
@@ -134,7 +134,10 @@ def test_the_version_stands_in_one_place(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_shipped_config_holds_exactly_the_keys_of_the_table() -> None:
     shipped = {(entry.section, entry.key) for entry in read_entries(ROOT / "config.txt")}
-    assert shipped == {(o.section, o.key) for o in OPTIONS if o.key}
+    keys = {(o.section, o.key) for o in OPTIONS if o.key}
+    sections = {o.section: o.default for o in OPTIONS if o.is_section}
+    keys |= {(name, key) for name, content in sections.items() for key in content}
+    assert shipped == keys
 
 
 def test_shipped_config_says_the_defaults(tmp_path: Path) -> None:
@@ -146,9 +149,9 @@ def test_shipped_config_says_the_defaults(tmp_path: Path) -> None:
         assert value == (True if option.name == "inner" else default), option.name
 
 
-def test_config_sections_are_those_of_the_published_design() -> None:
+def test_config_sections_are_those_of_the_published_design_and_one_more() -> None:
     assert {o.section for o in OPTIONS if o.section} == {
-        "OUTPUT", "EVAL", "TRAIN", "SETUP", "INPUT", "HF",
+        "OUTPUT", "EVAL", "TRAIN", "SETUP", "INPUT", "HF", "ROUTES",
     }  # fmt: skip
 
 

@@ -15,7 +15,15 @@ TEXTS = ("cat_csv", "cat_dir", "cat_prefix", "avg", "prompt")
 # What decides the pages and their scores.
 SCORES = ("file_format", "inner", "batch_size", "chunk_size", "device", "precision", *MODEL, *TEXTS)
 # What decides only how tables and folders are written, so that it may change while a run rests.
-TABLES = ("topn", "raw", "max_categ", "max_megapixels", "absolute_paths", "csv_excel")
+TABLES = (
+    "topn",
+    "raw",
+    "max_categ",
+    "max_megapixels",
+    "absolute_paths",
+    "csv_excel",
+    "review_below",
+)
 SORTING = ("sort_to", "link", "min_score")
 KEPT = (*SCORES, *TABLES, *SORTING)
 

@@ -59,6 +59,8 @@ class Settings:
     undo: bool
     absolute_paths: bool
     csv_excel: bool
+    review_below: float
+    routes: Mapping[str, str]
     results_folder: Path
     model: str
     revision: str
@@ -274,21 +276,36 @@ def _looks_ours(path: Path) -> bool:
 def _read_config(path: Path) -> dict[str, tuple[Value, Origin]]:
     """Read value and origin of every option in a settings file, by option name."""
     found: dict[str, tuple[Value, Origin]] = {}
-    lines: dict[str, int] = {}
+    lines: dict[tuple[str, str], int] = {}
     for entry in read_entries(path):
         option = _option_of(entry, path)
-        if option.name in lines:
+        slot = (option.name, entry.key.casefold() if option.is_section else "")
+        if slot in lines:
             raise UsageError(
-                f"{option.place} is set twice",
-                where=f"{path}, lines {lines[option.name]} and {entry.line}",
+                f"{_place(option, entry)} is set twice",
+                where=f"{path}, lines {lines[slot]} and {entry.line}",
                 remedy="Delete one of the lines",
             )
-        lines[option.name] = entry.line
+        lines[slot] = entry.line
         value = _convert_entry(option, entry, path)
+        if option.is_section:
+            value = _with_key(found.get(option.name, (option.default,))[0], entry.key, str(value))
         is_empty = value is None and option.default is not None
-        origin = Origin(None, path, entry.line, option.place, is_empty)
+        origin = Origin(None, path, entry.line, _place(option, entry), is_empty)
         found[option.name] = value, origin
     return found
+
+
+def _place(option: Option, entry: Entry) -> str:
+    """Return where an entry stands, as messages write it."""
+    return f"[{option.section}] {entry.key}" if option.is_section else option.place
+
+
+def _with_key(content: Value, key: str, value: str) -> dict[str, str]:
+    """Return the content of a section with one key set, whose case does not matter."""
+    assert isinstance(content, Mapping), "the default of a section"
+    others = {each: text for each, text in content.items() if each.casefold() != key.casefold()}
+    return {**others, key: value}
 
 
 def _option_of(entry: Entry, path: Path) -> Option:
@@ -301,6 +318,9 @@ def _option_of(entry: Entry, path: Path) -> Option:
         allowed = ", ".join(f"[{section}]" for section in sections)
         remedy = f"{meant}The sections are {allowed}"
         raise UsageError(f"unknown section [{entry.section}]", where=where, remedy=remedy)
+    whole = {option.section: option for option in OPTIONS if option.is_section}
+    if entry.section.upper() in whole:
+        return whole[entry.section.upper()]
     keyed = {(o.section, o.key.lower()): o for o in OPTIONS if o.key}
     wanted = entry.key.lower()
     option = keyed.get((entry.section.upper(), wanted))
@@ -320,7 +340,7 @@ def _option_of(entry: Entry, path: Path) -> Option:
 
 def _convert_entry(option: Option, entry: Entry, path: Path) -> Value:
     """Read the value of an entry; an empty one means the default, where that makes sense."""
-    where = f"{path}, line {entry.line}"
+    where, place = f"{path}, line {entry.line}", _place(option, entry)
     if not entry.value:
         if option.default is None or isinstance(option.default, Path | str):
             return None
@@ -333,14 +353,10 @@ def _convert_entry(option: Option, entry: Entry, path: Path) -> Value:
             hidden = option.secret or entry.value.startswith("hf_")
             shown = "is not allowed" if hidden else f"= {short(entry.value)} is not allowed"
         except PageSortError as error:
-            raise UsageError(
-                f"{option.place}: {error.what}", where=where, remedy=error.remedy
-            ) from error
+            raise UsageError(f"{place}: {error.what}", where=where, remedy=error.remedy) from error
         else:
             return path.parent / value if isinstance(value, Path) else value
-    raise UsageError(
-        f"{option.place} {shown}", where=where, remedy=f"Allowed: {option.kind.allowed}"
-    )
+    raise UsageError(f"{place} {shown}", where=where, remedy=f"Allowed: {option.kind.allowed}")
 
 
 def _default(option: Option, folder: Path) -> Value:

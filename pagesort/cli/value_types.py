@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pagesort.models import catalogue
 from pagesort.prediction.shards import Shard
 
-Value = str | int | float | bool | Path | tuple[str, ...] | None
+Value = str | int | float | bool | Path | tuple[str, ...] | Mapping[str, str] | None
 
 TRUE_WORDS = ("true", "yes", "on", "1")
 FALSE_WORDS = ("false", "no", "off", "0")
@@ -69,11 +69,12 @@ def share(*, with_0: bool = True, with_1: bool = True) -> Kind:
 
 def choice(*words: str) -> Kind:
     """Return the kind of texts that are one of these words, upper or lower case alike."""
+    spelled = {word.lower(): word for word in words}
 
     def read(text: str) -> str:
-        if text.lower() not in words:
+        if text.lower() not in spelled:
             raise ValueError(text)
-        return text.lower()
+        return spelled[text.lower()]
 
     return Kind(read, " or ".join(words), "|".join(words))
 

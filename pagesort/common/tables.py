@@ -34,6 +34,11 @@ class TableForm:
 PLAIN = TableForm()
 
 
+def table_form(is_for_excel: bool) -> TableForm:
+    """The form of the tables of a run."""
+    return excel_form() if is_for_excel else PLAIN
+
+
 def excel_form() -> TableForm:
     """The form that Excel and LibreOffice of this machine's locale open by a click."""
     if sys.platform == "win32":

@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,9 @@ class Request:
     which the pages are added that came since. `keep_scores` makes that possible later.
     `slow_hint` says how a long run would be quicker. With a `shard`, only that part of the pages is
     looked at, for `merging.merge_parts` to put all parts together. With a list, the pages `named`
-    there are looked at, and no others. `options` are JSON values that
-    are kept with the scores, for `--resume` to take up.
+    there are looked at, and no others. `options` are JSON values that are kept with the scores, for
+    `--resume` to take up. Each of `beside` is called with the finished tables before the scores are
+    put away, and may write more beside them.
     """
 
     folder: Path
@@ -77,6 +78,7 @@ class Request:
     shard: Shard | None = None
     named: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    beside: tuple[Callable[[FinishedTables], object], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,8 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
                 absolute_paths=request.absolute_paths,
                 form=request.form,
             )
+            for write in request.beside:
+                write(finished)
             sorting = _sort_pages(classifier, loader, journal, request)
             _log_new(journal, request)
             if sorting is not None and request.dry_run:

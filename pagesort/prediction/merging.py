@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ _TABLES = r"(?:result_{stem}_\d+n_\d+c|{stem}_(?:RAW|FAILED))\.csv"
 class MergeRequest:
     """Which runs become one, and which tables are written.
 
-    `parts` are result tables, or the scores that lie beside them.
+    `parts` are result tables, or the scores that lie beside them. Each of `beside` is called with
+    the finished tables before the scores are put away.
     """
 
     parts: tuple[Path, ...]
@@ -53,6 +54,7 @@ class MergeRequest:
     max_categ: int
     absolute_paths: bool = False
     form: TableForm = PLAIN
+    beside: tuple[Callable[[FinishedTables], object], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,8 @@ def merge_parts(request: MergeRequest) -> Merged:
             absolute_paths=request.absolute_paths,
             form=request.form,
         )
+        for write in request.beside:
+            write(finished)
         journal.put_away()
     _log_merged(parts, counts, finished)
     tables = (finished.result, finished.raw, finished.failures)

@@ -74,13 +74,20 @@ class TableStyle:
 class FinishedTables:
     """The tables of a finished run; `raw` and `failures` are None where there is none.
 
-    `categories` counts the scored pages by their first guess, in label order.
+    `categories` counts the scored pages by their first guess, in label order. `stem` begins the
+    names of what else is written beside them.
     """
 
     result: Path
     raw: Path | None
     failures: Path | None
     categories: dict[str, int]
+    stem: str
+
+    @property
+    def documents(self) -> Path:
+        """Where the table of documents is written."""
+        return self.result.with_name(f"{self.stem}_DOCUMENTS.csv")
 
 
 @dataclass(frozen=True)
@@ -95,13 +102,18 @@ class TableNames:
         """The table of guesses."""
         return self.folder / f"result_{self.date_time}_{self.base}_{top_n}n_{max_categ}c.csv"
 
+    @property
+    def stem(self) -> str:
+        """How the names of the other tables begin."""
+        return f"{self.date_time}_{self.base}"
+
     def raw(self) -> Path:
         """The table of all scores."""
-        return self.folder / f"{self.date_time}_{self.base}_RAW.csv"
+        return self.folder / f"{self.stem}_RAW.csv"
 
     def failures(self) -> Path:
         """The table of pages that could not be read."""
-        return self.folder / f"{self.date_time}_{self.base}_FAILED.csv"
+        return self.folder / f"{self.stem}_FAILED.csv"
 
     def taken(self) -> bool:
         """Whether some table of an earlier run has one of these names."""
@@ -152,7 +164,7 @@ def write_tables(
     if not failed:  # an earlier sitting of this run may have left one
         names.failures().unlink(missing_ok=True)
     counts = {label: categories[label] for label in labels}
-    return FinishedTables(result, raw_path, failures_path, counts)
+    return FinishedTables(result, raw_path, failures_path, counts, names.stem)
 
 
 def _distinguish_documents(connection: sqlite3.Connection) -> None:

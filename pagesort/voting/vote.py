@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pagesort.common.errors import PageSortError, Stopped, UsageError
-from pagesort.common.tables import TableForm
 from pagesort.common.text import named
 from pagesort.evaluation import accuracies
 from pagesort.models import catalogue
 from pagesort.prediction import folder_run, scoring
+from pagesort.prediction.result_tables import FinishedTables
 from pagesort.voting import state
 from pagesort.voting.joined_tables import Ballot, VoteCount, join_failures, join_results
 from pagesort.voting.state import Voter, VoteRun
@@ -236,7 +236,7 @@ def predict_vote(
         voters = state.renamed(voters)
         run = state.start_run(request.tables, request.folder, settings, request.options, voters)
     _run_voters(open_classifier, run, request)
-    return _count(run, request.form)
+    return _count(run, request)
 
 
 def _log_resumable(request: folder_run.Request, settings: Mapping[str, Any]) -> None:
@@ -352,7 +352,9 @@ def _run_voters(open_classifier: OpenClassifier, run: VoteRun, request: folder_r
             classifier = open_classifier(Path(voter.model))
             _check_same(classifier, voter)
             folder = run.folder_of(voter)
-            own = dataclasses.replace(request, tables=folder, resume=interrupted, keep_scores=False)
+            own = dataclasses.replace(
+                request, tables=folder, resume=interrupted, keep_scores=False, beside=()
+            )
             folder_run.predict_folder(classifier, own)
             del classifier
         except KeyboardInterrupt as stop:
@@ -361,14 +363,19 @@ def _run_voters(open_classifier: OpenClassifier, run: VoteRun, request: folder_r
             raise Stopped(f"{place} of {len(run.voters)} models are done; {kept}") from None
 
 
-def _count(run: VoteRun, form: TableForm) -> folder_run.Outcome:
-    """Join the models' tables, and say what the vote found."""
+def _count(run: VoteRun, request: folder_run.Request) -> folder_run.Outcome:
+    """Join the models' tables, write what belongs beside, and say what the vote found."""
     names = [voter.name for voter in run.voters]
     results = [run.result_of(voter) for voter in run.voters]
     try:
-        count = join_results(results, names, run.votes, vote, form)
+        count = join_results(results, names, run.votes, vote, request.form)
         failures = [run.failures_of(voter) for voter in run.voters]
-        failed = join_failures(failures, names, run.failures, form)
+        failed = join_failures(failures, names, run.failures, request.form)
+        written = FinishedTables(
+            run.votes, None, run.failures if failed else None, dict(count.categories), run.stem
+        )
+        for write in request.beside:
+            write(written)
     except KeyboardInterrupt:
         raise Stopped("all models are done; their votes remain to be counted") from None
     _log_count(run, count, failed)

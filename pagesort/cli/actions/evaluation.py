@@ -86,7 +86,7 @@ def redraw_plots(settings: Settings) -> int:
 
 def evaluation_request(settings: Settings) -> EvaluationRequest:
     """Say which pages are scored: all of a folder, or of the training folder the test part."""
-    from pagesort.common.tables import PLAIN, excel_form
+    from pagesort.common.tables import table_form
     from pagesort.evaluation.evaluate import EvaluationRequest
     from pagesort.labelled import folder as labelled
 
@@ -118,7 +118,7 @@ def evaluation_request(settings: Settings) -> EvaluationRequest:
         max_megapixels=settings.max_megapixels,
         seed=settings.seed,
         absolute_paths=settings.absolute_paths,
-        form=excel_form() if settings.csv_excel else PLAIN,
+        form=table_form(settings.csv_excel),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagesort.cli import opening
+from pagesort.cli.actions.records import write_documents
 from pagesort.cli.begun import kept_options
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
@@ -136,7 +137,7 @@ def classify_folder(
 
 def prediction_request(settings: Settings, folder: Path) -> Request:
     """Say which pages of a folder are sorted into which tables."""
-    from pagesort.common.tables import PLAIN, excel_form
+    from pagesort.common.tables import table_form
     from pagesort.prediction.folder_run import Request
     from pagesort.prediction.shards import Shard
 
@@ -157,10 +158,11 @@ def prediction_request(settings: Settings, folder: Path) -> Request:
         min_score=settings.min_score,
         dry_run=settings.dry_run,
         absolute_paths=settings.absolute_paths,
-        form=excel_form() if settings.csv_excel else PLAIN,
+        form=table_form(settings.csv_excel),
         named=settings.page_list,
         shard=None if settings.shard is None else Shard.parse(settings.shard),
         options=kept_options(settings),
+        beside=(lambda tables: write_documents(settings, tables),),
     )
 
 

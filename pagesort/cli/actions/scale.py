@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pagesort.cli.actions.records import write_documents
 from pagesort.cli.begun import as_parts
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
@@ -18,7 +19,7 @@ MOST_FINISHED = 20
 
 def merge_tables(settings: Settings, parts: Sequence[str]) -> int:
     """Write the tables of a whole run out of those of its parts; prints their paths."""
-    from pagesort.common.tables import PLAIN, excel_form
+    from pagesort.common.tables import table_form
     from pagesort.prediction import merging
 
     paths = tuple(path for part in parts for path in _expanded(part))
@@ -31,7 +32,8 @@ def merge_tables(settings: Settings, parts: Sequence[str]) -> int:
             raw=settings.raw,
             max_categ=settings.max_categ,
             absolute_paths=settings.absolute_paths,
-            form=excel_form() if settings.csv_excel else PLAIN,
+            form=table_form(settings.csv_excel),
+            beside=(lambda tables: write_documents(settings, tables),),
         )
     )
     for path in merged.tables:

@@ -31,7 +31,9 @@ class Option:
     only `config.txt` can say. A default path that is `shipped` lies beside run.py, any other
     relative default beside the `config.txt` in use. The value of a `repeatable` option is a tuple
     of all that were given; `words` says that the flag takes any number of words, which `kind` reads
-    with line breaks between them. `used_by` names the actions that the option means something to,
+    with line breaks between them. An `is_section` option is a whole section of `config.txt` with
+    keys of the person's own, and `kind` is that of each value; its default is laid under what is
+    written. `used_by` names the actions that the option means something to,
     none of them standing for all.
     """
 
@@ -48,6 +50,7 @@ class Option:
     repeatable: bool = False
     words: bool = False
     no_words: str = ""
+    is_section: bool = False
     used_by: tuple[str, ...] = ()
 
     @property

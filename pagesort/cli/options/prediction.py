@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 
 from pagesort.cli.options.option import (
     EVALUATIONS,
@@ -13,6 +14,13 @@ from pagesort.cli.options.option import (
     Option,
 )
 from pagesort.cli.value_types import DIRECTORY, FORMATS, PATH, SWITCH, choice, share, whole
+
+# Print goes to OCR, handwriting to HTR, which reads the other writing of mixed pages as well.
+ROUTES = MappingProxyType({
+    "DRAW": "figures", "DRAW_L": "figures", "LINE_HW": "tables", "LINE_P": "tables",
+    "LINE_T": "tables", "PHOTO": "figures", "PHOTO_L": "figures", "TEXT": "HTR",
+    "TEXT_HW": "HTR", "TEXT_P": "OCR", "TEXT_T": "OCR",
+})  # fmt: skip
 
 # One row, two lines or three: a table to look things up in.
 # fmt: off
@@ -98,6 +106,16 @@ OPTIONS: tuple[Option, ...] = (
         "a mark for UTF-8, the separator and decimal sign of this machine, and no formulas",
         "OUTPUT", "csv_excel", ("--csv_excel",), FOLDER,
         used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
+    ),
+    Option(
+        "review_below", share(), 0.5, "pages with a lower score are to be reviewed, says the table "
+        "of documents", "OUTPUT", "review_below", ("--review_below",), FOLDER,
+        used_by=FOLDER_ACTIONS,
+    ),
+    Option(
+        "routes", choice("OCR", "HTR", "tables", "figures", "none"), ROUTES,
+        "the next tool of a category, in the table of documents",
+        "ROUTES", audience=FOLDER, is_section=True,
     ),
     Option(
         "results_folder", DIRECTORY, Path("result"), "where tables are written",
