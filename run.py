@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from pagesort.cli.actions import evaluation, hub, prediction, scale, sorting, training
+from pagesort.cli.actions import evaluation, hub, prediction, review, scale, sorting, training
 from pagesort.cli.console import (
     Stop,
     as_typed,
@@ -87,7 +87,9 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
         yield evaluation.redraw_plots(settings)
     if settings.file is not None:
         yield prediction.classify_page(settings, settings.file, model)
-    if settings.directory is not None:
+    if settings.reviewed_table is not None:
+        yield review.review_table(settings, settings.reviewed_table)
+    elif settings.directory is not None:
         yield prediction.classify_folder(settings, settings.directory, "-d", model)
     if settings.dir:
         if not settings.is_configured("input_folder"):

@@ -228,6 +228,7 @@ def test_run_imports_little_at_the_top() -> None:
         "pagesort.cli.actions.evaluation",
         "pagesort.cli.actions.hub",
         "pagesort.cli.actions.prediction",
+        "pagesort.cli.actions.review",
         "pagesort.cli.actions.scale",
         "pagesort.cli.actions.sorting",
         "pagesort.cli.actions.training",

@@ -33,6 +33,8 @@ def check_together(settings: Settings) -> None:
             flag = settings.flag(name)
             raise UsageError(f"{flag} belongs to --sort_to", remedy="Add --sort_to FOLDER")
     _refuse_together(settings, "undo", *PREDICTIONS)
+    if settings.reviewed_table is None:
+        _need(settings, "review", ("directory", "dir"))
     _refuse_together(settings, "best", "sort_to")
     _refuse_together(settings, "best", "update")
     _refuse_together(settings, "resume", "update")

@@ -12,6 +12,7 @@ from pagesort.cli.console import as_typed
 from pagesort.cli.contradictions import check_together
 from pagesort.cli.ini import Entry, read_entries, sections_of
 from pagesort.cli.options import ACTIONS, BY_NAME, OPTIONS, PREDICTIONS, Option
+from pagesort.cli.options.review import NEW_TABLES
 from pagesort.cli.parser import CONFIG_NAME, parse_arguments, short
 from pagesort.cli.value_types import Value
 from pagesort.common.errors import PageSortError, UsageError, unusable
@@ -62,6 +63,7 @@ class Settings:
     review_below: float
     routes: Mapping[str, str]
     results_folder: Path
+    review: tuple[str, ...] | None
     model: str
     revision: str
     model_path: Path | None
@@ -146,6 +148,13 @@ class Settings:
             return asked
         standing = {"train": self.training, "eval": self.testing, "vis": self.visualize}
         return tuple(name for name, wanted in standing.items() if wanted)
+
+    @property
+    def reviewed_table(self) -> Path | None:
+        """The table of `--review`; None for the tables that this call writes, or for no review."""
+        if self.review is None or self.review == (NEW_TABLES,):
+            return None
+        return Path(self.review[0]).expanduser()
 
     @property
     def fetches_first(self) -> bool:

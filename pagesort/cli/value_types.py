@@ -155,6 +155,13 @@ def _read_shard(text: str) -> str:
     return str(Shard.parse(text))
 
 
+def _read_review(text: str) -> tuple[str, ...]:
+    words = tuple(text.split("\n"))
+    if len(words) > 1:
+        raise ValueError(text)
+    return words
+
+
 SWITCH = Kind(_read_switch, "True or False", "")
 TEXT = Kind(str, "some text", "TEXT")
 FILE = Kind(_read_path, "the path of a file", "FILE")
@@ -168,6 +175,7 @@ BRANCH = Kind(_read_branch, "main, or a revision such as v1.1 or v2.2.3.4", "REV
 HUB_ACTION = Kind(
     _read_hub_action, "pull, push, export FILE or import FILE", "pull|push|export FILE|import FILE"
 )
+REVIEW = Kind(_read_review, "the table of a finished run, or nothing beside -d FOLDER", "TABLE")
 REVISION = Kind(_read_revision, "main, or a revision such as v1.1 or v2.2.3.4", "REV")
 PATHS = Kind(_read_paths, "one path or more", "FILE ...")
 SHARD = Kind(_read_shard, "a part of how many, as in 2/8", "I/N")

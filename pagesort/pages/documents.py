@@ -33,6 +33,16 @@ def parts_of(path: Path, renderers: PdfRenderers) -> Sequence[int | None]:
     return range(1, pages + 1) if pages > 1 else (None,)
 
 
+def part_of(path: Path, page: int) -> int | None:
+    """Return the number of a page in its file, which is `page` in a document, else None.
+
+    Only files whose names say that they may be documents are looked into.
+    """
+    if path.suffix.lower() not in DOCUMENT_SUFFIXES:
+        return None
+    return page if is_pdf(path) or count_tiff_pages(path) > 1 else None
+
+
 def pages_of(path: Path) -> list[PageRef]:
     """Return the pages of one file as a listing of their own.
 

@@ -113,6 +113,22 @@ def earlier_runs(tables_dir: Path, folder: Path, finished: bool = False) -> list
     return found
 
 
+def folder_of_table(table: Path, run_name: str) -> Path | None:
+    """The folder of the run that wrote a table, as the journal beside it tells; else None.
+
+    Args:
+        run_name: date-time and model, which begin the journal's name.
+    """
+    for suffix in (FINISHED_SUFFIX, JOURNAL_SUFFIX):
+        path = table.with_name(run_name + suffix)
+        with contextlib.suppress(OSError, sqlite3.Error):  # a locked one is in use; another may do
+            connection, run, _ = open_existing(path)
+            if connection is not None and run is not None:
+                connection.close()
+                return Path(run["folder"])
+    return None
+
+
 def open_existing(
     path: Path,
 ) -> tuple[sqlite3.Connection | None, dict[str, Any] | None, PageSortError | None]:

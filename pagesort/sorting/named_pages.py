@@ -95,24 +95,8 @@ class PageFinder:
         return (path, None) if row.page in (1, page_name(path)[1]) else None
 
     def _existing(self, cell: str) -> Path | None:
-        """A file in the folder, however its name's letters are composed."""
-        spellings = [cell, NO_UTF8.sub(lambda byte: chr(int(f"dc{byte[1]}", 16)), cell)]
-        spellings += [unicodedata.normalize(form, cell) for form in ("NFC", "NFD")]
-        for spelling in dict.fromkeys([*spellings, cell.replace("\\", "/")]):
-            inside = Path(spelling)
-            if inside.is_absolute():
-                roots = (self.folder.resolve(), Path(os.path.abspath(self.folder)))  # noqa: PTH100
-                root = next((root for root in roots if inside.is_relative_to(root)), None)
-                if root is None:
-                    continue
-                inside = inside.relative_to(root)
-            if ".." in inside.parts:
-                continue
-            path = self.folder / inside
-            absolute = os.path.abspath(path)  # noqa: PTH100 - as manifests name it
-            if absolute in self._moved or (os.path.lexists(path) and not path.is_dir()):
-                return path
-        return None
+        """A file in the folder, or one that was moved out of it."""
+        return page_file(self.folder, cell, self._moved)
 
     def _pages(self, names: Collection[str]) -> Iterator[tuple[Place, list[Key]]]:
         """Yield the pages that may have one of these names, each with its names, best first."""
@@ -148,6 +132,34 @@ class PageFinder:
             self._resolved[path.parent] = path.parent.resolve()
         real = path.resolve() if path.is_symlink() else self._resolved[path.parent] / path.name
         return self._out in real.parents
+
+
+def page_file(folder: Path, cell: str, moved: Collection[str] = ()) -> Path | None:
+    """The file in a folder that a cell of a table names, however its letters are composed.
+
+    A path that leads out of the folder names none.
+
+    Args:
+        cell: PATH, or a file's name in the folder itself.
+        moved: absolute paths of files that count as there.
+    """
+    spellings = [cell, NO_UTF8.sub(lambda byte: chr(int(f"dc{byte[1]}", 16)), cell)]
+    spellings += [unicodedata.normalize(form, cell) for form in ("NFC", "NFD")]
+    for spelling in dict.fromkeys([*spellings, cell.replace("\\", "/")]):
+        inside = Path(spelling)
+        if inside.is_absolute():
+            roots = (folder.resolve(), Path(os.path.abspath(folder)))  # noqa: PTH100
+            root = next((root for root in roots if inside.is_relative_to(root)), None)
+            if root is None:
+                continue
+            inside = inside.relative_to(root)
+        if ".." in inside.parts:
+            continue
+        path = folder / inside
+        absolute = os.path.abspath(path)  # noqa: PTH100 - as manifests name it
+        if absolute in moved or (os.path.lexists(path) and not path.is_dir()):
+            return path
+    return None
 
 
 def _taken(wanted: Mapping[Key, list[_Wish]], key: Key, place: Place) -> list[_Wish]:

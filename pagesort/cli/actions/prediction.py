@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagesort.cli import opening
+from pagesort.cli.actions import review
 from pagesort.cli.actions.records import write_documents
 from pagesort.cli.begun import kept_options
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
@@ -115,6 +116,9 @@ def classify_folder(
         raise UsageError(what, where=folder, remedy="Use -f")
     settings = as_begun(settings, folder)
     request = prediction_request(settings, folder)
+    if settings.review is not None and not settings.is_named("topn"):
+        # A person who looks wants to know the second guess, too.
+        request = replace(request, top_n=max(request.top_n, 2))
     if settings.best:
         from pagesort.voting import vote
 
@@ -129,6 +133,9 @@ def classify_folder(
         result = folder_run.predict_folder(classifier, request)
     for path in result.tables:
         emit(str(path))
+    if settings.review is not None:
+        labels = () if settings.best else tuple(classifier.labels)
+        review.write_review(settings, result.tables[0], folder, labels)
     if result.sorting is not None and result.sorting.manifest is not None:
         emit(str(result.sorting.manifest))
     left = result.failed or (result.sorting is not None and result.sorting.problems)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from pagesort.cli.options import evaluation, everyone, hub, models, prediction, scale, training
+from pagesort.cli.options import (
+    evaluation,
+    everyone,
+    hub,
+    models,
+    prediction,
+    review,
+    scale,
+    training,
+)
 from pagesort.cli.options.option import (
     ACTIONS,
     AUDIENCES,
@@ -14,6 +23,7 @@ from pagesort.cli.options.option import (
 
 OPTIONS: tuple[Option, ...] = (
     *prediction.OPTIONS,
+    *review.OPTIONS,
     *models.OPTIONS,
     *everyone.OPTIONS,
     *training.OPTIONS,

@@ -9,18 +9,19 @@ from pagesort.cli.value_types import SWITCH, Kind, Value
 ONE_PAGE = "one page (archivist)"
 FOLDER = "a folder of pages (archivist)"
 TRAINING = "training (researcher)"
+REVIEW = "looking at the result and correcting it (archivist)"
 EVALUATION = "evaluation and comparison (researcher)"
 MODELS = "models and descriptions (researcher)"
 HUB = "fetching and publishing models (both)"
 SCALE = "several processes and machines (batch jobs)"
 EVERYONE = "everyone"
-AUDIENCES = (ONE_PAGE, FOLDER, TRAINING, EVALUATION, MODELS, HUB, SCALE, EVERYONE)
+AUDIENCES = (ONE_PAGE, FOLDER, REVIEW, TRAINING, EVALUATION, MODELS, HUB, SCALE, EVERYONE)
 
 # Options that say what is to be done, in the order in which it is.
 FOLDER_ACTIONS = ("directory", "dir")
 PREDICTIONS = ("file", *FOLDER_ACTIONS)
 EVALUATIONS = ("eval", "eval_dir")
-ACTIONS = ("hf", "train", *EVALUATIONS, "vis", *PREDICTIONS, "merge", "status", "undo")
+ACTIONS = ("hf", "train", *EVALUATIONS, "vis", *PREDICTIONS, "review", "merge", "status", "undo")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""The pages of a finished run, as its tables tell of them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pagesort.common.errors import PageSortError
+from pagesort.common.tables import number, read_rows
+from pagesort.prediction.journal_files import folder_of_table
+from pagesort.review.sheet import SheetPage
+
+RESULT = re.compile(r"(?:result_|VOTE_)?(?P<run>.+?)(?:_\d+n)?_(?:\d+c|RAW)")
+NO_GUESSES = {"FILE", "PAGE", "PATH", "NOTE", "TRUE", "DECISION", "AGREEMENT", "VOTE"}
+"""Columns of a table of votes that are not a model's."""
+
+
+def name_of_run(table: Path) -> str:
+    """What a run is called for people: `20260101-1200_pagesort-small`."""
+    found = RESULT.fullmatch(table.stem)
+    return found["run"] if found else table.stem
+
+
+def key_of_run(table: Path) -> str:
+    """What stands for a run in a browser's memory: another table has another one."""
+    place = str(table.resolve()).encode("utf-8", "surrogatepass")
+    return f"{name_of_run(table)}-{hashlib.sha256(place).hexdigest()[:8]}"
+
+
+def folder_of_run(table: Path) -> Path:
+    """The folder whose pages a table lists.
+
+    Raises:
+        PageSortError: nothing tells it.
+    """
+    folder = folder_of_table(table, name_of_run(table))
+    if folder is None:
+        raise PageSortError(
+            "nothing beside the table tells where its pages are",
+            where=table,
+            remedy="Add -d FOLDER, the folder of the pages",
+        )
+    return folder
+
+
+def pages_of_table(table: Path) -> Iterator[SheetPage]:
+    """Yield the pages of a result table, and of the table of failed pages beside it.
+
+    Raises:
+        PageSortError: it cannot be read, or is no table of results.
+    """
+    yield from (_page(row, table) for row in _rows(table))
+    failed = table.with_name(f"{name_of_run(table)}_FAILED.csv")
+    if failed != table and failed.is_file():
+        for row in _rows(failed):
+            yield SheetPage(
+                row.get("FILE", ""),
+                row.get("PAGE", ""),
+                row.get("PATH", ""),
+                problem=row.get("REASON") or "it could not be read",
+            )
+
+
+def _rows(table: Path) -> Iterator[Mapping[str, str]]:
+    try:
+        yield from read_rows(table)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PageSortError(f"the table cannot be read ({reason})", where=table) from error
+
+
+def _page(row: Mapping[str, str], table: Path) -> SheetPage:
+    guess = row.get("CLASS-1") or row.get("VOTE", "")
+    if not guess or "FILE" not in row:
+        raise PageSortError(
+            "this is no table of results: it has no column CLASS-1 or VOTE",
+            where=table,
+            remedy="Name the table whose name begins with result_",
+        )
+    others = ""
+    if "VOTE" in row:
+        models = (row[name] for name in row if name not in NO_GUESSES)
+        others = ", ".join(dict.fromkeys(each for each in models if each and each != guess))
+    return SheetPage(
+        file=row["FILE"],
+        page=row.get("PAGE", ""),
+        path=row.get("PATH", ""),
+        guess=guess,
+        score=_number(row.get("SCORE-1") or row.get("AGREEMENT", "")),
+        second=row.get("CLASS-2", ""),
+        second_score=_number(row.get("SCORE-2", "")),
+        other=others,
+        note=row.get("NOTE", ""),
+    )
+
+
+def _number(cell: str) -> float | None:
+    """A share that a cell holds; None where it holds none."""
+    try:
+        value = number(cell)
+    except ValueError:
+        return None
+    return value if 0.0 <= value <= 1.0 else None
