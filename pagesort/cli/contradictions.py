@@ -79,14 +79,22 @@ def _check_model(settings: Settings) -> None:
 
 
 def _check_revision(settings: Settings) -> None:
-    """Refuse an impossible revision; the hub's own answer tells which there are, so it may ask."""
-    if settings.hf is not None:
+    """Refuse a revision that is neither a published one nor here; the hub may be asked for any."""
+    from pagesort.models import installed
+
+    if settings.hf is not None or settings.fetches_first:
         return
     try:
         catalogue.base_of_revision(settings.revision)
     except UsageError as error:
-        where = str(settings.origins["revision"])
-        raise UsageError(error.what, where=where, remedy=error.remedy) from error
+        if installed.find(settings.model_dir, settings.repo_name, settings.revision):
+            return
+        raise UsageError(
+            f"{error.what}, of which {settings.model_dir} holds no model",
+            where=str(settings.origins["revision"]),
+            remedy=f"{error.remedy}; --hf -rev {settings.revision} fetches what "
+            f"{settings.repo_name} has under that name",
+        ) from error
 
 
 def _check_folders_of_pages(settings: Settings) -> None:

@@ -272,22 +272,54 @@ def _model_source(settings: Settings) -> Path | None:
                 remedy=f"--model_path takes a model folder or a .pt file. {_models_in(settings)}",
             )
         return settings.model_path
-    from pagesort.models import catalogue
-
-    code, revision = _wanted_model(settings)
-    base, revision = catalogue.resolve(code, revision)
-    folder = settings.model_dir / catalogue.model_folder_name(base.code, revision)
-    if folder.is_dir():
+    revision = wanted_revision(settings)
+    folder = _installed(settings, revision)
+    if folder is not None:
         return folder
+    wanted = f"{_kind_of_revision(settings, revision)} revision {revision}".strip()
     if settings.is_named("model", "revision", "model_dir"):
         raise PageSortError(
-            f"the model {base.code} revision {revision} is not on this machine",
-            where=folder,
+            f"the model {wanted} is not on this machine",
+            where=settings.model_dir,
             remedy=f"{_models_in(settings)}; leave out -m, -rev and --model_dir to use the "
             "bundled model",
         )
-    _log_substitute(settings.model_dir, f"{base.code} revision {revision}", revision)
+    _log_substitute(settings.model_dir, wanted, revision)
     return None
+
+
+def _installed(settings: Settings, revision: str) -> Path | None:
+    """Find the model of a revision: that of the repository of the settings, else the published one.
+
+    Raises:
+        UsageError: it is there, and of another kind than `-m` wants.
+    """
+    from pagesort.models import catalogue, installed
+
+    code = settings.model if settings.is_named("model") else ""
+    repositories = dict.fromkeys((settings.repo_name, catalogue.PUBLISHED_REPOSITORY))
+    for repository in repositories:
+        folder = installed.find(settings.model_dir, repository, revision, code)
+        if folder is not None:
+            return folder
+    found = installed.find(settings.model_dir, settings.repo_name, revision)
+    if found is not None and settings.is_named("revision"):
+        kind = installed.kind_of(found) or "a model of another kind"
+        raise UsageError(
+            f"-m {code} contradicts -rev {revision} of {settings.repo_name}, which is {kind}",
+            where=found,
+            remedy="Leave out one of them",
+        )
+    return None
+
+
+def _kind_of_revision(settings: Settings, revision: str) -> str:
+    """Return the base code that is meant beside a revision; empty where nothing tells it."""
+    from pagesort.models import catalogue
+
+    with contextlib.suppress(UsageError):
+        return catalogue.base_of_revision(revision).code
+    return settings.model if settings.is_named("model") else ""
 
 
 def _log_substitute(model_dir: Path, wanted: str, revision: str) -> None:
@@ -310,9 +342,9 @@ def wanted_revision(settings: Settings) -> str:
     from pagesort.models import catalogue
 
     code, revision = _wanted_model(settings)
-    if revision is not None:
+    if code is None and revision is not None:
         return revision
-    return catalogue.resolve(code, None)[1]
+    return catalogue.resolve(code, revision)[1]
 
 
 def folder_to_share(settings: Settings, model: Path | None) -> Path:
@@ -431,7 +463,9 @@ def _check_base(settings: Settings, metadata: ModelMetadata) -> None:
     if settings.is_named("model"):
         asked[f"-m {settings.model}"] = settings.model
     if settings.is_named("revision"):
-        asked[f"-rev {settings.revision}"] = catalogue.base_of_revision(settings.revision).code
+        with contextlib.suppress(UsageError):  # a branch of somebody's own says nothing of a base
+            code = catalogue.base_of_revision(settings.revision).code
+            asked[f"-rev {settings.revision}"] = code
     for words, code in asked.items():
         if code != metadata.base:
             raise UsageError(

@@ -131,7 +131,14 @@ def _read_revision(text: str) -> str:
 
 
 def _read_branch(text: str) -> str:
-    if not re.fullmatch(r"[\w.+/-]+", text) or text.startswith("-"):
+    parts = text.split("/")
+    # What git takes as a branch's name, less what a shell or an address would read otherwise.
+    if (
+        not re.fullmatch(r"[\w.+/-]+", text)
+        or text.startswith("-")
+        or ".." in text
+        or any(not part or part[0] == "." or part.endswith((".", ".lock")) for part in parts)
+    ):
         raise ValueError(text)
     return text
 
@@ -171,7 +178,9 @@ FORMATS = Kind(_read_formats, "file name extensions separated by commas, as in p
 PROMPT = Kind(_read_prompt, "a text that holds {description} or {} once", "TEXT")
 DEVICE = Kind(_read_device, "auto, cpu, cuda, cuda:NUMBER or mps", "DEVICE")
 BASE_CODE = Kind(_read_base, "one of " + ", ".join(base.code for base in catalogue.BASES), "CODE")
-BRANCH = Kind(_read_branch, "main, or a revision such as v1.1 or v2.2.3.4", "REV")
+BRANCH = Kind(
+    _read_branch, "main, a revision such as v1.1 or v2.2.3.4, or the name of a branch", "REV"
+)
 HUB_ACTION = Kind(
     _read_hub_action, "pull, push, export FILE or import FILE", "pull|push|export FILE|import FILE"
 )

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pagesort.common.checked_json import read_json
 from pagesort.common.errors import PageSortError, UsageError
 from pagesort.common.files import file_digest, locked, translate_unwritable, write_json
 from pagesort.hub import download
 from pagesort.hub.base_models import BUSY, base_model, base_settings, convert_pickle
 from pagesort.hub.client import Hub, Patience, find_token, impatient, quiet_client
-from pagesort.models import catalogue, external_formats, formats, transformers_loader
+from pagesort.models import catalogue, external_formats, formats, installed, transformers_loader
 from pagesort.models import folder as model_files
 from pagesort.models.metadata import METADATA_FILE, read_metadata
 from pagesort.pages.preprocessing import Preprocessing
@@ -41,7 +40,8 @@ class PullRequest:
     Args:
         repository: `owner/name` of the repository ([HF] repo_name).
         revision: branch or tag (`-rev`, else [HF] revision).
-        models_dir: the folder of models; the model becomes `<base>_rev_<revision>` in it.
+        models_dir: the folder of models; the model gets a folder in it that
+            `catalogue.model_folder_name` names by what was fetched, and from where.
         storage: `[SETUP] model_storage`, where base models may lie.
         token: what `[HF] token` holds.
         use_local: go on with the model that is there if the hub cannot be asked.
@@ -80,19 +80,18 @@ def pull(request: PullRequest) -> PullOutcome:
     """Fetch a model; what is there and unchanged is told, and only the revision is asked for.
 
     Raises:
-        UsageError: the revision belongs to no base model; the message lists what is there.
+        UsageError: the name of the repository is none.
         PageSortError: it cannot be fetched; what was there before is unchanged, and what was
             fetched so far is kept for the next try.
     """
     with quiet_client(request.patience):
         hub = Hub(request.repository, find_token(request.token), request.endpoint, request.patience)
-        base = _base(request, hub)
-        folder = request.models_dir / catalogue.model_folder_name(base.code, request.revision)
-        _undo_half_install(folder)
+        _undo_half_install(request)
+        folder = installed.find(request.models_dir, request.repository, request.revision)
         try:
-            return _pull(request, hub, base, folder)
+            return _pull(request, hub, folder)
         except PageSortError as error:
-            if not request.use_local or not folder.is_dir():
+            if not request.use_local or folder is None:
                 raise
             model_files.check_complete(folder)
             reason = str(error).removesuffix(".")
@@ -100,33 +99,19 @@ def pull(request: PullRequest) -> PullOutcome:
             return PullOutcome(folder, "", is_new=False)
 
 
-def _base(request: PullRequest, hub: Hub) -> catalogue.BaseModel:
-    """Map the revision to its base; for one that has none, say what the repository has."""
-    try:
-        return catalogue.base_of_revision(request.revision)
-    except UsageError as error:
-        names: list[str] = []
-        with contextlib.suppress(PageSortError):
-            names = impatient(hub).revisions()
-        if not names:
-            raise
-        raise UsageError(
-            f"{error.what}; {request.repository} has {', '.join(names)}", remedy=error.remedy
-        ) from None
-
-
-def _pull(request: PullRequest, hub: Hub, base: catalogue.BaseModel, folder: Path) -> PullOutcome:
-    about = hub.about(request.revision, place=folder)
+def _pull(request: PullRequest, hub: Hub, folder: Path | None) -> PullOutcome:
+    """Fetch what has changed since `folder` was fetched; None: nothing is there yet."""
     # Whoever has a model to go on with is not kept waiting by a hub that is silent.
-    asking = impatient(hub) if request.use_local and folder.is_dir() else hub
+    asking = impatient(hub) if request.use_local and folder is not None else hub
     commit = str(asking.info(request.revision).sha)
-    origin = _read_origin(folder)
-    is_ours = origin.get("repository") == request.repository and _is_unchanged(folder, origin)
-    if is_ours and origin.get("commit") == commit:
+    origin = installed.read_origin(folder) if folder is not None else {}
+    is_ours = folder is not None and _is_unchanged(folder, origin)
+    if folder is not None and is_ours and origin.get("commit") == commit:
         logger.info("%s is up to date (%s, commit %s)", folder, request.revision, commit[:8])
         return PullOutcome(folder, commit, is_new=False)
     info = hub.info(request.revision, files=True)
     commit = str(info.sha)  # the branch may have moved between the two questions
+    about = hub.about(request.revision, place=folder or request.models_dir)
     files = download.wanted(hub.ask(lambda: download.listed(info), about), request.repository)
     sources = {file.name: file.digest for file in files}
     note: dict[str, Any] = {
@@ -134,65 +119,99 @@ def _pull(request: PullRequest, hub: Hub, base: catalogue.BaseModel, folder: Pat
         "revision": request.revision,
         "commit": commit,
     }
-    if is_ours and origin.get("sources") == sources:
+    if folder is not None and is_ours and origin.get("sources") == sources:
         # Where the note cannot be written, the next pull only asks one question more.
         with contextlib.suppress(PageSortError):
-            write_json(folder / model_files.ORIGIN_FILE, {**origin, **note})
+            write_json(folder / installed.ORIGIN_FILE, {**origin, **note})
         logger.info("%s is up to date: the newer commit %s left it as it is", folder, commit[:8])
         return PullOutcome(folder, commit, is_new=False)
-    with _staging(folder) as staging:
+    with _staging(request) as staging:
         store = staging / "files"
-        if is_ours:
+        if folder is not None and is_ours:
             _reuse(folder, origin, files, store)
         download.fetch(hub, commit, files, store, about, extra=_needed_besides(files))
-        ready = _prepare(request, hub, base, staging, files)
+        ready = _prepare(request, hub, staging, files)
         _check_usable(request, ready)
         note |= {"sources": sources, "files": _hashes(ready)}
-        write_json(ready / model_files.ORIGIN_FILE, note)
-        kept = model_files.install(ready, folder, may_replace=is_ours)
+        write_json(ready / installed.ORIGIN_FILE, note)
+        target = folder or _new_folder(request, ready)
+        kept = model_files.install(
+            ready, target, may_replace=is_ours, aside=_own_folder(request, target)
+        )
+    _tell(request, target, kept, origin if is_ours else {})
+    return PullOutcome(target, commit, is_new=True, kept=kept)
+
+
+def _tell(
+    request: PullRequest, folder: Path, kept: Path | None, replaced: Mapping[str, Any]
+) -> None:
+    """Say where a model lies, and what lay there; `replaced` is the note of its older state."""
     if kept is not None:
-        logger.info("the model that lay in %s is kept as %s", folder, kept.name)
-    elif is_ours and origin.get("revision") != request.revision:
-        logger.warning(
-            "%s held revision %s until now: the two share a folder, and only one lies in it",
-            folder, origin.get("revision"),
-        )  # fmt: skip
+        logger.warning("the model that lay in %s is kept as %s", folder, kept.name)
+    elif replaced and replaced["revision"] != request.revision:
+        logger.warning("%s held revision %s until now", folder, replaced["revision"])
     logger.info("%s holds %s of %s", folder, request.revision, request.repository)
-    return PullOutcome(folder, commit, is_new=True, kept=kept)
+
+
+def _new_folder(request: PullRequest, ready: Path) -> Path:
+    """Name the folder of a model that is not there yet.
+
+    The names of published models are known to others, so that whatever has one makes way; any other
+    model takes another name where its first one is taken.
+    """
+    kind = installed.kind_of(ready) or request.repository.rpartition("/")[2]
+    name = catalogue.model_folder_name(kind, request.revision, request.repository)
+    folder = request.models_dir / name
+    if not folder.exists() or _may_take(request, folder):
+        return folder
+    return folder.with_name(catalogue.other_folder_name(name, request.revision, request.repository))
+
+
+def _may_take(request: PullRequest, folder: Path) -> bool:
+    """Whether a published model may take a folder: from all but its sister, another revision."""
+    is_published = request.repository == catalogue.PUBLISHED_REPOSITORY
+    return is_published and installed.read_origin(folder).get("repository") != request.repository
+
+
+def _own_folder(request: PullRequest, folder: Path) -> Path | None:
+    """Name the folder of its own for a model from elsewhere that lies in `folder`, if it is free.
+
+    Earlier releases named models of all repositories alike.
+    """
+    origin = installed.read_origin(folder)
+    repository = origin.get("repository", request.repository)
+    if repository == request.repository:
+        return None
+    kind = installed.kind_of(folder) or repository.rpartition("/")[2]
+    name = catalogue.model_folder_name(kind, origin["revision"], repository)
+    return None if folder.with_name(name).exists() else folder.with_name(name)
 
 
 @contextlib.contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    """Hold a hidden folder beside the model's; it stays, for the next try, if this one fails."""
-    staging = _staging_folder(folder)
-    with locked(staging / "lock", folder, BUSY):
+def _staging(request: PullRequest) -> Iterator[Path]:
+    """Hold a hidden folder beside the models; it stays, for the next try, if this one fails."""
+    staging = _staging_folder(request)
+    with locked(staging / "lock", request.models_dir, BUSY):
         yield staging
     shutil.rmtree(staging, ignore_errors=True)
 
 
-def _staging_folder(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.fetch")
+def _staging_folder(request: PullRequest) -> Path:
+    name = catalogue.model_folder_name("model", request.revision, request.repository)
+    return request.models_dir / f".{name}.fetch"
 
 
-def _undo_half_install(folder: Path) -> None:
+def _undo_half_install(request: PullRequest) -> None:
     """Put the previous model back where a killed run had just moved it out of the way."""
-    staging = _staging_folder(folder)
-    old = staging / "model.old"
-    if not old.is_dir() or folder.exists():
+    staging = _staging_folder(request)
+    if not any(staging.glob("*.old")):
         return
-    with (
-        locked(staging / "lock", folder, BUSY),
-        translate_unwritable(folder),
-    ):
-        old.rename(folder)
-
-
-def _read_origin(folder: Path) -> dict[str, Any]:
-    """Read where a model came from; empty for one that was not fetched by us."""
-    try:
-        return read_json(folder / model_files.ORIGIN_FILE, shape={"files": dict})
-    except (FileNotFoundError, PageSortError):
-        return {}
+    with locked(staging / "lock", request.models_dir, BUSY):
+        for old in staging.glob("*.old"):
+            folder = request.models_dir / old.name.removesuffix(".old")
+            if not folder.exists():
+                with translate_unwritable(folder):
+                    old.rename(folder)
 
 
 def _is_unchanged(folder: Path, origin: Mapping[str, Any]) -> bool:
@@ -233,7 +252,6 @@ def _needed_besides(files: Sequence[RemoteFile]) -> int:
 def _prepare(
     request: PullRequest,
     hub: Hub,
-    base: catalogue.BaseModel,
     staging: Path,
     files: Sequence[RemoteFile],
 ) -> Path:
@@ -257,7 +275,7 @@ def _prepare(
     converted = formats.open_model_folder(source, staging / "converted")
     with translate_unwritable(staging):
         converted.rename(ready)
-    _complete(request, hub, base, ready, staging / "base")
+    _complete(request, hub, ready, staging / "base")
     return ready
 
 
@@ -288,32 +306,41 @@ def _is_pickled_transformers(source: Path) -> bool:
     return has_type and (source / _PICKLE).is_file()
 
 
-def _complete(
-    request: PullRequest, hub: Hub, base: catalogue.BaseModel, ready: Path, store: Path
-) -> None:
+def _complete(request: PullRequest, hub: Hub, ready: Path, store: Path) -> None:
     """Give a converted model its base's tokenizer and preprocessing, and note what it is."""
     metadata = read_metadata(ready)
     if metadata is None:
         raise PageSortError("the converted model lacks its metadata", where=ready)
-    with contextlib.suppress(UsageError):
-        held = catalogue.base_of_code(metadata.base)
-        if held != base:
-            logger.warning(
-                "revision %s stands for %s, but %s holds a %s there",
-                request.revision, base.code, request.repository, held.code,
-            )  # fmt: skip
-            base = held
     training = {**metadata.training, "repository": request.repository}
     noted = dataclasses.replace(metadata, revision=request.revision, training=training)
-    base_hub = impatient(Hub(base.hub_id, hub.token, hub.endpoint))
-    try:
-        settings = base_settings(base_hub, request.storage, store)
-    except PageSortError as error:
-        logger.info("tokenizer and preprocessing are this program's own copies: %s", error.what)
-        settings = {}
+    settings: Mapping[str, Path] = {}
+    base = _base(request, metadata.base)
+    if base is not None:
+        base_hub = impatient(Hub(base.hub_id, hub.token, hub.endpoint))
+        try:
+            settings = base_settings(base_hub, request.storage, store)
+        except PageSortError as error:
+            logger.info("tokenizer and preprocessing are this program's own copies: %s", error.what)
     with translate_unwritable(ready):
         (ready / METADATA_FILE).write_text(noted.to_json(), encoding="utf-8")
         _take_over(settings, ready)
+
+
+def _base(request: PullRequest, code: str) -> catalogue.BaseModel | None:
+    """Return the base of a converted model; None for a model of another kind."""
+    meant: catalogue.BaseModel | None = None
+    with contextlib.suppress(UsageError):
+        if request.repository == catalogue.PUBLISHED_REPOSITORY:
+            meant = catalogue.base_of_revision(request.revision)
+    with contextlib.suppress(UsageError):
+        held = catalogue.base_of_code(code)
+        if meant is not None and held != meant:
+            logger.warning(
+                "revision %s stands for %s, but %s holds a %s there",
+                request.revision, meant.code, request.repository, held.code,
+            )  # fmt: skip
+        return held
+    return meant
 
 
 def _take_over(settings: Mapping[str, Path], ready: Path) -> None:

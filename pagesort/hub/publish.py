@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MAIN = "main"
+_ATTRIBUTES = ".gitattributes"  # all that the hub itself puts into a new repository
 # Left over from an older state of a branch, these would be taken for parts of the new model.
 _STALE = re.compile(r"[^/]+\.(safetensors|bin|pt|pth|h5|msgpack|index\.json)|plots/[^/]+\.png")
 _TEXTS = (".json", ".md", ".txt", ".yaml")
@@ -77,7 +78,9 @@ class PushPlan:
         replaced: names that are there with other content.
         removed: names that the branch has and the model has not.
         left_out: what lies in the folder and is not sent.
-        leaves_main_empty: whether the branch shown on the repository's page holds no model.
+        fills_main: whether nothing was ever published there, so that the commit is made on main,
+            the branch that the repository's page shows, and the revision starts from it.
+        leaves_main_empty: whether main holds no model, and what else it holds stays alone.
     """
 
     repository: str
@@ -92,7 +95,13 @@ class PushPlan:
     replaced: frozenset[str]
     removed: tuple[str, ...]
     left_out: tuple[str, ...]
+    fills_main: bool
     leaves_main_empty: bool
+
+    @property
+    def committed(self) -> str:
+        """The branch that the commit is made on."""
+        return _MAIN if self.fills_main else self.revision
 
     @property
     def is_idle(self) -> bool:
@@ -108,6 +117,8 @@ class PushPlan:
             f"repository {self.repository} on {self.host}: {made}, {seen_by}",
             f"branch {self.revision}: {branch}",
         ]
+        if self.fills_main:
+            lines.append(f"branch {_MAIN}: filled, too, so that the repository's page shows it")
         for name, content in self.sent.items():
             state = "sent, replaces the one there" if name in self.replaced else "sent"
             state = "unchanged, not sent again" if name in self.same else state
@@ -211,6 +222,7 @@ def plan_push(request: PushRequest, hub: Hub) -> PushPlan:
         for name, content in sent.items()
         if name in known and _digest(content, known[name]) == known[name].digest
     }
+    fills_main = request.revision != _MAIN and {*branches} <= {_MAIN} and {*known} <= {_ATTRIBUTES}
     removed = sorted(name for name in known if name not in sent and _STALE.fullmatch(name))
     return PushPlan(
         repository=request.repository,
@@ -225,7 +237,10 @@ def plan_push(request: PushRequest, hub: Hub) -> PushPlan:
         replaced=frozenset({*sent} & {*known} - same),
         removed=tuple(removed),
         left_out=tuple(model_files.other_files(request.folder)),
-        leaves_main_empty=request.revision != _MAIN and not _main_has_model(hub, branches),
+        fills_main=fills_main,
+        leaves_main_empty=not fills_main
+        and request.revision != _MAIN
+        and not _main_has_model(hub, branches),
     )
 
 
@@ -276,13 +291,35 @@ def _carry_out(plan: PushPlan, hub: Hub) -> str:
     about = hub.about(plan.revision, writing=True)
     if plan.is_new:
         hub.ask(lambda: _create_repository(hub, private=plan.is_private), about)
-    if not plan.has_branch and plan.revision != _MAIN:
-        hub.ask(
-            lambda: hub.api.create_branch(hub.repository, branch=plan.revision, exist_ok=True),
-            about,
-        )
-    parent = plan.parent or str(hub.info(plan.revision).sha)
+    if not plan.fills_main:
+        _create_branch(plan, hub, about)
+    parent = plan.parent or str(hub.info(plan.committed).sha)
     changed = {name: plan.sent[name] for name in plan.sent if name not in plan.same}
+    if not changed and not plan.removed:  # a branch that starts from the same
+        return parent
+    commit = _send(plan, hub, changed, parent, about)
+    if plan.fills_main:
+        _create_branch(plan, hub, about)
+    return commit
+
+
+def _create_branch(plan: PushPlan, hub: Hub, about: errors.About) -> None:
+    """Make the branch, from what main holds, unless it is there."""
+    if plan.has_branch or plan.revision == _MAIN:
+        return
+    hub.ask(
+        lambda: hub.api.create_branch(hub.repository, branch=plan.revision, exist_ok=True), about
+    )
+
+
+def _send(
+    plan: PushPlan,
+    hub: Hub,
+    changed: Mapping[str, Path | bytes],
+    parent: str,
+    about: errors.About,
+) -> str:
+    """Send the files that have changed, and commit; returns the commit."""
     total = sum(_size(content) for content in changed.values())
     with Transfer(total, "sent") as transfer, _operations(changed, transfer) as additions:
         # The library makes each of these requests six times by itself.
@@ -291,7 +328,7 @@ def _carry_out(plan: PushPlan, hub: Hub) -> str:
             lambda: sender.api.preupload_lfs_files(
                 hub.repository,
                 additions=additions,
-                revision=plan.revision,
+                revision=plan.committed,
                 num_threads=1,
                 free_memory=False,
             ),
@@ -331,7 +368,7 @@ def _commit(
             hub.repository,
             [*additions, *removals],
             commit_message=f"Publish {plan.repository.rpartition('/')[2]} {plan.revision}",
-            revision=plan.revision,
+            revision=plan.committed,
             parent_commit=parent,
             num_threads=1,
         )
@@ -348,8 +385,8 @@ def _commit(
 
 
 def _made(plan: PushPlan, hub: Hub, parent: str) -> str | None:
-    """Return the newest commit of the branch if it holds exactly what the plan says."""
-    info = hub.info(plan.revision, files=True)
+    """Return the newest commit that was made if it holds exactly what the plan says."""
+    info = hub.info(plan.committed, files=True)
     known = {file.name: file for file in download.listed(info)}
     is_there = all(
         name in known and _digest(content, known[name]) == known[name].digest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -14,23 +15,29 @@ PUBLISHED_REPOSITORY = "ufal/clip-historical-page"
 
 @dataclass(frozen=True)
 class BaseModel:
-    """One untouched CLIP that the published models were tuned from; `image_size` in pixels."""
+    """One untouched CLIP that the published models were tuned from.
+
+    `image_size` and `patch_size` in pixels; `width` is that of the image tower.
+    """
 
     code: str
     hub_id: str
     revision: str
     image_size: int
+    patch_size: int
+    width: int
 
 
 BASES = (
-    BaseModel("ViT-B/16", "openai/clip-vit-base-patch16", "v1.1", 224),
-    BaseModel("ViT-B/32", "openai/clip-vit-base-patch32", "v1.2", 224),
-    BaseModel("ViT-L/14", "openai/clip-vit-large-patch14", "v2.1", 224),
-    BaseModel("ViT-L/14@336px", "openai/clip-vit-large-patch14-336", "v2.2", 336),
+    BaseModel("ViT-B/16", "openai/clip-vit-base-patch16", "v1.1", 224, 16, 768),
+    BaseModel("ViT-B/32", "openai/clip-vit-base-patch32", "v1.2", 224, 32, 768),
+    BaseModel("ViT-L/14", "openai/clip-vit-large-patch14", "v2.1", 224, 14, 1024),
+    BaseModel("ViT-L/14@336px", "openai/clip-vit-large-patch14-336", "v2.2", 336, 14, 1024),
 )
 
 _ALIASES = {"vit-l/14@336": "vit-l/14@336px"}
 _REVISION = re.compile(r"v?(\d+\.\d+)(?:\.\d+)*", re.IGNORECASE)
+_LONGEST_NAME = 100  # letters; archives of models take no longer names
 
 
 def base_of_code(code: str) -> BaseModel:
@@ -65,10 +72,17 @@ def base_of_revision(revision: str) -> BaseModel:
     )
 
 
+def is_published_revision(revision: str) -> bool:
+    """Whether a revision has the form of published ones, so that it tells its base model."""
+    revision = revision.strip()
+    return revision.lower() == "main" or _REVISION.fullmatch(revision) is not None
+
+
 def resolve(code: str | None, revision: str | None) -> tuple[BaseModel, str]:
     """Settle which base model and which revision are meant when one or both are named.
 
-    Neither named means the default revision; a code alone means that base's own revision.
+    Neither named means the default revision; a code alone means that base's own revision. A branch
+    of somebody's own may hold any base, so that a code beside it tells which.
 
     Raises:
         UsageError: one of them is unknown, or they contradict each other.
@@ -76,6 +90,8 @@ def resolve(code: str | None, revision: str | None) -> tuple[BaseModel, str]:
     if revision is None:
         base = base_of_revision(DEFAULT_REVISION) if code is None else base_of_code(code)
         return base, base.revision
+    if code is not None and not is_published_revision(revision):
+        return base_of_code(code), revision
     base = base_of_revision(revision)
     if code is not None and base_of_code(code) != base:
         raise UsageError(
@@ -96,19 +112,64 @@ def folder_code(code: str) -> str:
     return re.sub(r"[^\w.+-]+", "", code.replace("@", "-")) or "model"
 
 
-def model_folder_name(code: str, revision: str) -> str:
-    """Name the folder of a model under the models folder: `ViT-B16_rev_v11`.
+def base_of_sizes(image_size: object, patch_size: object, width: object) -> BaseModel | None:
+    """Return the base model whose image tower has these sizes, if there is one."""
+    sizes = (image_size, patch_size, width)
+    return next((b for b in BASES if (b.image_size, b.patch_size, b.width) == sizes), None)
 
-    A revision loses its dots; `main` is the default revision.
+
+def is_same_base(code: str, other: str) -> bool:
+    """Whether two codes, or names of models of other kinds, mean the same."""
+    try:
+        return base_of_code(code) == base_of_code(other)
+    except UsageError:
+        return code == other
+
+
+def same_revision(one: str, other: str, repository: str = PUBLISHED_REPOSITORY) -> bool:
+    """Whether two names mean the same state of a repository: published `main` is the default."""
+    return _settled(one, repository) == _settled(other, repository)
+
+
+def model_folder_name(code: str, revision: str, repository: str = PUBLISHED_REPOSITORY) -> str:
+    """Name the folder of a model under the models folder by what it is and whence it comes.
+
+    A published one is `ViT-B16_rev_v11`: its revision loses its dots, and `main` is the default
+    revision. Models of other repositories are `ViT-B16_rev_main_of_owner--name`; no name on the hub
+    holds two dashes in a row. Every name can be a folder's on every system.
     """
-    if revision.strip().lower() == "main":
-        revision = DEFAULT_REVISION
-    return f"{folder_code(code)}_rev_{re.sub(r'[^0-9A-Za-z_-]+', '', revision)}"
+    revision = _settled(revision, repository)
+    short = re.sub(r"[^0-9A-Za-z_-]+", "", revision.replace("/", "-")).strip("-")
+    name = f"{folder_code(code)}_rev_{short or _digest(revision)}"
+    if repository != PUBLISHED_REPOSITORY:
+        owner = re.sub(r"[^0-9A-Za-z_.-]+", "", repository.replace("/", "--")).rstrip(".")
+        name += f"_of_{owner}"
+    if len(name.encode()) > _LONGEST_NAME:
+        start = name.encode()[: _LONGEST_NAME - 9].decode(errors="ignore")
+        name = f"{start}-{_digest(f'{code} {revision} {repository}')}"
+    return name
+
+
+def other_folder_name(name: str, revision: str, repository: str) -> str:
+    """Name the folder of a model whose first name another model has: `..._of_owner--name-1f3a`."""
+    return f"{name[: _LONGEST_NAME - 9]}-{_digest(f'{revision} {repository}')}"
 
 
 def is_published_folder(name: str) -> bool:
     """Whether a folder has the name of a published model, whatever its revision."""
-    return any(name.startswith(f"{folder_code(base.code)}_rev_") for base in BASES)
+    starts = tuple(f"{folder_code(base.code)}_rev_" for base in BASES)
+    return name.startswith(starts) and "_of_" not in name
+
+
+def _settled(revision: str, repository: str) -> str:
+    """Write the published `main` as the default revision."""
+    revision = revision.strip()
+    is_main = repository == PUBLISHED_REPOSITORY and revision.lower() == "main"
+    return DEFAULT_REVISION if is_main else revision
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def _two_numbers(revision: str) -> str:

@@ -20,7 +20,7 @@ from pagesort.common.errors import PageSortError
 from pagesort.common.files import translate_unreadable
 from pagesort.models import catalogue, openai_clip
 from pagesort.models.descriptions import match_labels
-from pagesort.models.metadata import ModelMetadata, located
+from pagesort.models.metadata import UNKNOWN_BASE, ModelMetadata, located
 
 if TYPE_CHECKING:
     from transformers import CLIPConfig
@@ -319,14 +319,10 @@ def _vision(config: CLIPConfig) -> Any:
 
 
 def _base_name(config: CLIPConfig) -> str:
-    """The base code that has these sizes, or `CLIP`."""
+    """The base code that has these sizes, or the name of those that have none."""
     vision = _vision(config)
-    letter = {768: "B", 1024: "L"}.get(vision.hidden_size)
-    for base in catalogue.BASES:
-        found = (f"ViT-{letter}/{vision.patch_size}", vision.image_size)
-        if found == (base.code.partition("@")[0], base.image_size):
-            return base.code
-    return "CLIP"
+    base = catalogue.base_of_sizes(vision.image_size, vision.patch_size, vision.hidden_size)
+    return base.code if base else UNKNOWN_BASE
 
 
 def _is_torch_zip(path: Path) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import translate_unwritable
 from pagesort.models import external_formats, formats
+from pagesort.models.installed import ORIGIN_FILE
 from pagesort.models.local_only import check_local
 from pagesort.models.metadata import METADATA_FILE, read_metadata
 from pagesort.pages.preprocessing import Preprocessing
@@ -18,8 +19,6 @@ from pagesort.pages.preprocessing import Preprocessing
 logger = logging.getLogger(__name__)
 
 CARD_FILE = "README.md"
-# Where a fetched model came from; stays on the machine.
-ORIGIN_FILE = "origin.json"
 _NAMES = {
     formats.CONFIG_FILE,
     formats.WEIGHTS_FILE,
@@ -103,13 +102,17 @@ def weight_files(folder: Path) -> list[str]:
     return names
 
 
-def install(ready: Path, target: Path, *, may_replace: bool) -> Path | None:
+def install(
+    ready: Path, target: Path, *, may_replace: bool, aside: Path | None = None
+) -> Path | None:
     """Give a finished folder its name; another model of that name is kept under a new one.
 
     Args:
         ready: the finished folder, on the same disk.
         target: the name it gets.
-        may_replace: whether what lies there is known to be an older state of the same model.
+        may_replace: whether what lies there is known to be an older state of the same model; it
+            waits as `<name>.old` beside `ready` until that has its name.
+        aside: the name that another model gets which lies there; None: one that tells the time.
 
     Returns:
         The new name of the model that lay there, if it was kept.
@@ -118,13 +121,13 @@ def install(ready: Path, target: Path, *, may_replace: bool) -> Path | None:
         PageSortError: the folders cannot be renamed.
     """
     kept: Path | None = None
-    old = ready.with_name(f"{ready.name}.old")
+    old = ready.with_name(f"{target.name}.old")
     with translate_unwritable(target.parent):
         if old.exists():
             shutil.rmtree(old)
         if target.exists() or target.is_symlink():
             if not may_replace:
-                kept = _free_name(target)
+                kept = aside or _free_name(target)
             target.rename(kept or old)
         try:
             ready.rename(target)

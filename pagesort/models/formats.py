@@ -23,13 +23,14 @@ from pagesort.common.files import (
     unfinished,
 )
 from pagesort.models import external_formats, openai_clip
-from pagesort.models.metadata import METADATA_FILE, ModelMetadata, read_metadata
+from pagesort.models.metadata import CONFIG_FILE, METADATA_FILE, ModelMetadata, read_metadata
 from pagesort.models.tokenizer import clip_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = [
+    "CONFIG_FILE",
     "METADATA_FILE",
     "ModelMetadata",
     "fingerprint",
@@ -44,7 +45,6 @@ logger = logging.getLogger(__name__)
 
 Format = Literal["transformers", "published", "checkpoint"]
 
-CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 

@@ -15,6 +15,8 @@ from pagesort.common.errors import PageSortError
 from pagesort.models.descriptions import DEFAULT_PROMPT, check_prompts
 
 METADATA_FILE = "pagesort.json"
+CONFIG_FILE = "config.json"
+UNKNOWN_BASE = "CLIP"
 _VERSION = 1
 _REMEDY = "Fetch or convert the model again"
 
@@ -43,7 +45,7 @@ class ModelMetadata:
     prompt: str | tuple[str, ...] = DEFAULT_PROMPT
     average: bool = True
     temperature: float = 1.0
-    base: str = "CLIP"
+    base: str = UNKNOWN_BASE
     revision: str = ""
     training: dict[str, Any] = field(default_factory=dict)
     precisions: dict[str, dict[str, Any]] = field(default_factory=dict)

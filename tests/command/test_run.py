@@ -424,7 +424,11 @@ def test_named_model_beats_configured_revision(
     (workplace / "config.txt").write_text(
         "[OUTPUT]\nFOLDER_MODELS = kept\nFOLDER_RESULTS = r\n[HF]\nrevision = v1.1\n"
     )
-    shutil.copytree(tiny_model_folder, workplace / "kept" / "ViT-L14-336px_rev_v22")
+    kept = workplace / "kept" / "ViT-L14-336px_rev_v22"
+    shutil.copytree(tiny_model_folder, kept)
+    metadata = (kept / "pagesort.json").read_text(encoding="utf-8")
+    as_large = metadata.replace('"base": "tiny"', '"base": "ViT-L/14@336px"')
+    (kept / "pagesort.json").write_text(as_large, encoding="utf-8")
     page = archive / "CTX1932-1.png"
     assert command("-f", page, "-m", "ViT-L/14@336", model=False)[0] == 0
     assert command("-f", page, "-rev", "v2.2", model=False)[0] == 0

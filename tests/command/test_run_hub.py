@@ -78,7 +78,7 @@ def test_a_model_is_fetched_once_and_answers_without_the_hub(
 
 
 def test_an_unknown_revision_lists_those_there_are(command: Run, workplace: Path) -> None:
-    line = error_line(command("--hf", "-rev", "v7"), 2)
+    line = error_line(command("--hf", "-rev", "v7"))
     assert "v1.1" in line
     assert "main" in line
     assert "v1.2" in error_line(command("--hf", "-rev", "v1.2.3"))
@@ -112,9 +112,32 @@ def test_what_is_published_comes_back(
     assert "model.safetensors" in err
     status, out, err = command("--hf")
     assert status == 0, err
-    pulled = workplace / "models" / "ViT-B16_rev_v119"
+    pulled = workplace / "models" / "tiny_rev_v119_of_archive--pages"
     assert out.strip() == str(pulled)
     assert_equal_weights(pulled, tiny_model_folder)
+    status, _, err = command("-f", "page.png")
+    assert (status, f"model {pulled} on" in err) == (0, True)
+    # Whatever its branch is called, it is no ViT-B/16.
+    assert "archive/pages, which is tiny" in error_line(
+        command("-f", "page.png", "-m", "ViT-B/16", "-rev", "v1.1.9"), 2
+    )
+    assert "is not on this machine" in error_line(command("-f", "page.png", "-m", "ViT-B/16"))
+
+
+@pytest.mark.parametrize("branch", ["tryout", "feature/x"])
+def test_every_branch_that_can_be_pushed_can_be_pulled_and_answers(
+    command: Run, workplace: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch,
+    branch: str,
+) -> None:  # fmt: skip
+    (workplace / "config.txt").write_text(CONFIG + "[HF]\nrepo_name = archive/pages\n")
+    assert "--hf -rev" in error_line(command("-f", "page.png", "-rev", branch), 2)
+    monkeypatch.setenv("HF_TOKEN", WRITER)
+    push = ("--hf", "push", "--model_path", tiny_model_folder, "-rev", branch, "--yes")
+    assert command(*push)[0] == 0
+    status, out, err = command("--hf", "-rev", branch)
+    assert status == 0, err
+    status, _, err = command("-f", "page.png", "-rev", branch)
+    assert (status, f"model {out.strip()} on" in err) == (0, True)
 
 
 def test_a_model_travels_in_a_file(command: Run, workplace: Path, tiny_model_folder: Path) -> None:

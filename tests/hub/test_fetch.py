@@ -51,6 +51,7 @@ from tests.helpers.paths import ROOT
 __all__ = ["alone", "base_folder", "hub", "published"]  # fixtures
 
 ONE_TRY = Patience(tries=1, tries_unreachable=1, pause=0.0, connect=2.0, answer=0.5)
+STAGING = ".model_rev_v11.fetch"
 WEIGHTS = r"GET .*(cdn|resolve/.*safetensors)"
 
 
@@ -158,8 +159,8 @@ def test_unknown_revision_lists_what_there_is(hub: HubServer, tmp_path: Path) ->
     hub.repositories[PUBLISHED].tags["v1.0-paper"] = hub.repositories[PUBLISHED].branches["main"]
     line = failure(hub, tmp_path, revision="v1.1.9")
     assert "no revision 'v1.1.9'; it has main, v1.1, v1.0-paper" in line
-    with pytest.raises(UsageError, match=r"'v7'; .* has main, v1.1, v1.0-paper.*v2.2"):
-        hubs.pull(request(hub, tmp_path, revision="v7"))
+    line = failure(hub, tmp_path, revision="v7")
+    assert "no revision 'v7'; it has main, v1.1, v1.0-paper" in line
     assert list(tmp_path.iterdir()) == [tmp_path / "hf_home"] or not list(tmp_path.iterdir())
 
 
@@ -192,7 +193,7 @@ def test_killed_pull_goes_on(hub: HubServer, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, env=environment
     )
-    begun = tmp_path / ".ViT-B16_rev_v11.fetch" / "files"
+    begun = tmp_path / STAGING / "files"
     deadline = time.monotonic() + 60
     while sum(path.stat().st_size for path in begun.glob("*.partial")) < 400_000:
         assert time.monotonic() < deadline and process.poll() is None
@@ -272,7 +273,7 @@ def test_lasting_faults_are_told_in_one_line(
     models = tmp_path / "models"
     assert not models.exists() or [path.name for path in models.iterdir()] in (
         [],
-        [".ViT-B16_rev_v11.fetch"],
+        [STAGING],
     )
 
 
@@ -390,7 +391,8 @@ def test_checkpoint_is_fetched_only_where_nothing_else_is(
     hub.add("me/only", tmp_path / "only")
     line = failure(hub, tmp_path / "2", repository="me/only", revision="main")
     assert "holds more than weights" in line and not (tmp_path / "executed").exists()
-    assert_equal_weights(folder, tmp_path / "2" / "ViT-B16_rev_v11")
+    assert folder == tmp_path / "2" / "only_rev_main_of_me--only"
+    assert [path for path in (tmp_path / "2").iterdir() if path.name[0] != "."] == [folder]
 
 
 def test_pickle_in_parts_is_not_fetched(hub: HubServer, tmp_path: Path, base_folder: Path) -> None:
@@ -420,7 +422,7 @@ def test_newer_model_that_cannot_be_used_does_not_replace_the_older_one(
     assert (folder / "config.json").read_bytes() == (base_folder / "config.json").read_bytes()
 
 
-def test_revisions_that_share_a_folder_are_told(
+def test_revisions_whose_names_are_alike_without_dots_stay_apart(
     hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     state = openai_state(random_model(SMALL, seed=8), half=True)
@@ -429,8 +431,62 @@ def test_revisions_that_share_a_folder_are_told(
     repository = hub.repositories[PUBLISHED]
     repository.branches["v1.1.1.3"] = repository.branches["v1.1"]
     first = hubs.pull(request(hub, tmp_path, revision="v1.1.13")).folder
-    assert hubs.pull(request(hub, tmp_path, revision="v1.1.1.3")).folder == first
-    assert f"{first} held revision v1.1.13 until now" in caplog.text
+    second = hubs.pull(request(hub, tmp_path, revision="v1.1.1.3")).folder
+    assert first.name == "ViT-B16_rev_v1113" and second.name.startswith("ViT-B16_rev_v1113-")
+    assert hubs.pull(request(hub, tmp_path, revision="v1.1.13")).folder == first
+    assert not hubs.pull(request(hub, tmp_path, revision="v1.1.1.3")).is_new
+    assert caplog.messages == []
+
+
+def test_main_and_the_default_revision_share_a_folder_which_is_told(
+    hub: HubServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    repository = hub.repositories[PUBLISHED]
+    state = openai_state(random_model(SMALL, seed=8), half=True)
+    other = write_published(tmp_path / "other", state, model_name="ViT-B/16", image_size=40)
+    hub.add(PUBLISHED, other, "main")
+    first = hubs.pull(request(hub, tmp_path, revision="v1.1")).folder
+    assert hubs.pull(request(hub, tmp_path, revision="main")).folder == first
+    assert f"{first} held revision v1.1 until now" in caplog.text
+    assert repository.branches["main"] != repository.branches["v1.1"]
+
+
+def test_models_of_other_repositories_never_lie_in_one_folder(
+    hub: HubServer, tmp_path: Path, base_folder: Path, tiny_model_folder: Path
+) -> None:
+    hub.add("me/one", tiny_model_folder)
+    hub.add("me/one", base_folder, "feature/x")
+    hub.add("you/one", tiny_model_folder)
+    models = tmp_path / "models"
+    asked = [("me/one", "main"), ("me/one", "feature/x"), ("you/one", "main"), (PUBLISHED, "main")]
+    folders = [
+        hubs.pull(request(hub, models, repository=name, revision=revision)).folder
+        for name, revision in asked
+    ]
+    assert [folder.name for folder in folders] == [
+        "tiny_rev_main_of_me--one",
+        "one_rev_feature-x_of_me--one",
+        "tiny_rev_main_of_you--one",
+        "ViT-B16_rev_v11",
+    ]
+    for (name, revision), folder in zip(asked, folders, strict=True):
+        again = hubs.pull(request(hub, models, repository=name, revision=revision))
+        assert (again.folder, again.is_new) == (folder, False)
+
+
+def test_a_folder_that_an_earlier_release_named_is_updated_or_makes_way(
+    hub: HubServer, tmp_path: Path, tiny_model_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub.add("me/one", tiny_model_folder)
+    mine = hubs.pull(request(hub, tmp_path, repository="me/one", revision="main")).folder
+    earlier = mine.rename(tmp_path / "ViT-B16_rev_v11")
+    again = hubs.pull(request(hub, tmp_path, repository="me/one", revision="main"))
+    assert (again.folder, again.is_new) == (earlier, False)
+    outcome = hubs.pull(request(hub, tmp_path, revision="v1.1"))
+    assert (outcome.folder, outcome.kept) == (earlier, mine)
+    assert f"the model that lay in {earlier} is kept as {mine.name}" in caplog.text
+    again = hubs.pull(request(hub, tmp_path, repository="me/one", revision="main"))
+    assert (again.folder, again.is_new) == (mine, False)
 
 
 def test_folder_that_cannot_be_written_does_where_nothing_has_to_be(
@@ -588,9 +644,9 @@ def test_base_model_lies_in_storage_under_any_of_its_names(
 
 def test_half_an_installation_is_undone(hub: HubServer, tmp_path: Path) -> None:
     folder = hubs.pull(request(hub, tmp_path)).folder
-    staging = tmp_path / ".ViT-B16_rev_v11.fetch"
+    staging = tmp_path / STAGING
     staging.mkdir()
-    folder.rename(staging / "model.old")  # where a killed run was between two renamings
+    folder.rename(staging / "ViT-B16_rev_v11.old")  # where a killed run was between two renamings
     dead = request(hub, tmp_path, endpoint="http://127.0.0.1:9", use_local=True, patience=ONE_TRY)
     assert hubs.pull(dead).folder == folder
     assert json.loads((folder / "origin.json").read_text())["repository"] == PUBLISHED

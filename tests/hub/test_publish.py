@@ -82,15 +82,42 @@ def test_new_repository_is_private_and_holds_the_folder_and_a_card(
     assert f"repository {NAME} on 127.0.0.1:{hub.port}: will be made, private" in told
     assert "branch v1.1: will be made" in told and "notes.doc: stays here" in told
     assert "model.safetensors, " in told and " will be sent" in told
-    assert "main holds no model" in told and "-rev main" in told
+    # The first push fills main, too, which the repository's page shows, by the same commit.
+    assert "branch main: filled, too" in told and "main holds no model" not in told
+    assert hub.repositories[NAME].branches["main"] == outcome.commit
     # The files of the first commit that the hub itself made are still there.
-    assert ".gitattributes" in sent and set(head(hub, "main")) == {".gitattributes"}
+    assert ".gitattributes" in sent
     assert_no_secret(told, *(text.decode("utf-8", "ignore") for text in sent.values()))
 
 
 def test_public_has_to_be_asked_for(hub: HubServer, model: Path) -> None:
     publish(hub, model, public=True, revision="main")
     assert not hub.repositories[NAME].private
+
+
+def test_main_of_a_repository_that_holds_something_is_left_alone_and_told(
+    hub: HubServer, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(hub, model)
+    repository = hub.repositories[NAME]
+    first = repository.add("main", {"README.md": b"# Soon", ".gitattributes": b""})
+    del repository.branches["v1.1"]
+    outcome = publish(hub, model)
+    assert repository.branches == {"main": first, "v1.1": outcome.commit}
+    assert "main holds no model" in caplog.text and "-rev main" in caplog.text
+
+
+def test_branch_that_a_first_push_could_not_make_is_made_by_the_next(
+    hub: HubServer, model: Path
+) -> None:
+    hub.fail("POST .*/branch/", 403)
+    with pytest.raises(PageSortError):
+        publish(hub, model, revision="feature/x")
+    repository = hub.repositories[NAME]
+    assert set(repository.branches) == {"main"}
+    publish(hub, model, revision="feature/x")
+    assert repository.branches["feature/x"] == repository.branches["main"]
+    assert len(repository.commits) == 2
 
 
 def test_nothing_is_said_of_main_once_it_holds_a_model(

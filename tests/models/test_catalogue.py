@@ -77,3 +77,33 @@ def test_folder_names(code: str, revision: str, name: str) -> None:
     published = name.startswith("ViT-")
     assert catalogue.is_published_folder(name) is published
     assert not catalogue.is_published_folder(name.replace("_rev_", "_"))
+
+
+@pytest.mark.parametrize(
+    ("code", "revision", "repository", "name"),
+    [
+        ("ViT-B/16", "main", "me/one", "ViT-B16_rev_main_of_me--one"),
+        ("ViT-B/16", "v1.1.9", "me/one", "ViT-B16_rev_v119_of_me--one"),
+        ("pagesort-small", "feature/x", "me/one.", "pagesort-small_rev_feature-x_of_me--one"),
+        ("ViT-B/16", "\u0159", "me/one", "ViT-B16_rev_069f39ae_of_me--one"),
+    ],
+)
+def test_folder_names_of_other_repositories(
+    code: str, revision: str, repository: str, name: str
+) -> None:
+    assert catalogue.model_folder_name(code, revision, repository) == name
+    assert not catalogue.is_published_folder(name)
+
+
+def test_long_folder_names_are_cut_and_stay_apart() -> None:
+    names = {
+        name(each)
+        for each in ("a" * 300, "a" * 299 + "b")
+        for name in (
+            lambda text: catalogue.model_folder_name(text, "main", "me/one"),
+            lambda text: catalogue.model_folder_name("ViT-B/16", text, "me/one"),
+            lambda text: catalogue.other_folder_name("\u0159" * 100, text, "me/one"),
+        )
+    }
+    assert len(names) == 6
+    assert all(len(name) <= 100 for name in names)

@@ -15,7 +15,7 @@ OPTIONS: tuple[Option, ...] = (
         "SETUP", "base_model", ("-m", "--model"), MODELS,
     ),
     Option(
-        "revision", BRANCH, "v1.1", "revision of the model",
+        "revision", BRANCH, "v1.1", "revision of the model, or a branch of [HF] repo_name",
         "HF", "revision", ("-rev", "--revision"), MODELS,
     ),
     Option(
