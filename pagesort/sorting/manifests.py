@@ -410,12 +410,14 @@ def _tidy(destination: Path, path: Path, folders: set[Path], left: array[int]) -
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
-    if not left:
-        path.unlink()
-        if not _listed(destination):
-            (destination / SORTED_MARK).unlink(missing_ok=True)
-        return
     temporary = path.with_name(f".{path.name}.tmp")
+    if not left:
+        temporary.unlink(missing_ok=True)
+        # The manifest goes last: an undo that is killed can then be given again.
+        if _listed(destination) == [path]:
+            (destination / SORTED_MARK).unlink(missing_ok=True)
+        path.unlink()
+        return
     with temporary.open("w", encoding=ENCODING, errors=ERRORS, newline="") as file:
         _write_row(file, HEADER)
         for place, entry in _read(path, destination):

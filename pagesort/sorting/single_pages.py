@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +59,9 @@ def _move(subfolder: Path, destination: Path, dry_run: bool, report: MoveReport)
         report.problems.append((subfolder, "the folder cannot be read"))
         return
     if len(pages) != 1:
+        if not pages and not dry_run and _has_moved(subfolder, destination):
+            with contextlib.suppress(OSError):  # something else lies in it
+                subfolder.rmdir()
         return
     page = pages[0]
     target = destination / page.name
@@ -74,6 +78,12 @@ def _move(subfolder: Path, destination: Path, dry_run: bool, report: MoveReport)
             with contextlib.suppress(OSError):
                 subfolder.rmdir()
         report.moved.append((page, target))
+
+
+def _has_moved(subfolder: Path, destination: Path) -> bool:
+    """Whether a run that was killed has moved a folder's page, and not removed the folder yet."""
+    name = re.compile(re.escape(subfolder.name) + r"-\d+\.png", re.IGNORECASE)
+    return destination.is_dir() and any(name.fullmatch(each.name) for each in destination.iterdir())
 
 
 def _pages_of_document(page: Path) -> int:

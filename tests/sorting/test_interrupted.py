@@ -103,3 +103,114 @@ def test_half_drawn_pages_of_a_killed_sorting_are_removed(tmp_path: Path) -> Non
     page.write_bytes(b"a page")
     sort_pages([SortedPage(PageRef(0, page), "A")], out)
     assert (out / "A" / "a-1.png").exists() and list(out.glob(".pagesort-sorting*")) == []
+
+
+# A job that is killed just before any of its changes to the disk, the number of which is given.
+KILLED = """
+import os, signal, sys
+number, folder, job, *arguments = sys.argv[1:]
+if job == "import":
+    from pathlib import Path
+    from pagesort.models.archive import import_model
+    call = lambda: import_model(*map(Path, arguments)) and 0
+elif job == "undo":
+    from pathlib import Path
+    from pagesort.sorting.manifests import undo
+    call = lambda: undo(Path(arguments[0])).left_alone
+else:
+    from data_scripts import prepare
+    call = lambda: prepare.main([job, *arguments])
+changes = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate")
+left = int(number)
+
+def watch(event, values):
+    global left
+    is_change = event in changes or event == "open" and values[2] & (os.O_WRONLY | os.O_RDWR)
+    if is_change and str(values[0]).startswith(folder):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(watch)
+sys.exit(call())
+"""
+
+
+def run_killed(number: int, folder: Path, *arguments: object) -> int:
+    """Run a job that is killed before the change of this number; 0: it is left to end."""
+    command = [sys.executable, "-c", KILLED, number, folder, *arguments]
+    done = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode
+
+
+def kill_at_random(folder: Path, seed: int, changes: int, *arguments: object) -> None:
+    """Kill a job at one of its first changes, several times, then let the same command end."""
+    chance = random.Random(seed)
+    for _ in range(4):
+        run_killed(chance.randint(1, changes), folder, *arguments)
+    assert run_killed(0, folder, *arguments) == 0
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder, hidden ones too, by its name; folders stand there as `name/`."""
+    return {
+        path.relative_to(folder).as_posix() + "/" * path.is_dir(): (
+            b"" if path.is_dir() else path.read_bytes()
+        )
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_single_pages_whose_moving_was_killed_are_moved(tmp_path: Path, seed: int) -> None:
+    for number in range(4):
+        (tmp_path / f"d{number}").mkdir()
+        (tmp_path / f"d{number}" / f"d{number}-1.png").write_bytes(b"page %d" % number)
+    kill_at_random(tmp_path, seed, 10, "move_single", tmp_path)
+    pages = {f"onepagers/d{number}-1.png": b"page %d" % number for number in range(4)}
+    assert content(tmp_path) == {"onepagers/": b"", **pages}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_pdfs_whose_conversion_was_killed_are_converted(tmp_path: Path, seed: int) -> None:
+    sheet = [Sheet((120.0, 160.0), scan=np.full((160, 120), 90 + n, np.uint8)) for n in range(3)]
+    write_pdf(tmp_path / "d.pdf", sheet)
+    kill_at_random(tmp_path, seed, 8, "pdf2png", tmp_path, "--remove", "--workers", 1)
+    assert content(tmp_path).keys() == {"d/", *(f"d/d-{number}.png" for number in (1, 2, 3))}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["--move", "--link=hard", "--link=copy"])
+def test_a_sorting_and_its_undo_that_were_killed_lose_nothing(tmp_path: Path, how: str) -> None:
+    pages, out = tmp_path / "pages", tmp_path / "out"
+    pages.mkdir()
+    for number in range(1, 5):
+        (pages / f"d-{number}.png").write_bytes(b"page %d" % number)
+    rows = "".join(f"d,{number},C{number % 2}\n" for number in range(1, 5))
+    (tmp_path / "table.csv").write_text(f"FILE,PAGE,CLASS\n{rows}", encoding="utf-8")
+    before = content(pages)
+    kill_at_random(tmp_path, 7, 14, "sort", tmp_path / "table.csv", pages, "--out", out, how)
+    placed = {name: data for name, data in content(out).items() if name.endswith(".png")}
+    assert placed == {f"C{n % 2}/d-{n}.png": b"page %d" % n for n in range(1, 5)}
+    while list(out.glob("*.csv")):
+        kill_at_random(tmp_path, 8, 12, "undo", out)
+    assert (content(pages), content(out)) == (before, {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
+def test_an_import_over_another_model_that_was_killed_keeps_both(
+    tiny_model_folder: Path, tmp_path: Path, seed: int
+) -> None:
+    archive = export_model(tiny_model_folder, tmp_path / "model.zip")
+    models = tmp_path / "models"
+    other = models / tiny_model_folder.name
+    other.mkdir(parents=True)
+    (other / "config.json").write_text("{}")
+    kill_at_random(tmp_path, seed, 16, "import", archive, models)
+    kept, new = sorted(models.iterdir(), key=lambda path: path.name == other.name)
+    assert (new, list(content(kept))) == (other, ["config.json"])
+    assert content(new) == content(tiny_model_folder)
