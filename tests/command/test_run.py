@@ -388,6 +388,15 @@ def test_update_adds_pages_in_the_settings_of_the_run(command: Run, archive: Pat
     assert "--update" in error_line(command("-d", archive, "--update", "--resume"), 2)
 
 
+def test_update_does_not_repeat_a_sorting(command: Run, archive: Path, workplace: Path) -> None:
+    sorted_to = workplace / "sorted"
+    assert command("-d", archive, "--sort_to", sorted_to)[0] == 0
+    assert command("--sort_to", sorted_to, "--undo", model=False)[0] == 0
+    draw_page(archive / "new.png", 30)
+    assert command("-d", archive, "--update")[0] == 0
+    assert not any(path.is_file() for path in sorted_to.rglob("*.png"))
+
+
 def test_resume_without_a_run(command: Run, archive: Path) -> None:
     line = error_line(command("-d", archive, "--resume"), 1)
     assert "no interrupted run" in line
