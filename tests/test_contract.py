@@ -34,7 +34,6 @@ MAY_LOAD = dict.fromkeys(
         "pagesort/models/formats.py",
         "pagesort/models/image_tower.py",
         "pagesort/models/openai_clip.py",
-        "pagesort/models/precision.py",
         "pagesort/training/cpu.py",
         "pagesort/training/depthwise.py",
         "pagesort/training/objective.py",

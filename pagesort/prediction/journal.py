@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from pagesort.common.closing import Closing
 from pagesort.common.errors import PageSortError
 from pagesort.common.tables import PLAIN, TableForm
 from pagesort.pages.loader import WHOLE, Failure, PageRef
@@ -79,7 +80,7 @@ class Counts:
         return self.total - self.scored - self.failed
 
 
-class RunJournal:
+class RunJournal(Closing):
     """One run over one folder, in one SQLite file that this process alone holds.
 
     The file is locked by the operating system for as long as it is open, so that no second process
@@ -230,14 +231,6 @@ class RunJournal:
             connection.close()
             path = take_out(path)
             return cls(path, connect(path, NEW_LOCK_WAIT_S), run)
-
-    def __enter__(self) -> RunJournal:
-        """Hold the journal for a `with` block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Let the journal go; what is recorded stays."""
-        self.close()
 
     def close(self) -> None:
         """Close and unlock the file, which stays for `open_for_resume`."""

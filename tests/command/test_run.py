@@ -278,10 +278,10 @@ def test_an_interrupted_run_goes_on_in_the_precision_it_began_in(
 ) -> None:
     arguments = ("-d", archive, "--raw", "--batch_size", "2")
     exact = [Path(p).read_bytes() for p in command(*arguments, "--precision", "fp32")[1].split()]
-    monkeypatch.setattr("pagesort.models.precision.has_bf16", lambda _: False)
+    monkeypatch.setattr("pagesort.models.image_tower.has_bf16", lambda _: False)
     assert interrupt_after(1, command, *arguments)[0] == 130
     # As on another machine, where `auto` means something else.
-    monkeypatch.setattr("pagesort.models.precision.has_bf16", lambda _: True)
+    monkeypatch.setattr("pagesort.models.image_tower.has_bf16", lambda _: True)
     status, out, err = command(*arguments, "--resume")
     assert status == 0
     assert "cpu in fp32" in err
@@ -297,15 +297,15 @@ def test_a_long_run_in_float32_says_once_how_it_would_be_quicker(
 ) -> None:
     monkeypatch.setattr("pagesort.common.progress.RATE_KNOWN_AFTER", 0.0)
     monkeypatch.setattr("pagesort.common.progress.LONG_RUN", 0.0)
-    monkeypatch.setattr("pagesort.models.precision.has_int8", lambda: is_installed)
-    monkeypatch.setattr("pagesort.models.precision.has_bf16", lambda _: False)
+    monkeypatch.setattr("pagesort.models.image_tower.has_int8", lambda: is_installed)
+    monkeypatch.setattr("pagesort.models.image_tower.has_bf16", lambda _: False)
     err = command("-d", archive, "--batch_size", "1")[2]
     hints = [line for line in err.splitlines() if "half the time" in line]
     assert len(hints) == 1
     assert "the same command with --precision int8" in hints[0]
     assert ("pip install -r requirements-int8.txt" in hints[0]) is not is_installed
     assert "half the time" not in command("-d", archive, "--precision", "fp32")[2]
-    monkeypatch.setattr("pagesort.models.precision.has_bf16", lambda _: True)
+    monkeypatch.setattr("pagesort.models.image_tower.has_bf16", lambda _: True)
     assert "half the time" not in command("-d", archive, "--batch_size", "1")[2]
 
 
