@@ -75,7 +75,7 @@ class FinishedTables:
     """The tables of a finished run; `raw` and `failures` are None where there is none.
 
     `categories` counts the scored pages by their first guess, in label order. `stem` begins the
-    names of what else is written beside them.
+    names of what else is written beside them. `models` are those that voted.
     """
 
     result: Path
@@ -83,6 +83,7 @@ class FinishedTables:
     failures: Path | None
     categories: dict[str, int]
     stem: str
+    models: tuple[Path, ...] = ()
 
     @property
     def documents(self) -> Path:

@@ -22,6 +22,7 @@ FOLDER_ACTIONS = ("directory", "dir")
 PREDICTIONS = ("file", *FOLDER_ACTIONS)
 EVALUATIONS = ("eval", "eval_dir")
 ACTIONS = ("hf", "train", *EVALUATIONS, "vis", *PREDICTIONS, "review", "merge", "status", "undo")
+ACTIONS += ("check",)
 
 
 @dataclass(frozen=True)

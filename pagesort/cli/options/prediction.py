@@ -13,7 +13,7 @@ from pagesort.cli.options.option import (
     PREDICTIONS,
     Option,
 )
-from pagesort.cli.value_types import DIRECTORY, FORMATS, PATH, SWITCH, choice, share, whole
+from pagesort.cli.value_types import DIRECTORY, FILE, FORMATS, PATH, SWITCH, choice, share, whole
 
 # Print goes to OCR, handwriting to HTR, which reads the other writing of mixed pages as well.
 ROUTES = MappingProxyType({
@@ -106,6 +106,10 @@ OPTIONS: tuple[Option, ...] = (
         "a mark for UTF-8, the separator and decimal sign of this machine, and no formulas",
         "OUTPUT", "csv_excel", ("--csv_excel",), FOLDER,
         used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
+    ),
+    Option(
+        "check", FILE, None, "say whether this table, its model and its pages are still what they "
+        "were when it was written", flags=("--check",), audience=FOLDER,
     ),
     Option(
         "review_below", share(), 0.5, "pages with a lower score are to be reviewed, says the table "
