@@ -24,7 +24,7 @@ TABLES = (
     "csv_excel",
     "review_below",
 )
-SORTING = ("sort_to", "link", "min_score")
+SORTING = ("sort_to", "link", "min_score", "write_alto")
 KEPT = (*SCORES, *TABLES, *SORTING)
 
 

@@ -416,7 +416,8 @@ class RunJournal(Closing):
         self.keep()
         with translate_faults(self.path, "The finished tables cannot be written", self._remedy):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            return write_tables(self._connection, self._names, labels, top_n, max_categ, raw, style)
+            how = (labels, top_n, max_categ, raw, style, self.folder)
+            return write_tables(self._connection, self._names, *how)
 
     def put_away(self) -> None:
         """Keep the scores of a run whose tables are written, for pages that are added later.

@@ -75,7 +75,8 @@ class FinishedTables:
     """The tables of a finished run; `raw` and `failures` are None where there is none.
 
     `categories` counts the scored pages by their first guess, in label order. `stem` begins the
-    names of what else is written beside them. `models` are those that voted.
+    names of what else is written beside them, and `folder` is that of the pages. `models` are those
+    that voted.
     """
 
     result: Path
@@ -83,6 +84,7 @@ class FinishedTables:
     failures: Path | None
     categories: dict[str, int]
     stem: str
+    folder: Path
     models: tuple[Path, ...] = ()
 
     @property
@@ -134,6 +136,7 @@ def write_tables(
     max_categ: int,
     raw: bool,
     style: TableStyle,
+    folder: Path,
 ) -> FinishedTables:
     """Write all tables of a run beside their final names, then move them there together.
 
@@ -165,7 +168,7 @@ def write_tables(
     if not failed:  # an earlier sitting of this run may have left one
         names.failures().unlink(missing_ok=True)
     counts = {label: categories[label] for label in labels}
-    return FinishedTables(result, raw_path, failures_path, counts, names.stem)
+    return FinishedTables(result, raw_path, failures_path, counts, names.stem, folder)
 
 
 def _distinguish_documents(connection: sqlite3.Connection) -> None:

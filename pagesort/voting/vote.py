@@ -377,6 +377,7 @@ def _count(run: VoteRun, request: folder_run.Request) -> folder_run.Outcome:
             run.failures if failed else None,
             dict(count.categories),
             run.stem,
+            request.folder,
             tuple(Path(voter.model) for voter in run.voters),
         )
         for write in request.beside:

@@ -119,10 +119,16 @@ def classify_folder(
     if settings.review is not None and not settings.is_named("topn"):
         # A person who looks wants to know the second guess, too.
         request = replace(request, top_n=max(request.top_n, 2))
+    if settings.write_alto is not None:
+        from pagesort.records.layout_files import check_target
+
+        check_target(folder, settings.write_alto)
+    beside = TableRecords(settings)
+    labels: tuple[str, ...] = ()
     if settings.best:
         from pagesort.voting import vote
 
-        request = replace(request, beside=(TableRecords(settings, folder),))
+        request = replace(request, beside=(beside,))
         voters = () if settings.resume else _voters(settings)
         result = vote.predict_vote(_opener(settings), voters, request)
     else:
@@ -130,18 +136,18 @@ def classify_folder(
 
         folder_run.check_request(request)
         opened = _open_to_predict(settings, model)
-        beside = TableRecords(settings, folder, [opened_facts(opened)])
+        labels, beside.models = opened.classifier.labels, [opened_facts(opened)]
         hint = opening.quicker_precision(settings, opened.classifier)
         request = replace(request, slow_hint=hint, beside=(beside,))
         result = folder_run.predict_folder(opened.classifier, request)
     for path in result.tables:
         emit(str(path))
     if settings.review is not None:
-        labels = () if settings.best else tuple(classifier.labels)
         review.write_review(settings, result.tables[0], folder, labels)
     if result.sorting is not None and result.sorting.manifest is not None:
         emit(str(result.sorting.manifest))
-    left = result.failed or (result.sorting is not None and result.sorting.problems)
+    unplaced = result.sorting is not None and result.sorting.problems
+    left = result.failed or beside.problems or unplaced
     return UNREADABLE_PAGES_STATUS if left else 0
 
 

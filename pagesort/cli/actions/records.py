@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -31,17 +32,19 @@ class TableRecords:
 
     Args:
         settings: of the run.
-        folder: its pages.
         models: what is told of its models; None where several vote, which the tables name.
+
+    Attributes:
+        problems: how many ALTO and PAGE files could not be copied.
     """
 
     def __init__(
-        self, settings: Settings, folder: Path, models: Sequence[Mapping[str, Any]] | None = None
+        self, settings: Settings, models: Sequence[Mapping[str, Any]] | None = None
     ) -> None:
         self.settings = settings
-        self.folder = folder
         self.models = models
         self.started = datetime.now().astimezone()
+        self.problems = 0
 
     def __call__(self, tables: FinishedTables) -> None:
         """Write the table of documents, and where every table comes from."""
@@ -62,13 +65,24 @@ class TableRecords:
             Written(
                 tuple(filter(None, written)),
                 tables.failures,
-                self.folder,
+                tables.folder,
                 tables.result.with_name(f"{tables.stem}_PAGES.txt.gz"),
             ),
             models=voters(tables.models) if self.models is None else self.models,
             started=self.started,
             counts=counts,
         )
+        self._copy_layouts(tables)
+
+    def _copy_layouts(self, tables: FinishedTables) -> None:
+        """Write copies of ALTO and PAGE files, if they were asked for."""
+        from pagesort.records.layout_files import log_report, write_copies
+
+        target = self.settings.write_alto
+        if target is not None:
+            report = write_copies(tables.result, tables.folder, target)
+            log_report(report, target)
+            self.problems = len(report.problems)
 
 
 def write_provenance(
@@ -135,27 +149,23 @@ def check_table(table: Path) -> int:
     return 0
 
 
-def records_of_parts(paths: Sequence[Path]) -> tuple[Path, list[dict[str, Any]]]:
-    """Return the folder of pages and the models that the records of a run's parts tell.
+def models_of_parts(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """What the records of a run's parts tell of its models; parts without a record tell nothing.
 
     Args:
         paths: the parts' result tables, or the scores beside them.
-
-    Raises:
-        PageSortError: a part has no record.
     """
     from pagesort.prediction.journal_files import FINISHED_SUFFIX
     from pagesort.records.check import read_record
 
-    folder, models = Path(), []
+    models: list[dict[str, Any]] = []
     for path in paths:
         stem = path.name.removesuffix(FINISHED_SUFFIX)
         tables = [path] if path.suffix == ".csv" else [*path.parent.glob(f"result_{stem}_*.csv")]
         for table in tables:
-            record = read_record(table)
-            folder = Path(str(record["pages"].get("folder")))
-            models += [model for model in record["models"] if model not in models]
-    return folder, models
+            with contextlib.suppress(PageSortError):
+                models += [model for model in read_record(table)["models"] if model not in models]
+    return models
 
 
 def voters(folders: Sequence[Path]) -> list[dict[str, Any]]:

@@ -108,6 +108,11 @@ OPTIONS: tuple[Option, ...] = (
         used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
     ),
     Option(
+        "write_alto", DIRECTORY, None, "write copies of the ALTO and PAGE files beside the pages "
+        "to this folder, with the category of each page", flags=("--write_alto",),
+        audience=FOLDER, used_by=(*FOLDER_ACTIONS, "merge"),
+    ),
+    Option(
         "check", FILE, None, "say whether this table, its model and its pages are still what they "
         "were when it was written", flags=("--check",), audience=FOLDER,
     ),
