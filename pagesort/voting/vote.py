@@ -372,13 +372,7 @@ def _count(run: VoteRun, request: folder_run.Request) -> folder_run.Outcome:
         failures = [run.failures_of(voter) for voter in run.voters]
         failed = join_failures(failures, names, run.failures, request.form)
         written = FinishedTables(
-            run.votes,
-            None,
-            run.failures if failed else None,
-            dict(count.categories),
-            run.stem,
-            request.folder,
-            tuple(Path(voter.model) for voter in run.voters),
+            run.votes, None, run.failures if failed else None, dict(count.categories), run.stem
         )
         for write in request.beside:
             write(written)

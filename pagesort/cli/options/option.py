@@ -21,10 +21,7 @@ AUDIENCES = (ONE_PAGE, FOLDER, REVIEW, TRAINING, EVALUATION, MODELS, HUB, SCALE,
 FOLDER_ACTIONS = ("directory", "dir")
 PREDICTIONS = ("file", *FOLDER_ACTIONS)
 EVALUATIONS = ("eval", "eval_dir")
-ACTIONS = (
-    *("hf", "train", *EVALUATIONS, "vis", *PREDICTIONS),
-    *("review", "merge", "status", "undo", "check"),
-)
+ACTIONS = ("hf", "train", *EVALUATIONS, "vis", *PREDICTIONS, "review", "merge", "status", "undo")
 
 
 @dataclass(frozen=True)
