@@ -20,9 +20,15 @@ from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.labelled.splits import split_data_80_10_10
 from pagesort.models import catalogue, formats, label_texts
 from pagesort.models.descriptions import prompt_texts
-from pagesort.models.image_tower import PageTower, TwoTowers
+from pagesort.models.image_tower import (
+    INT8,
+    PageTower,
+    TwoTowers,
+    choose_precision,
+    convert_tower,
+    precision_of,
+)
 from pagesort.models.metadata import ModelMetadata
-from pagesort.models.precision import INT8, choose_precision, convert_tower, precision_of
 from pagesort.models.tokenizer import clean_text
 from pagesort.models.transformers_loader import check_input_size, load_to_predict, load_towers
 from pagesort.pages.loader import Preprocessing

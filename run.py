@@ -9,7 +9,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from pagesort.cli.actions import evaluation, hub, prediction, review, scale, sorting, training
+from pagesort.cli.actions import (
+    evaluation,
+    hub,
+    prediction,
+    records,
+    review,
+    scale,
+    sorting,
+    training,
+)
 from pagesort.cli.console import (
     Stop,
     as_typed,
@@ -106,6 +115,8 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
         yield scale.print_status(settings)
     if settings.undo and settings.sort_to is not None:
         yield sorting.undo_sorting(settings.sort_to, settings.dry_run)
+    if settings.check is not None:
+        yield records.check_table(settings.check)
     hub.publish_model(settings, model)
 
 

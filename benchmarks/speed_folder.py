@@ -55,8 +55,8 @@ def _job(arguments: argparse.Namespace, name: str, model: Model, pages: Sequence
 
     from classifier import choose_device
     from pagesort.models.descriptions import prompt_texts, read_descriptions
+    from pagesort.models.image_tower import choose_precision
     from pagesort.models.metadata import read_metadata
-    from pagesort.models.precision import choose_precision
 
     metadata = read_metadata(model.folder)
     described = metadata.descriptions or read_descriptions(DESCRIPTIONS)

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.labels import LABELS
 from tests.helpers.paths import ROOT
+
+# Torch has not been imported yet. Two processes with a thread a processor each would wait for one
+# another at every layer; what is started as a process of its own inherits this.
+PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if PROCESSES > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // PROCESSES)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _little_garbage() -> None:
+    """Leave what is loaded already out of collections of garbage.
+
+    The libraries collect before each training, which takes half a second of all that tests loaded.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,6 @@ MAY_LOAD = dict.fromkeys(
         "pagesort/models/formats.py",
         "pagesort/models/image_tower.py",
         "pagesort/models/openai_clip.py",
-        "pagesort/models/precision.py",
         "pagesort/training/cpu.py",
         "pagesort/training/depthwise.py",
         "pagesort/training/objective.py",
@@ -95,7 +94,8 @@ def data_script_flags() -> set[str]:
 
 
 def test_settings_have_a_field_for_every_option() -> None:
-    assert {field.name for field in fields(Settings)} == {o.name for o in OPTIONS} | {"origins"}
+    own = {"origins", "arguments"}
+    assert {field.name for field in fields(Settings)} == {o.name for o in OPTIONS} | own
 
 
 def test_options_are_written_in_one_place_each() -> None:
@@ -229,6 +229,7 @@ def test_run_imports_little_at_the_top() -> None:
         "pagesort.cli.actions.hub",
         "pagesort.cli.actions.prediction",
         "pagesort.cli.actions.review",
+        "pagesort.cli.actions.records",
         "pagesort.cli.actions.scale",
         "pagesort.cli.actions.sorting",
         "pagesort.cli.actions.training",

@@ -23,10 +23,8 @@ TABLES = (
     "absolute_paths",
     "csv_excel",
     "review_below",
-    "max_error",
-    "budget",
 )
-SORTING = ("sort_to", "link", "min_score")
+SORTING = ("sort_to", "link", "min_score", "write_alto")
 KEPT = (*SCORES, *TABLES, *SORTING)
 
 
@@ -39,13 +37,20 @@ def as_begun(settings: Settings, folder: Path) -> Settings:
     """Take from the run over a folder that is gone on with what the command line leaves out.
 
     Of several such runs the newest one counts whose pages and scores were decided by what the
-    command line names. Where none is found, whoever goes on with it says so.
+    command line names. Where none is found, whoever goes on with it says so. A finished run to
+    which pages are added has long been sorted into folders, and perhaps taken back: that is done
+    again only where it is asked for.
     """
     if not (settings.resume or settings.update):
         return settings
     runs = _runs(settings, folder)
     run = next((each for each in runs if _agrees(settings, each)), runs[0] if runs else {})
-    taken = {name: entry for name, entry in run.items() if not settings.is_named(name)}
+    left = SORTING if settings.update else ()
+    taken = {
+        name: entry
+        for name, entry in run.items()
+        if name not in left and not settings.is_named(name)
+    }
     if any(settings.is_named(name) and not _is_same(settings, name, run) for name in MODEL):
         taken = {name: entry for name, entry in taken.items() if name not in MODEL}
     return _with(settings, taken)

@@ -58,7 +58,7 @@ def open_classifier(
 
 def quicker_precision(settings: Settings, classifier: CLIP) -> str:
     """Say how a run in float32 would be quicker on this processor; empty where it would not be."""
-    from pagesort.models.precision import has_int8
+    from pagesort.models.image_tower import has_int8
 
     chosen = settings.precision == "auto" and not settings.resume
     if not chosen or classifier.precision != "fp32" or classifier.device.type != "cpu":

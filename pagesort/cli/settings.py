@@ -39,7 +39,10 @@ DEFAULT = Origin()
 
 @dataclass(frozen=True)
 class Settings:
-    """Every option's value, checked one by one; `origins` tells where each came from."""
+    """Every option's value, checked one by one; `origins` tells where each came from.
+
+    `arguments` is the command line without the program's name.
+    """
 
     file: Path | None
     topn: int
@@ -60,9 +63,9 @@ class Settings:
     undo: bool
     absolute_paths: bool
     csv_excel: bool
+    write_alto: Path | None
+    check: Path | None
     review_below: float
-    max_error: float | None
-    budget: Path | None
     routes: Mapping[str, str]
     results_folder: Path
     review: tuple[str, ...] | None
@@ -128,6 +131,7 @@ class Settings:
     merge: tuple[str, ...] | None
     status: bool
     origins: Mapping[str, Origin]
+    arguments: tuple[str, ...]
 
     def is_named(self, *names: str) -> bool:
         """Whether the command line gives one of these options."""
@@ -204,7 +208,7 @@ def read_settings(arguments: Sequence[str], program_folder: Path, working_folder
         if origin == DEFAULT or origin.is_empty:
             values[option.name] = _default(option, program_folder if option.shipped else anchor)
     known: dict[str, Any] = dict(values)
-    settings = Settings(**known, origins=origins)
+    settings = Settings(**known, origins=origins, arguments=tuple(arguments))
     check_together(settings)
     return settings
 

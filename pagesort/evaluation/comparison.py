@@ -91,6 +91,32 @@ def evaluate_all(
     stats = request.results / "stats"
     accuracies.check_tables(stats)
     request = _on_shared_pages(request, model_folders)
+    outcomes, refused, tables = _evaluate_each(
+        open_classifier, model_folders, request, description_sets
+    )
+    if not outcomes:
+        raise PageSortError(
+            f"none of the {len(model_folders)} models could be evaluated; the first: "
+            f"{refused[0][0]}: {refused[0][1]}"
+        )
+    rows = _ranked([each.row for each in outcomes])
+    return ComparisonOutcome(
+        rows=tuple(rows),
+        lines=tuple(_lines(rows, refused)),
+        files=(*tables, *redraw(stats), *(path for each in outcomes for path in each.files)),
+        refused=tuple(refused),
+        failed=max(each.failed for each in outcomes),
+    )
+
+
+def _evaluate_each(
+    open_classifier: Callable[[Path], tuple[Classifier, str]],
+    model_folders: Sequence[Path],
+    request: EvaluationRequest,
+    description_sets: Sequence[DescriptionSet],
+) -> tuple[list[EvaluationOutcome], list[tuple[str, str]], list[Path]]:
+    """Evaluate one model after the other: what each was worth, which were refused, the tables."""
+    stats = request.results / "stats"
     outcomes: list[EvaluationOutcome] = []
     refused: list[tuple[str, str]] = []
     tables: dict[Path, None] = {}
@@ -107,19 +133,7 @@ def evaluate_all(
         del scored  # so that two models are never held at once
         tables[accuracies.record(stats, [each.row for each in made], zero_shot=zero_shot)] = None
         outcomes += made
-    if not outcomes:
-        raise PageSortError(
-            f"none of the {len(model_folders)} models could be evaluated; the first: "
-            f"{refused[0][0]}: {refused[0][1]}"
-        )
-    rows = _ranked([each.row for each in outcomes])
-    return ComparisonOutcome(
-        rows=tuple(rows),
-        lines=tuple(_lines(rows, refused)),
-        files=(*tables, *redraw(stats), *(path for each in outcomes for path in each.files)),
-        refused=tuple(refused),
-        failed=max(each.failed for each in outcomes),
-    )
+    return outcomes, refused, list(tables)
 
 
 def _on_shared_pages(

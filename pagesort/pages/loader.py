@@ -8,11 +8,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from PIL import Image
 
+from pagesort.common.closing import Closing
 from pagesort.common.errors import PageUnreadableError
 from pagesort.common.hardware import decoding_threads
 from pagesort.pages.blankness import note_of
@@ -99,7 +99,7 @@ def load_page(
         return scan.upright()
 
 
-class PageLoader:
+class PageLoader(Closing):
     """Reads pages as one model wants them; safe to share by threads.
 
     It carries all that reading takes: the largest size that is accepted, how the model wants its
@@ -127,19 +127,6 @@ class PageLoader:
         self.workers = workers or decoding_threads()
         self.renderers = PdfRenderers()
         self._budget = MemoryBudget()
-
-    def __enter__(self) -> PageLoader:
-        """Start nothing yet."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close the loader."""
-        self.close()
 
     def close(self) -> None:
         """Let pages that wait, and every later one, fail at once; end what draws PDFs."""

@@ -12,11 +12,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from PIL import Image
 
+from pagesort.common.closing import Closing
 from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.paths import ROOT
 
@@ -38,7 +38,7 @@ def is_pdf(path: str | Path) -> bool:
         return False
 
 
-class PdfRenderers:
+class PdfRenderers(Closing):
     """Processes that draw PDF pages, started when they are needed; safe to share by threads.
 
     Each thread that asks has a process to itself for as long as the answer takes. One that crashes
@@ -51,19 +51,6 @@ class PdfRenderers:
         self._all: list[subprocess.Popen[bytes]] = []
         self._closed = False
         self._big_pages = threading.Lock()
-
-    def __enter__(self) -> PdfRenderers:
-        """Start nothing yet."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """End all processes."""
-        self.close()
 
     def close(self) -> None:
         """End all processes at once; threads that wait for one get a PageUnreadableError."""

@@ -9,7 +9,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from pagesort.common.closing import Closing
 from pagesort.common.errors import PageSortError
 from pagesort.common.tables import PLAIN, TableForm
 from pagesort.pages.loader import WHOLE, Failure, PageRef
@@ -79,7 +80,7 @@ class Counts:
         return self.total - self.scored - self.failed
 
 
-class RunJournal:
+class RunJournal(Closing):
     """One run over one folder, in one SQLite file that this process alone holds.
 
     The file is locked by the operating system for as long as it is open, so that no second process
@@ -230,14 +231,6 @@ class RunJournal:
             connection.close()
             path = take_out(path)
             return cls(path, connect(path, NEW_LOCK_WAIT_S), run)
-
-    def __enter__(self) -> RunJournal:
-        """Hold the journal for a `with` block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Let the journal go; what is recorded stays."""
-        self.close()
 
     def close(self) -> None:
         """Close and unlock the file, which stays for `open_for_resume`."""
@@ -411,20 +404,20 @@ class RunJournal:
         raw: bool = False,
         absolute_paths: bool = False,
         form: TableForm = PLAIN,
-        accepts: Callable[[str, float], bool] | None = None,
     ) -> FinishedTables:
-        """Write the finished tables under their final names; see `TableStyle` for `accepts`.
+        """Write the finished tables under their final names.
 
         Raises:
             PageSortError: the tables cannot be written; the journal is kept, and `--resume` writes
                 them.
         """
         root = _printable(f"{self.folder.as_posix().rstrip('/')}/") if absolute_paths else ""
-        style = TableStyle(form, root, accepts)
+        style = TableStyle(form, root)
         self.keep()
         with translate_faults(self.path, "The finished tables cannot be written", self._remedy):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            return write_tables(self._connection, self._names, labels, top_n, max_categ, raw, style)
+            how = (labels, top_n, max_categ, raw, style, self.folder)
+            return write_tables(self._connection, self._names, *how)
 
     def put_away(self) -> None:
         """Keep the scores of a run whose tables are written, for pages that are added later.

@@ -7,7 +7,7 @@ import os
 import posixpath
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK_ROWS = 2000
-ACCEPT, REVIEW = "ACCEPT", "REVIEW"  # in the column DECISION
 
 # FILE as shown: the plain one, unless several documents have it. A document is a file of several
 # pages, or the pages of one FILE in one folder; if such pages share a number, those of one ending.
@@ -65,15 +64,10 @@ BY_NAME = "shown, length(pages.page), pages.page, pages.path"
 
 @dataclass(frozen=True)
 class TableStyle:
-    """How the tables of a run are written; `root` stands before PATH, which is relative else.
-
-    `accepts` tells of a first guess and its score, as the table writes it, whether nobody needs to
-    look; with it, the table of guesses has a column DECISION.
-    """
+    """How the tables of a run are written; `root` stands before PATH, which is relative else."""
 
     form: TableForm = PLAIN
     root: str = ""
-    accepts: Callable[[str, float], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,8 +75,8 @@ class FinishedTables:
     """The tables of a finished run; `raw` and `failures` are None where there is none.
 
     `categories` counts the scored pages by their first guess, in label order. `stem` begins the
-    names of what else is written beside them. `to_review` counts the pages whose DECISION is to
-    look at them; it is None where the table has no such column.
+    names of what else is written beside them, and `folder` is that of the pages. `models` are those
+    that voted.
     """
 
     result: Path
@@ -90,7 +84,8 @@ class FinishedTables:
     failures: Path | None
     categories: dict[str, int]
     stem: str
-    to_review: int | None = None
+    folder: Path
+    models: tuple[Path, ...] = ()
 
     @property
     def documents(self) -> Path:
@@ -141,6 +136,7 @@ def write_tables(
     max_categ: int,
     raw: bool,
     style: TableStyle,
+    folder: Path,
 ) -> FinishedTables:
     """Write all tables of a run beside their final names, then move them there together.
 
@@ -153,12 +149,11 @@ def write_tables(
     """
     _distinguish_documents(connection)
     categories: Counter[str] = Counter()
-    decisions: Counter[str] = Counter()
     result, raw_path = names.result(top_n, max_categ), names.raw() if raw else None
     (failed,) = connection.execute("SELECT count(*) FROM failures").fetchone()
     failures_path = names.failures() if failed else None
     tables: dict[Path, Iterable[pd.DataFrame]] = {
-        result: _result_rows(connection, labels, top_n, style, categories, decisions)
+        result: _result_rows(connection, labels, top_n, style.root, categories)
     }
     if raw_path:
         tables[raw_path] = _raw_rows(connection, labels, style.root)
@@ -173,8 +168,7 @@ def write_tables(
     if not failed:  # an earlier sitting of this run may have left one
         names.failures().unlink(missing_ok=True)
     counts = {label: categories[label] for label in labels}
-    to_review = None if style.accepts is None else decisions[REVIEW]
-    return FinishedTables(result, raw_path, failures_path, counts, names.stem, to_review)
+    return FinishedTables(result, raw_path, failures_path, counts, names.stem, folder)
 
 
 def _distinguish_documents(connection: sqlite3.Connection) -> None:
@@ -252,28 +246,17 @@ def _result_rows(
     connection: sqlite3.Connection,
     labels: Sequence[str],
     top_n: int,
-    style: TableStyle,
+    root: str,
     categories: Counter[str],
-    decisions: Counter[str],
 ) -> Iterator[pd.DataFrame]:
-    """Yield the table of guesses in pieces, the first one empty; counts guesses and decisions."""
+    """Yield the table of guesses in pieces, the first one empty; counts first guesses."""
     table, _ = dataframe_results([], [], labels, top_n)
-    yield table.assign(**_decided(table, style), NOTE=[], PATH=[])
-    for paths, files, pages, scores, notes in _chunks(connection, BY_NAME, labels, style.root):
+    yield table.assign(NOTE=[], PATH=[])
+    for paths, files, pages, scores, notes in _chunks(connection, BY_NAME, labels, root):
         guesses = [top_guesses(row, top_n) for row in scores]
         table, _ = dataframe_results(paths, guesses, labels, top_n)
-        decided = _decided(table, style)
         categories.update(table["CLASS-1"])
-        decisions.update(decided.get("DECISION", ()))
-        yield table.assign(FILE=files, PAGE=pages, **decided, NOTE=notes, PATH=paths)
-
-
-def _decided(table: pd.DataFrame, style: TableStyle) -> dict[str, list[str]]:
-    """The column DECISION of a table of guesses; none where nothing is decided."""
-    if style.accepts is None:
-        return {}
-    first = zip(table["CLASS-1"], table["SCORE-1"], strict=True)
-    return {"DECISION": [ACCEPT if style.accepts(*guess) else REVIEW for guess in first]}
+        yield table.assign(FILE=files, PAGE=pages, NOTE=notes, PATH=paths)
 
 
 def _raw_rows(

@@ -40,10 +40,11 @@ class DocumentRules:
 
 @dataclass
 class DocumentCounts:
-    """How many documents there are, and with how many pages to review; `unset` lacks a route."""
+    """How many documents there are, pages to review and unread ones; `unset` lacks a route."""
 
     documents: int = 0
     review: int = 0
+    unread: int = 0
     unset: set[str] = field(default_factory=set)
 
 
@@ -134,11 +135,13 @@ def _cells(
         path = path or row.get("PATH", "")
         if not row["PAGE"]:  # a document that could not be opened
             is_closed = True
+            counts.unread += 1
             continue
         page = int(row["PAGE"])
         pages += 1
         if "REASON" in row:
             unread.add(page)
+            counts.unread += 1
             continue
         label = row.get("CLASS-1") or row["VOTE"]
         tool = _tool(label, row.get("NOTE", ""), routes)

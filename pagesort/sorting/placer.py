@@ -9,6 +9,9 @@ import logging
 import os
 import re
 import shutil
+import sqlite3
+import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,30 +19,46 @@ from pathlib import Path
 from types import TracebackType
 
 from pagesort.common.errors import PageUnreadableError
-from pagesort.common.files import exclusive, file_digest, flush, unwritable
+from pagesort.common.files import (
+    exclusive,
+    file_digest,
+    flush,
+    translate_unwritable,
+    unwritable,
+)
 from pagesort.common.text import MOST_NAMED, counted
 from pagesort.pages.loader import PageRef
 from pagesort.sorting.destination import REVIEW, TEMPORARY, make_destination, placing_error
 from pagesort.sorting.manifests import Entry, Manifest, placed
-from pagesort.sorting.placed_names import PlacedNames
 
 logger = logging.getLogger(__name__)
 
 LINKS = ("copy", "hard", "sym")
 NUMBERED = re.compile(r"(?P<name>.*?)(?P<page>[-_]?[0-9]+)?\Z", re.DOTALL)
+CACHE_KIB = 8192  # of placed names; the rest is in a file that has no name
+# Where SQLite keeps such files.
+NAMES_PLACE = Path(
+    tempfile.gettempdir()
+    if sys.platform == "win32"
+    else os.environ.get("SQLITE_TMPDIR") or os.environ.get("TMPDIR") or "/var/tmp"
+)
+NAMES_FAULT = "what was sorted cannot be remembered"
+NAMES_REMEDY = "Free some space on the disk of temporary files, and give the same command again"
+NAMES_SCHEMA = (
+    "CREATE TABLE claims (key INTEGER PRIMARY KEY, is_new INTEGER NOT NULL, "
+    "number INTEGER NOT NULL)",
+    "CREATE TABLE earlier (key INTEGER, number INTEGER, folder BLOB, name BLOB, "
+    "PRIMARY KEY (key, number)) WITHOUT ROWID",
+)
 
 
 @dataclass(frozen=True)
 class SortedPage:
-    """A page and what it was taken for; `score` is that guess's probability.
-
-    With `needs_review` it goes to the pages to look at, whatever its score.
-    """
+    """A page and what it was taken for; `score` is that guess's probability."""
 
     ref: PageRef
     label: str
     score: float = 1.0
-    needs_review: bool = False
 
 
 @dataclass
@@ -102,8 +121,7 @@ def sort_pages(
         placer = held.enter_context(Placer(destination, link, report, dry_run))
         placer.read_earlier()
         for page in pages:
-            is_sure = page.score >= min_score and not page.needs_review
-            folder = page.label if is_sure else REVIEW
+            folder = page.label if page.score >= min_score else REVIEW
             earlier = placer.earlier_folder(page.ref)
             if earlier not in (None, folder):
                 reason = f"sorted before, as {earlier}; take that back with --undo"
@@ -323,3 +341,81 @@ def _move(source: Path, target: Path, temporary: Path) -> None:
         raise OSError(errno.EIO, "what was copied reads back differently", str(target))
     temporary.rename(target)
     source.unlink()
+
+
+class PlacedNames:
+    """Which names a sorting has given away, and where pages were put by earlier ones.
+
+    Pages and names are known by their hashes, of 64 bits each.
+
+    Raises:
+        PageSortError: by each method, if there is no space for temporary files.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        with self._translate_faults():
+            self._base = sqlite3.connect("", isolation_level=None)
+            for pragma in ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{CACHE_KIB}"):
+                self._base.execute(f"PRAGMA {pragma}")
+            for statement in NAMES_SCHEMA:
+                self._base.execute(statement)
+            self._base.execute("BEGIN")
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._base.close()
+
+    def claim(self, folder: str, name: str, is_new: bool) -> None:
+        """Give a name in a folder of the destination to a page, that was there or is put there."""
+        with self._translate_faults():
+            self._base.execute(
+                "INSERT OR REPLACE INTO claims VALUES (?, ?, 1)",
+                (hash((folder, name)), int(is_new)),
+            )
+
+    def claimed(self, folder: str, name: str) -> str | None:
+        """Whether this sorting gave the name to a page that was there (`found`) or not (`new`)."""
+        query = "SELECT is_new FROM claims WHERE key = ?"
+        with self._translate_faults():
+            row = self._base.execute(query, (hash((folder, name)),)).fetchone()
+        return None if row is None else "new" if row[0] else "found"
+
+    def next_number(self, folder: str, name: str) -> int:
+        """The first number that may make a name free: 1 is the name as it is, 2 its `~2`.
+
+        Thousands of volumes have a page of one name, and each would else ask for all before it.
+        """
+        query = "SELECT number FROM claims WHERE key = ?"
+        with self._translate_faults():
+            row = self._base.execute(query, (hash((folder, name)),)).fetchone()
+        return 1 if row is None else row[0] + 1
+
+    def go_on_after(self, folder: str, name: str, number: int) -> None:
+        """Remember that a claimed name is claimed with all numbers up to this one."""
+        query = "UPDATE claims SET number = ? WHERE key = ?"
+        with self._translate_faults():
+            self._base.execute(query, (number, hash((folder, name))))
+
+    def note(self, page: tuple[str, int | None], folder: str, name: str) -> None:
+        """Write down that an earlier sorting put a page there."""
+        self._count += 1
+        with self._translate_faults():
+            self._base.execute(
+                "INSERT INTO earlier VALUES (?, ?, ?, ?)",
+                (hash(page), self._count, os.fsencode(folder), os.fsencode(name)),
+            )
+
+    def earlier(self, page: tuple[str, int | None]) -> list[tuple[str, str]]:
+        """The folders and names that earlier sortings gave a page, the last one first."""
+        with self._translate_faults():
+            rows = self._base.execute(
+                "SELECT folder, name FROM earlier WHERE key = ? ORDER BY number DESC", (hash(page),)
+            ).fetchall()
+        return [(os.fsdecode(folder), os.fsdecode(name)) for folder, name in rows]
+
+    @staticmethod
+    def _translate_faults() -> contextlib.AbstractContextManager[None]:
+        return translate_unwritable(
+            NAMES_PLACE, NAMES_FAULT, remedy=NAMES_REMEDY, also=(sqlite3.Error,)
+        )

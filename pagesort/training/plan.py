@@ -124,7 +124,7 @@ def chosen_precision(
     Raises:
         PageSortError: the device has not got what was asked for by name.
     """
-    from pagesort.models.precision import has_bf16
+    from pagesort.models.image_tower import has_bf16
 
     is_gpu = device.type == "cuda"
     native = has_bf16(device)

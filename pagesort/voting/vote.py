@@ -372,7 +372,13 @@ def _count(run: VoteRun, request: folder_run.Request) -> folder_run.Outcome:
         failures = [run.failures_of(voter) for voter in run.voters]
         failed = join_failures(failures, names, run.failures, request.form)
         written = FinishedTables(
-            run.votes, None, run.failures if failed else None, dict(count.categories), run.stem
+            run.votes,
+            None,
+            run.failures if failed else None,
+            dict(count.categories),
+            run.stem,
+            request.folder,
+            tuple(Path(voter.model) for voter in run.voters),
         )
         for write in request.beside:
             write(written)

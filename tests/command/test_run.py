@@ -278,10 +278,10 @@ def test_an_interrupted_run_goes_on_in_the_precision_it_began_in(
 ) -> None:
     arguments = ("-d", archive, "--raw", "--batch_size", "2")
     exact = [Path(p).read_bytes() for p in command(*arguments, "--precision", "fp32")[1].split()]
-    monkeypatch.setattr("pagesort.models.precision.has_bf16", lambda _: False)
+    monkeypatch.setattr("pagesort.models.image_tower.has_bf16", lambda _: False)
     assert interrupt_after(1, command, *arguments)[0] == 130
     # As on another machine, where `auto` means something else.
-    monkeypatch.setattr("pagesort.models.precision.has_bf16", lambda _: True)
+    monkeypatch.setattr("pagesort.models.image_tower.has_bf16", lambda _: True)
     status, out, err = command(*arguments, "--resume")
     assert status == 0
     assert "cpu in fp32" in err
@@ -297,15 +297,15 @@ def test_a_long_run_in_float32_says_once_how_it_would_be_quicker(
 ) -> None:
     monkeypatch.setattr("pagesort.common.progress.RATE_KNOWN_AFTER", 0.0)
     monkeypatch.setattr("pagesort.common.progress.LONG_RUN", 0.0)
-    monkeypatch.setattr("pagesort.models.precision.has_int8", lambda: is_installed)
-    monkeypatch.setattr("pagesort.models.precision.has_bf16", lambda _: False)
+    monkeypatch.setattr("pagesort.models.image_tower.has_int8", lambda: is_installed)
+    monkeypatch.setattr("pagesort.models.image_tower.has_bf16", lambda _: False)
     err = command("-d", archive, "--batch_size", "1")[2]
     hints = [line for line in err.splitlines() if "half the time" in line]
     assert len(hints) == 1
     assert "the same command with --precision int8" in hints[0]
     assert ("pip install -r requirements-int8.txt" in hints[0]) is not is_installed
     assert "half the time" not in command("-d", archive, "--precision", "fp32")[2]
-    monkeypatch.setattr("pagesort.models.precision.has_bf16", lambda _: True)
+    monkeypatch.setattr("pagesort.models.image_tower.has_bf16", lambda _: True)
     assert "half the time" not in command("-d", archive, "--batch_size", "1")[2]
 
 
@@ -386,6 +386,15 @@ def test_update_adds_pages_in_the_settings_of_the_run(command: Run, archive: Pat
     added = [Path(path).read_bytes() for path in out.split()]
     assert added == [Path(path).read_bytes() for path in command(*given)[1].split()]
     assert "--update" in error_line(command("-d", archive, "--update", "--resume"), 2)
+
+
+def test_update_does_not_repeat_a_sorting(command: Run, archive: Path, workplace: Path) -> None:
+    sorted_to = workplace / "sorted"
+    assert command("-d", archive, "--sort_to", sorted_to)[0] == 0
+    assert command("--sort_to", sorted_to, "--undo", model=False)[0] == 0
+    draw_page(archive / "new.png", 30)
+    assert command("-d", archive, "--update")[0] == 0
+    assert not any(path.is_file() for path in sorted_to.rglob("*.png"))
 
 
 def test_resume_without_a_run(command: Run, archive: Path) -> None:

@@ -15,7 +15,7 @@ from pagesort.cli.settings import read_settings
 from pagesort.common.errors import PageSortError, UsageError
 from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.models.fast import int8
-from pagesort.models.precision import choose_precision
+from pagesort.models.image_tower import choose_precision
 from pagesort.pages.loader import PageLoader
 from tests.helpers.paths import ROOT
 

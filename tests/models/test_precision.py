@@ -21,11 +21,16 @@ from torch import nn
 from classifier import CLIP
 from pagesort.common.errors import PageSortError
 from pagesort.common.paths import BUNDLED_MODEL
-from pagesort.models import image_tower, precision
+from pagesort.models import image_tower
 from pagesort.models.fast import int8
-from pagesort.models.image_tower import levels_of
+from pagesort.models.image_tower import (
+    TYPES,
+    choose_precision,
+    convert_tower,
+    has_bf16,
+    levels_of,
+)
 from pagesort.models.metadata import METADATA_FILE, read_metadata
-from pagesort.models.precision import TYPES, choose_precision, convert_tower, has_bf16
 from pagesort.pages import loader
 from pagesort.pages.loader import Page, PageLoader, PageRef
 from pagesort.pages.preprocessing import Preprocessing
@@ -83,7 +88,7 @@ def test_auto_takes_int8_where_it_is_installed_and_was_found_to_answer_alike(
     give_cpu(monkeypatch)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     assert choose_precision("auto", CPU, 1.0) == "fp32"  # the packages are missing
-    monkeypatch.setattr(precision, "has_int8", lambda: True)
+    monkeypatch.setattr(image_tower, "has_int8", lambda: True)
     assert choose_precision("auto", CPU, 0.995) == "int8"
     assert choose_precision("auto", CPU, 0.9949) == "fp32"
     assert choose_precision("auto", CPU) == "fp32"
@@ -109,7 +114,7 @@ def test_where_int8_cannot_be_made_auto_goes_on_in_float32(
     measured_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     give_cpu(monkeypatch)
-    monkeypatch.setattr(precision, "has_int8", lambda: True)
+    monkeypatch.setattr(image_tower, "has_int8", lambda: True)
 
     def refuse(*_: object) -> None:
         raise PageSortError("the disk is full")

@@ -105,10 +105,11 @@ def test_half_drawn_pages_of_a_killed_sorting_are_removed(tmp_path: Path) -> Non
     assert (out / "A" / "a-1.png").exists() and list(out.glob(".pagesort-sorting*")) == []
 
 
-# A job that is killed just before any of its changes to the disk, the number of which is given.
+# A job that is given several times, in processes that are killed just before one of its changes to
+# the disk, the numbers of which are given; 0: it is left to end.
 KILLED = """
 import os, signal, sys
-number, folder, job, *arguments = sys.argv[1:]
+numbers, folder, job, *arguments = sys.argv[1:]
 if job == "import":
     from pathlib import Path
     from pagesort.models.archive import import_model
@@ -116,12 +117,12 @@ if job == "import":
 elif job == "undo":
     from pathlib import Path
     from pagesort.sorting.manifests import undo
-    call = lambda: undo(Path(arguments[0])).left_alone
+    out = Path(arguments[0])
+    call = lambda: undo(out).left_alone if list(out.glob("*.csv")) else 0
 else:
     from data_scripts import prepare
     call = lambda: prepare.main([job, *arguments])
 changes = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate")
-left = int(number)
 
 def watch(event, values):
     global left
@@ -131,25 +132,25 @@ def watch(event, values):
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-sys.addaudithook(watch)
-sys.exit(call())
+for left in map(int, numbers.split(",")):
+    child = os.fork()
+    if not child:
+        sys.addaudithook(watch)
+        os._exit(call())
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status not in ((0, -signal.SIGKILL) if left else (0,)):
+        sys.exit(f"the job ended with {status}")
 """
-
-
-def run_killed(number: int, folder: Path, *arguments: object) -> int:
-    """Run a job that is killed before the change of this number; 0: it is left to end."""
-    command = [sys.executable, "-c", KILLED, number, folder, *arguments]
-    done = subprocess.run([*map(str, command)], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode
 
 
 def kill_at_random(folder: Path, seed: int, changes: int, *arguments: object) -> None:
     """Kill a job at one of its first changes, several times, then let the same command end."""
     chance = random.Random(seed)
-    for _ in range(4):
-        run_killed(chance.randint(1, changes), folder, *arguments)
-    assert run_killed(0, folder, *arguments) == 0
+    numbers = [*(chance.randint(1, changes) for _ in range(4)), 0]
+    words = [",".join(map(str, numbers)), folder, *arguments]
+    command = [sys.executable, "-c", KILLED, *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -336,8 +336,12 @@ def test_two_runs_in_one_folder_do_not_meet(tmp_path: Path) -> None:
     write_pdf(folder / "a.pdf", [Sheet(A4, scan=scan_pixels(n)) for n in range(8)])
     first = start(folder)
     wait_for(lambda: bool(list(folder.glob("a/a-*.png"))))
-    second = start(folder)
-    _, err = second.communicate(timeout=20)
+    first.send_signal(signal.SIGSTOP)  # or it may be done before the other has started
+    try:
+        second = start(folder)
+        _, err = second.communicate(timeout=60)
+    finally:
+        first.send_signal(signal.SIGCONT)
     assert second.returncode == 1 and "another process" in err
     assert first.wait(60) == 0
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from pagesort.common.errors import PageSortError
+from pagesort.pages import loader
 from pagesort.pages.loader import PageLoader, PageRef
 from pagesort.prediction import folder_run
 from pagesort.sorting import manifests, placer
@@ -49,6 +50,12 @@ def run(place: Path, **more: object) -> folder_run.Outcome:
 
 def names(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.glob("*/*")}
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decode on one thread, so that one process draws PDFs: each takes half a second to start."""
+    monkeypatch.setattr(loader, "decoding_threads", lambda: 1)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import json
 import logging
 import shutil
@@ -35,15 +34,6 @@ pytestmark = pytest.mark.usefixtures("no_picture")
 
 SCRIPT = ROOT / "tests" / "helpers" / "coloured_pages.py"
 SMALL = ROOT / "models" / "pagesort-small"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _little_garbage():
-    """The library collects garbage before each training, half a second of all that tests loaded."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

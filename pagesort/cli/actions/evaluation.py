@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagesort.cli import opening
 from pagesort.cli.actions.prediction import check_topn
+from pagesort.cli.actions.records import opened_facts, write_provenance
 from pagesort.cli.actions.training import training_split
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
@@ -16,7 +18,7 @@ from pagesort.common.errors import PageSortError
 
 if TYPE_CHECKING:
     from classifier import CLIP
-    from pagesort.evaluation.evaluate import EvaluationRequest
+    from pagesort.evaluation.evaluate import EvaluationOutcome, EvaluationRequest
 
 
 def evaluate_model(settings: Settings, model: Path | None = None) -> int:
@@ -40,10 +42,35 @@ def evaluate_model(settings: Settings, model: Path | None = None) -> int:
         trained_names=trained_names.read_trained_names(opened.folder),
         zero_shot=zero_shot,
     )
+    started = datetime.now().astimezone()
     outcome = evaluate.evaluate(opened.classifier, request)
+    _write_records(settings, request, outcome, opened, started)
     for line in (*outcome.lines, *map(str, outcome.files)):
         emit(line)
     return UNREADABLE_PAGES_STATUS if outcome.failed else 0
+
+
+def _write_records(
+    settings: Settings,
+    request: EvaluationRequest,
+    outcome: EvaluationOutcome,
+    opened: opening.Opened,
+    started: datetime,
+) -> None:
+    """Write where the tables of an evaluation come from, beside them."""
+    from pagesort.records.provenance import Written
+
+    folder = request.results / "tables"
+    tables = tuple(path for path in outcome.files if path.parent == folder)
+    failures = next((path for path in tables if path.name.endswith("_FAILED.csv")), None)
+    listing = folder / f"{tables[0].stem}_PAGES.txt.gz"
+    write_provenance(
+        settings,
+        Written(tables, failures, request.folder, listing),
+        models=[opened_facts(opened)],
+        started=started,
+        counts={"pages": outcome.report.pages, "unread": outcome.failed},
+    )
 
 
 def evaluate_models(settings: Settings) -> int:

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from pagesort.cli import opening
 from pagesort.cli.actions import review
-from pagesort.cli.actions.budget import error_budget
-from pagesort.cli.actions.records import write_documents
+from pagesort.cli.actions.records import TableRecords, opened_facts
 from pagesort.cli.begun import kept_options
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
@@ -44,7 +43,7 @@ def classify_page(settings: Settings, path: Path, model: Path | None = None) -> 
     check_page(path, settings.max_megapixels)
     if settings.best:
         return _vote_on_page(settings, path)
-    classifier = _open_to_predict(settings, model)
+    classifier = _open_to_predict(settings, model).classifier
     scores = scoring.score_page(classifier, path, settings.max_megapixels)
     emit(str(path))
     for guess in _shown_guesses(classifier, scores, settings.topn):
@@ -64,7 +63,7 @@ def _classify_document(settings: Settings, refs: Sequence[PageRef], model: Path 
             where=path,
             remedy=f"Put it into a folder and use -d FOLDER --best -ff {path.suffix[1:].lower()}",
         )
-    classifier = _open_to_predict(settings, model)
+    classifier = _open_to_predict(settings, model).classifier
     columns = [f"{cell}-{n + 1}" for cell in ("CLASS", "SCORE") for n in range(settings.topn)]
     rows: list[list[str]] = [["FILE", "PAGE", *columns]]
     unread: list[Failure] = []
@@ -120,31 +119,35 @@ def classify_folder(
     if settings.review is not None and not settings.is_named("topn"):
         # A person who looks wants to know the second guess, too.
         request = replace(request, top_n=max(request.top_n, 2))
+    if settings.write_alto is not None:
+        from pagesort.records.layout_files import check_target
+
+        check_target(folder, settings.write_alto)
+    beside = TableRecords(settings)
+    labels: tuple[str, ...] = ()
     if settings.best:
         from pagesort.voting import vote
 
+        request = replace(request, beside=(beside,))
         voters = () if settings.resume else _voters(settings)
         result = vote.predict_vote(_opener(settings), voters, request)
     else:
         from pagesort.prediction import folder_run
 
         folder_run.check_request(request)
-        classifier = _open_to_predict(settings, model)
-        budget = error_budget(settings, classifier)
-        request = replace(
-            request,
-            accepts=None if budget is None else budget.accepts,
-            slow_hint=opening.quicker_precision(settings, classifier),
-        )
-        result = folder_run.predict_folder(classifier, request)
+        opened = _open_to_predict(settings, model)
+        labels, beside.models = opened.classifier.labels, [opened_facts(opened)]
+        hint = opening.quicker_precision(settings, opened.classifier)
+        request = replace(request, slow_hint=hint, beside=(beside,))
+        result = folder_run.predict_folder(opened.classifier, request)
     for path in result.tables:
         emit(str(path))
     if settings.review is not None:
-        labels = () if settings.best else tuple(classifier.labels)
         review.write_review(settings, result.tables[0], folder, labels)
     if result.sorting is not None and result.sorting.manifest is not None:
         emit(str(result.sorting.manifest))
-    left = result.failed or (result.sorting is not None and result.sorting.problems)
+    unplaced = result.sorting is not None and result.sorting.problems
+    left = result.failed or beside.problems or unplaced
     return UNREADABLE_PAGES_STATUS if left else 0
 
 
@@ -175,18 +178,17 @@ def prediction_request(settings: Settings, folder: Path) -> Request:
         named=settings.page_list,
         shard=None if settings.shard is None else Shard.parse(settings.shard),
         options=kept_options(settings),
-        beside=(lambda tables: write_documents(settings, tables),),
     )
 
 
-def _open_to_predict(settings: Settings, model: Path | None) -> CLIP:
+def _open_to_predict(settings: Settings, model: Path | None) -> opening.Opened:
     """Open the model that sorts pages: the one just trained, else the one that is asked for."""
     if settings.zero_shot and model is None:
-        classifier = opening.open_zero_shot(settings).classifier
+        opened = opening.open_zero_shot(settings)
     else:
-        classifier = opening.open_classifier(settings, model).classifier
-    check_topn(settings, classifier)
-    return classifier
+        opened = opening.open_classifier(settings, model)
+    check_topn(settings, opened.classifier)
+    return opened
 
 
 def _voters(settings: Settings) -> tuple[Path, ...]:

@@ -1,20 +1,193 @@
-"""What is written beside the tables of a run."""
+"""What is written beside the tables of a run, and checking a table against it."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from pagesort.cli.console import as_typed, emit
+from pagesort.cli.options import OPTIONS
 from pagesort.cli.settings import Settings
+from pagesort.common.errors import PageSortError
 from pagesort.common.text import counted, named
 
 if TYPE_CHECKING:
+    from pagesort.cli.opening import Opened
     from pagesort.prediction.result_tables import FinishedTables
+    from pagesort.records.documents import DocumentCounts
+    from pagesort.records.provenance import Written
 
 logger = logging.getLogger(__name__)
 
+TOKEN = re.compile(r"\bhf_\w{8,}")  # never an argument, but somebody may have tried
 
-def write_documents(settings: Settings, tables: FinishedTables) -> None:
+
+class TableRecords:
+    """Writes what belongs beside the tables of a folder's run, a vote or a merge.
+
+    Args:
+        settings: of the run.
+        models: what is told of its models; None where several vote, which the tables name.
+
+    Attributes:
+        problems: how many ALTO and PAGE files could not be copied.
+    """
+
+    def __init__(
+        self, settings: Settings, models: Sequence[Mapping[str, Any]] | None = None
+    ) -> None:
+        self.settings = settings
+        self.models = models
+        self.started = datetime.now().astimezone()
+        self.problems = 0
+
+    def __call__(self, tables: FinishedTables) -> None:
+        """Write the table of documents, and where every table comes from."""
+        from pagesort.records.provenance import Written, forget
+
+        documents = _write_documents(self.settings, tables)
+        forget(tables.result.with_name(f"{tables.stem}_FAILED.csv"))
+        written = [tables.result, tables.raw, tables.failures, tables.documents]
+        counts = {
+            "pages": sum(tables.categories.values()),
+            "unread": documents.unread,
+            "documents": documents.documents,
+            "to_review": documents.review,
+            "categories": tables.categories,
+        }
+        write_provenance(
+            self.settings,
+            Written(
+                tuple(filter(None, written)),
+                tables.failures,
+                tables.folder,
+                tables.result.with_name(f"{tables.stem}_PAGES.txt.gz"),
+            ),
+            models=voters(tables.models) if self.models is None else self.models,
+            started=self.started,
+            counts=counts,
+        )
+        self._copy_layouts(tables)
+
+    def _copy_layouts(self, tables: FinishedTables) -> None:
+        """Write copies of ALTO and PAGE files, if they were asked for."""
+        from pagesort.records.layout_files import log_report, write_copies
+
+        target = self.settings.write_alto
+        if target is not None:
+            report = write_copies(tables.result, tables.folder, target)
+            log_report(report, target)
+            self.problems = len(report.problems)
+
+
+def write_provenance(
+    settings: Settings,
+    written: Written,
+    *,
+    models: Sequence[Mapping[str, Any]],
+    started: datetime,
+    counts: Mapping[str, Any],
+) -> None:
+    """Write where tables come from: program, command, settings, models, machine, times, counts."""
+    from pagesort.records.provenance import machine_facts, write_records
+
+    finished = datetime.now().astimezone()
+    facts = {
+        "command": TOKEN.sub("hf_…", as_typed(["python3", "run.py", *settings.arguments])),
+        "settings": _settings(settings),
+        "models": list(models),
+        "machine": machine_facts(),
+        "times": {
+            "started": started.isoformat(timespec="seconds"),
+            "finished": finished.isoformat(timespec="seconds"),
+            "seconds": round((finished - started).total_seconds(), 1),
+        },
+        "counts": dict(counts),
+    }
+    write_records(written, facts)
+
+
+def opened_facts(opened: Opened) -> dict[str, Any]:
+    """What is told of a model that is open."""
+    from pagesort.records.provenance import model_facts
+
+    classifier = opened.classifier
+    return model_facts(
+        opened.folder,
+        called=opened.name,
+        base=classifier.metadata.base,
+        revision=classifier.metadata.revision,
+        descriptions=opened.descriptions,
+        fingerprint=classifier.fingerprint,
+        precision=classifier.precision,
+        device=str(classifier.device),
+    )
+
+
+def check_table(table: Path) -> int:
+    """Say of a table whether it, its model and its pages are still those of its record.
+
+    Raises:
+        PageSortError: something differs, or there is no record.
+    """
+    from pagesort.records import check
+
+    findings = check.check_table(table)
+    for finding in findings:
+        emit(finding.line)
+    differing = [finding.line.split(":")[0] for finding in findings if not finding.same]
+    if differing:
+        raise PageSortError(
+            f"no longer what it was when the table was written: {named(differing)}",
+            where=table,
+        )
+    return 0
+
+
+def models_of_parts(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """What the records of a run's parts tell of its models; parts without a record tell nothing.
+
+    Args:
+        paths: the parts' result tables, or the scores beside them.
+    """
+    from pagesort.prediction.journal_files import FINISHED_SUFFIX
+    from pagesort.records.check import read_record
+
+    models: list[dict[str, Any]] = []
+    for path in paths:
+        stem = path.name.removesuffix(FINISHED_SUFFIX)
+        tables = [path] if path.suffix == ".csv" else [*path.parent.glob(f"result_{stem}_*.csv")]
+        for table in tables:
+            with contextlib.suppress(PageSortError):
+                models += [model for model in read_record(table)["models"] if model not in models]
+    return models
+
+
+def voters(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """What is told of models that are not open any more."""
+    from pagesort.records.provenance import model_facts
+
+    return [model_facts(folder) for folder in folders]
+
+
+def _settings(settings: Settings) -> dict[str, Any]:
+    """Every setting that is no secret, with where it was set."""
+    told = {}
+    for option in OPTIONS:
+        if not option.secret:
+            value = getattr(settings, option.name)
+            if isinstance(value, Mapping):
+                value = dict(value)
+            told[option.name] = {"value": value, "origin": str(settings.origins[option.name])}
+    return told
+
+
+def _write_documents(settings: Settings, tables: FinishedTables) -> DocumentCounts:
     """Write the table of documents beside the finished tables, and say what it holds.
 
     Its path is logged, not printed: scripts take what is printed for tables of pages.
@@ -42,3 +215,4 @@ def write_documents(settings: Settings, tables: FinishedTables) -> None:
             "no next tool is known for %s: name it in config.txt under [ROUTES]",
             named(sorted(counts.unset)),
         )
+    return counts

@@ -10,7 +10,7 @@ from pagesort.cli.console import as_typed, emit
 from pagesort.cli.settings import Settings
 from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.paths import DESCRIPTIONS
-from pagesort.common.tables import PLAIN, excel_form
+from pagesort.common.tables import table_form
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def write_review(
                 mode="review",
                 title=f"{folder.resolve().name}, {name}",
                 run=finished_run.key_of_run(table),
-                form=excel_form() if settings.csv_excel else PLAIN,
+                form=table_form(settings.csv_excel),
                 max_megapixels=settings.max_megapixels,
             ),
             pages,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pagesort.cli.actions.records import write_documents
+from pagesort.cli.actions.records import TableRecords, models_of_parts
 from pagesort.cli.begun import as_parts
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
@@ -24,6 +24,7 @@ def merge_tables(settings: Settings, parts: Sequence[str]) -> int:
 
     paths = tuple(path for part in parts for path in _expanded(part))
     settings = as_parts(settings, merging.options_of(paths))
+    beside = TableRecords(settings, models_of_parts(paths))
     merged = merging.merge_parts(
         merging.MergeRequest(
             parts=paths,
@@ -33,12 +34,12 @@ def merge_tables(settings: Settings, parts: Sequence[str]) -> int:
             max_categ=settings.max_categ,
             absolute_paths=settings.absolute_paths,
             form=table_form(settings.csv_excel),
-            beside=(lambda tables: write_documents(settings, tables),),
+            beside=(beside,),
         )
     )
     for path in merged.tables:
         emit(str(path))
-    return UNREADABLE_PAGES_STATUS if merged.failed else 0
+    return UNREADABLE_PAGES_STATUS if merged.failed or beside.problems else 0
 
 
 def _expanded(name: str) -> list[Path]:

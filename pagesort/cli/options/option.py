@@ -21,7 +21,10 @@ AUDIENCES = (ONE_PAGE, FOLDER, REVIEW, TRAINING, EVALUATION, MODELS, HUB, SCALE,
 FOLDER_ACTIONS = ("directory", "dir")
 PREDICTIONS = ("file", *FOLDER_ACTIONS)
 EVALUATIONS = ("eval", "eval_dir")
-ACTIONS = ("hf", "train", *EVALUATIONS, "vis", *PREDICTIONS, "review", "merge", "status", "undo")
+ACTIONS = (
+    *("hf", "train", *EVALUATIONS, "vis", *PREDICTIONS),
+    *("review", "merge", "status", "undo", "check"),
+)
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,7 @@ from pagesort.cli.options.option import (
     PREDICTIONS,
     Option,
 )
-from pagesort.cli.value_types import (
-    DIRECTORY,
-    FILE,
-    FORMATS,
-    PATH,
-    SWITCH,
-    choice,
-    percentage,
-    share,
-    whole,
-)
+from pagesort.cli.value_types import DIRECTORY, FILE, FORMATS, PATH, SWITCH, choice, share, whole
 
 # Print goes to OCR, handwriting to HTR, which reads the other writing of mixed pages as well.
 ROUTES = MappingProxyType({
@@ -118,19 +108,18 @@ OPTIONS: tuple[Option, ...] = (
         used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
     ),
     Option(
+        "write_alto", DIRECTORY, None, "write copies of the ALTO and PAGE files beside the pages "
+        "to this folder, with the category of each page", flags=("--write_alto",),
+        audience=FOLDER, used_by=(*FOLDER_ACTIONS, "merge"),
+    ),
+    Option(
+        "check", FILE, None, "say whether this table, its model and its pages are still what they "
+        "were when it was written", flags=("--check",), audience=FOLDER,
+    ),
+    Option(
         "review_below", share(), 0.5, "pages with a lower score are to be reviewed, says the table "
         "of documents", "OUTPUT", "review_below", ("--review_below",), FOLDER,
         used_by=FOLDER_ACTIONS,
-    ),
-    Option(
-        "max_error", percentage(), None, "say of every page in the column DECISION whether it "
-        "needs a look, so that at most this share of the accepted ones is wrong (1% or 0.01); "
-        "labelled pages prove it", flags=("--max_error",), audience=FOLDER, used_by=FOLDER_ACTIONS,
-    ),
-    Option(
-        "budget", FILE, None, "the labelled pages for --max_error: a report of --eval, a JSON "
-        "under result/stats (else the newest one of the model)",
-        flags=("--budget",), audience=FOLDER, used_by=FOLDER_ACTIONS,
     ),
     Option(
         "routes", choice("OCR", "HTR", "tables", "figures", "none"), ROUTES,

@@ -1,0 +1,167 @@
+"""Where a table comes from: a JSON file beside each, and the listing of the pages in it."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pagesort import __version__
+from pagesort.common.errors import PageSortError
+from pagesort.common.files import (
+    RESULTS_ELSEWHERE,
+    file_digest,
+    translate_unreadable,
+    translate_unwritable,
+    whole,
+    write_json,
+)
+from pagesort.common.hardware import processors
+from pagesort.common.tables import read_rows
+
+FORMAT = 1
+CARD = "README.md"
+# What decides the answers of a model folder, its texts included.
+MODEL_FILES = ("*.safetensors", "*.json")
+GONE = -1  # the size of a file that is not there
+
+
+@dataclass(frozen=True)
+class Written:
+    """The tables of one piece of work, and where the listing of its pages is put.
+
+    `tables` begins with the one that names every page that was read, and holds the table of pages
+    that could not be read as `failures`, too. PATH in them is relative to `folder`, or absolute.
+    """
+
+    tables: tuple[Path, ...]
+    failures: Path | None
+    folder: Path
+    listing: Path
+
+
+def record_of(table: Path) -> Path:
+    """The JSON file beside a table."""
+    return table.with_suffix(".json")
+
+
+def write_records(written: Written, facts: Mapping[str, Any]) -> None:
+    """Write the listing of pages and, beside every table, where it comes from.
+
+    Args:
+        written: the tables, which are complete.
+        facts: JSON values that are told of each: command, settings, models, times, counts.
+
+    Raises:
+        PageSortError: a table cannot be read, or a record cannot be written.
+    """
+    sources = [written.tables[0], *([written.failures] if written.failures else [])]
+    pages = {"folder": str(written.folder.resolve()), "listing": written.listing.name}
+    pages |= _write_listing(written.listing, written.folder, sources)
+    for table in written.tables:
+        with translate_unreadable(table):
+            digest = file_digest(table)
+        content = {
+            "format": FORMAT,
+            "table": {"name": table.name, "sha256": digest},
+            "program": {"name": "pagesort", "version": __version__},
+            **facts,
+            "pages": pages,
+        }
+        write_json(record_of(table), content)
+
+
+def model_facts(folder: Path, **more: object) -> dict[str, Any]:
+    """What tells a model from all others: its files with their SHA-256, and its card.
+
+    Args:
+        folder: a model folder, or a checkpoint's file.
+        more: what else is known of it.
+
+    Raises:
+        PageSortError: a file of it cannot be read.
+    """
+    folder = folder.resolve()
+    files = [folder]
+    if folder.is_dir():
+        files = sorted({path for pattern in MODEL_FILES for path in folder.glob(pattern)})
+    with translate_unreadable(folder, "the model cannot be read"):
+        hashes = {path.name: file_digest(path) for path in files}
+        card = folder / CARD
+        has_card = folder.is_dir() and card.is_file()
+        about = {"path": str(card), "sha256": file_digest(card)} if has_card else None
+    return {"name": folder.name, "folder": str(folder), **more, "files": hashes, "card": about}
+
+
+def machine_facts() -> dict[str, Any]:
+    """The machine and the versions of what computes on it."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {}
+    for package in ("torch", "transformers", "pillow", "numpy"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = ""
+    return {
+        "name": platform.node(),
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "processors": processors(),
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def page_facts(path: Path) -> tuple[int, int]:
+    """Size in bytes and time of the last change in seconds of a page's file; GONE without one."""
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return GONE, 0
+    return status.st_size, int(status.st_mtime)
+
+
+def _write_listing(target: Path, folder: Path, tables: Sequence[Path]) -> dict[str, Any]:
+    """Write a line for each file of pages: its size, time of last change, and path as JSON."""
+    count = 0
+    with translate_unwritable(target, "the listing of pages cannot be written", RESULTS_ELSEWHERE):
+        with (
+            whole(target) as partial,
+            partial.open("wb") as raw,
+            # Neither name nor time, so that the same pages give the same bytes.
+            gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
+            io.TextIOWrapper(packed, "utf-8", newline="\n") as file,
+        ):
+            for path in _files(tables):
+                size, time = page_facts(folder / path)
+                file.write(f"{size}\t{time}\t{json.dumps(path, ensure_ascii=False)}\n")
+                count += 1
+        return {"files": count, "sha256": file_digest(target)}
+
+
+def _files(tables: Iterable[Path]) -> Iterator[str]:
+    """The paths of tables, those of the pages of one document once."""
+    for table in tables:
+        before: str | None = None
+        try:
+            for row in read_rows(table):
+                path = row.get("PATH", "")
+                if path and path != before:
+                    yield path
+                before = path
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise PageSortError(f"the table cannot be read ({error})", where=table) from error
+
+
+def forget(table: Path) -> None:
+    """Remove the record of a table that is no longer there."""
+    if not os.path.lexists(table):
+        record_of(table).unlink(missing_ok=True)
