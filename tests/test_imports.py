@@ -24,8 +24,8 @@ MAY_IMPORT = {
     "prediction": PAGES | {"models", "sorting"},
     "embeddings": SCORING,
     "evaluation": SCORING,
-    "review": MODELS | {"prediction", "sorting"},
     "voting": SCORING | {"evaluation"},
+    "review": SCORING | {"evaluation", "sorting"},
     "training": MODELS | LABELLED,
     "cli": SCORING
     | {"embeddings", "evaluation", "hub", "records", "review", "sorting", "training", "voting"},

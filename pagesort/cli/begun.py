@@ -23,6 +23,8 @@ TABLES = (
     "absolute_paths",
     "csv_excel",
     "review_below",
+    "max_error",
+    "budget",
 )
 SORTING = ("sort_to", "link", "min_score", "write_alto")
 KEPT = (*SCORES, *TABLES, *SORTING)

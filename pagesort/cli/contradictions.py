@@ -37,6 +37,11 @@ def check_together(settings: Settings) -> None:
         _need(settings, "review", ("directory", "dir"))
     _refuse_together(settings, "best", "sort_to")
     _refuse_together(settings, "best", "update")
+    for name in ("best", "shard"):
+        _refuse_together(settings, name, "max_error")
+    is_begun = settings.resume or settings.update  # a run that may have an error budget
+    if settings.budget is not None and settings.max_error is None and not is_begun:
+        raise UsageError("--budget belongs to --max_error", remedy="Add --max_error 1%")
     _refuse_together(settings, "resume", "update")
     _refuse_together(settings, "shard", "best")
     _refuse_together(settings, "shard", "sort_to")

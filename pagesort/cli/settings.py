@@ -66,6 +66,8 @@ class Settings:
     write_alto: Path | None
     check: Path | None
     review_below: float
+    max_error: float | None
+    budget: Path | None
     routes: Mapping[str, str]
     results_folder: Path
     review: tuple[str, ...] | None

@@ -67,6 +67,20 @@ def share(*, with_0: bool = True, with_1: bool = True) -> Kind:
     return Kind(read, f"a number, {least} to {'1' if with_1 else 'below 1'}", "X")
 
 
+def percentage() -> Kind:
+    """Return the kind of shares above 0 and below 1, which may be written in percent."""
+
+    def read(text: str) -> float:
+        digits = text.strip().removesuffix("%")
+        is_percent = digits != text.strip()
+        number = float(digits.replace(",", ".")) / (100.0 if is_percent else 1.0)
+        if not 0.0 < number < 1.0:
+            raise ValueError(text)
+        return number
+
+    return Kind(read, "a share above 0 and below 1, such as 1% or 0.01", "SHARE")
+
+
 def choice(*words: str) -> Kind:
     """Return the kind of texts that are one of these words, upper or lower case alike."""
     spelled = {word.lower(): word for word in words}

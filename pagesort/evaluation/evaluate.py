@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pagesort.common.files import file_digest
 from pagesort.common.tables import PLAIN, TableForm
 from pagesort.common.text import shown
 from pagesort.evaluation import accuracies, plots
@@ -214,6 +215,11 @@ def _write(
             files.append(names.failures)
         row = _row(classifier, request, selection, scored, report, names.date_time)
         facts = json_report(classifier, request, selection, scored, report, parts, names.date_time)
+        facts["table"] = {
+            "name": names.table.name,
+            "sha256": file_digest(names.table),
+            "root": _root(request),
+        }
         write_json(facts, names.report)
         files.append(names.report)
         if draw:
@@ -224,8 +230,13 @@ def _write(
 
 def _paths(request: EvaluationRequest, pages: Sequence[LabelledPage]) -> list[str]:
     """PATH of pages: their places in the folder, or with it on this machine."""
-    root = f"{request.folder.resolve().as_posix()}/" if request.absolute_paths else ""
+    root = _root(request)
     return [shown(root + page.name) for page in pages]
+
+
+def _root(request: EvaluationRequest) -> str:
+    """What stands before a page's place in the folder in PATH."""
+    return f"{request.folder.resolve().as_posix()}/" if request.absolute_paths else ""
 
 
 def _places(scores: np.ndarray, true: np.ndarray) -> np.ndarray:

@@ -49,6 +49,8 @@ class Request:
     Tables name pages by their paths in the folder, or with `absolute_paths` on this machine.
     With `resume` an interrupted run is gone on with, and with `update`, too, an earlier one, to
     which the pages are added that came since. `keep_scores` makes that possible later.
+    `accepts` tells of a first guess and its score whether nobody needs to look: the table says so
+    in the column DECISION, and `sort_to` leaves the other pages in a folder of their own.
     `slow_hint` says how a long run would be quicker. With a `shard`, only that part of the pages is
     looked at, for `merging.merge_parts` to put all parts together. With a list, the pages `named`
     there are looked at, and no others. `options` are JSON values that are kept with the scores, for
@@ -74,6 +76,7 @@ class Request:
     form: TableForm = PLAIN
     update: bool = False
     keep_scores: bool = True
+    accepts: Callable[[str, float], bool] | None = None
     slow_hint: str = ""
     shard: Shard | None = None
     named: Path | None = None
@@ -158,6 +161,7 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
                 raw=request.raw,
                 absolute_paths=request.absolute_paths,
                 form=request.form,
+                accepts=request.accepts,
             )
             for write in request.beside:
                 write(finished)
@@ -202,7 +206,7 @@ def _sort_pages(
         write_page_png(ref, target, loader.renderers, loader.max_megapixels)
 
     progress = Progress(journal.counts().scored, 0)
-    guesses = _first_guesses(classifier, journal, progress)
+    guesses = _first_guesses(classifier, journal, progress, request.accepts)
     try:
         # Closed at once, as a journal stays locked while it is read.
         with progress, contextlib.closing(guesses):
@@ -224,13 +228,18 @@ def _sort_pages(
 
 
 def _first_guesses(
-    classifier: Classifier, journal: RunJournal, progress: Progress
+    classifier: Classifier,
+    journal: RunJournal,
+    progress: Progress,
+    accepts: Callable[[str, float], bool] | None,
 ) -> Generator[SortedPage]:
     """Yield every scored page with its first guess, and count it once it is done with."""
     for ref, scores in journal.scored():
         index, score = top_guesses(scores, 1)[0]
         # Rounded, so that a page is where its row in the table lets one look for it.
-        yield SortedPage(ref, classifier.labels[index], float(round_scores(score)))
+        label, rounded = classifier.labels[index], float(round_scores(score))
+        needs_review = accepts is not None and not accepts(label, rounded)
+        yield SortedPage(ref, label, rounded, needs_review)
         progress.advance(1, _relative_name(journal, ref))
 
 
@@ -379,6 +388,9 @@ def _log_summary(finished: FinishedTables, counts: Counts, scored_now: int, seco
     width = max((len(label) for label in finished.categories), default=0)
     for label, pages in finished.categories.items():
         logger.info("  %-*s %6d", width, label, pages)
+    if finished.to_review is not None:
+        share = finished.to_review / max(counts.scored, 1)
+        logger.info("to look at: %s (%.1f %%)", counted(finished.to_review), 100 * share)
     logger.info("result table: %s", finished.result)
     if finished.raw is not None:
         logger.info("all scores: %s", finished.raw)

@@ -9,7 +9,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -404,15 +404,16 @@ class RunJournal(Closing):
         raw: bool = False,
         absolute_paths: bool = False,
         form: TableForm = PLAIN,
+        accepts: Callable[[str, float], bool] | None = None,
     ) -> FinishedTables:
-        """Write the finished tables under their final names.
+        """Write the finished tables under their final names; see `TableStyle` for `accepts`.
 
         Raises:
             PageSortError: the tables cannot be written; the journal is kept, and `--resume` writes
                 them.
         """
         root = _printable(f"{self.folder.as_posix().rstrip('/')}/") if absolute_paths else ""
-        style = TableStyle(form, root)
+        style = TableStyle(form, root, accepts)
         self.keep()
         with translate_faults(self.path, "The finished tables cannot be written", self._remedy):
             self.path.parent.mkdir(parents=True, exist_ok=True)

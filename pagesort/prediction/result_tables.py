@@ -7,7 +7,7 @@ import os
 import posixpath
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CHUNK_ROWS = 2000
+ACCEPT, REVIEW = "ACCEPT", "REVIEW"  # in the column DECISION
 
 # FILE as shown: the plain one, unless several documents have it. A document is a file of several
 # pages, or the pages of one FILE in one folder; if such pages share a number, those of one ending.
@@ -64,10 +65,15 @@ BY_NAME = "shown, length(pages.page), pages.page, pages.path"
 
 @dataclass(frozen=True)
 class TableStyle:
-    """How the tables of a run are written; `root` stands before PATH, which is relative else."""
+    """How the tables of a run are written; `root` stands before PATH, which is relative else.
+
+    `accepts` tells of a first guess and its score, as the table writes it, whether nobody needs to
+    look; with it, the table of guesses has a column DECISION.
+    """
 
     form: TableForm = PLAIN
     root: str = ""
+    accepts: Callable[[str, float], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,8 @@ class FinishedTables:
 
     `categories` counts the scored pages by their first guess, in label order. `stem` begins the
     names of what else is written beside them, and `folder` is that of the pages. `models` are those
-    that voted.
+    that voted. `to_review` counts the pages whose DECISION is to look at them; it is None where the
+    table has no such column.
     """
 
     result: Path
@@ -86,6 +93,7 @@ class FinishedTables:
     stem: str
     folder: Path
     models: tuple[Path, ...] = ()
+    to_review: int | None = None
 
     @property
     def documents(self) -> Path:
@@ -149,11 +157,12 @@ def write_tables(
     """
     _distinguish_documents(connection)
     categories: Counter[str] = Counter()
+    decisions: Counter[str] = Counter()
     result, raw_path = names.result(top_n, max_categ), names.raw() if raw else None
     (failed,) = connection.execute("SELECT count(*) FROM failures").fetchone()
     failures_path = names.failures() if failed else None
     tables: dict[Path, Iterable[pd.DataFrame]] = {
-        result: _result_rows(connection, labels, top_n, style.root, categories)
+        result: _result_rows(connection, labels, top_n, style, categories, decisions)
     }
     if raw_path:
         tables[raw_path] = _raw_rows(connection, labels, style.root)
@@ -168,7 +177,10 @@ def write_tables(
     if not failed:  # an earlier sitting of this run may have left one
         names.failures().unlink(missing_ok=True)
     counts = {label: categories[label] for label in labels}
-    return FinishedTables(result, raw_path, failures_path, counts, names.stem, folder)
+    to_review = None if style.accepts is None else decisions[REVIEW]
+    return FinishedTables(
+        result, raw_path, failures_path, counts, names.stem, folder, to_review=to_review
+    )
 
 
 def _distinguish_documents(connection: sqlite3.Connection) -> None:
@@ -246,17 +258,28 @@ def _result_rows(
     connection: sqlite3.Connection,
     labels: Sequence[str],
     top_n: int,
-    root: str,
+    style: TableStyle,
     categories: Counter[str],
+    decisions: Counter[str],
 ) -> Iterator[pd.DataFrame]:
-    """Yield the table of guesses in pieces, the first one empty; counts first guesses."""
+    """Yield the table of guesses in pieces, the first one empty; counts guesses and decisions."""
     table, _ = dataframe_results([], [], labels, top_n)
-    yield table.assign(NOTE=[], PATH=[])
-    for paths, files, pages, scores, notes in _chunks(connection, BY_NAME, labels, root):
+    yield table.assign(**_decided(table, style), NOTE=[], PATH=[])
+    for paths, files, pages, scores, notes in _chunks(connection, BY_NAME, labels, style.root):
         guesses = [top_guesses(row, top_n) for row in scores]
         table, _ = dataframe_results(paths, guesses, labels, top_n)
+        decided = _decided(table, style)
         categories.update(table["CLASS-1"])
-        yield table.assign(FILE=files, PAGE=pages, NOTE=notes, PATH=paths)
+        decisions.update(decided.get("DECISION", ()))
+        yield table.assign(FILE=files, PAGE=pages, **decided, NOTE=notes, PATH=paths)
+
+
+def _decided(table: pd.DataFrame, style: TableStyle) -> dict[str, list[str]]:
+    """The column DECISION of a table of guesses; none where nothing is decided."""
+    if style.accepts is None:
+        return {}
+    first = zip(table["CLASS-1"], table["SCORE-1"], strict=True)
+    return {"DECISION": [ACCEPT if style.accepts(*guess) else REVIEW for guess in first]}
 
 
 def _raw_rows(

@@ -54,11 +54,15 @@ NAMES_SCHEMA = (
 
 @dataclass(frozen=True)
 class SortedPage:
-    """A page and what it was taken for; `score` is that guess's probability."""
+    """A page and what it was taken for; `score` is that guess's probability.
+
+    With `needs_review` it goes to the pages to look at, whatever its score.
+    """
 
     ref: PageRef
     label: str
     score: float = 1.0
+    needs_review: bool = False
 
 
 @dataclass
@@ -121,7 +125,8 @@ def sort_pages(
         placer = held.enter_context(Placer(destination, link, report, dry_run))
         placer.read_earlier()
         for page in pages:
-            folder = page.label if page.score >= min_score else REVIEW
+            is_sure = page.score >= min_score and not page.needs_review
+            folder = page.label if is_sure else REVIEW
             earlier = placer.earlier_folder(page.ref)
             if earlier not in (None, folder):
                 reason = f"sorted before, as {earlier}; take that back with --undo"

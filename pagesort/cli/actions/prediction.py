@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pagesort.cli import opening
 from pagesort.cli.actions import review
+from pagesort.cli.actions.budget import error_budget
 from pagesort.cli.actions.records import TableRecords, opened_facts
 from pagesort.cli.begun import kept_options
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
@@ -137,8 +138,13 @@ def classify_folder(
         folder_run.check_request(request)
         opened = _open_to_predict(settings, model)
         labels, beside.models = opened.classifier.labels, [opened_facts(opened)]
-        hint = opening.quicker_precision(settings, opened.classifier)
-        request = replace(request, slow_hint=hint, beside=(beside,))
+        budget = error_budget(settings, opened.classifier)
+        request = replace(
+            request,
+            accepts=None if budget is None else budget.accepts,
+            slow_hint=opening.quicker_precision(settings, opened.classifier),
+            beside=(beside,),
+        )
         result = folder_run.predict_folder(opened.classifier, request)
     for path in result.tables:
         emit(str(path))

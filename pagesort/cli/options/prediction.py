@@ -13,7 +13,17 @@ from pagesort.cli.options.option import (
     PREDICTIONS,
     Option,
 )
-from pagesort.cli.value_types import DIRECTORY, FILE, FORMATS, PATH, SWITCH, choice, share, whole
+from pagesort.cli.value_types import (
+    DIRECTORY,
+    FILE,
+    FORMATS,
+    PATH,
+    SWITCH,
+    choice,
+    percentage,
+    share,
+    whole,
+)
 
 # Print goes to OCR, handwriting to HTR, which reads the other writing of mixed pages as well.
 ROUTES = MappingProxyType({
@@ -120,6 +130,16 @@ OPTIONS: tuple[Option, ...] = (
         "review_below", share(), 0.5, "pages with a lower score are to be reviewed, says the table "
         "of documents", "OUTPUT", "review_below", ("--review_below",), FOLDER,
         used_by=FOLDER_ACTIONS,
+    ),
+    Option(
+        "max_error", percentage(), None, "say of every page in the column DECISION whether it "
+        "needs a look, so that at most this share of the accepted ones is wrong (1% or 0.01); "
+        "labelled pages prove it", flags=("--max_error",), audience=FOLDER, used_by=FOLDER_ACTIONS,
+    ),
+    Option(
+        "budget", FILE, None, "the labelled pages for --max_error: a report of --eval, a JSON "
+        "under result/stats (else the newest one of the model)",
+        flags=("--budget",), audience=FOLDER, used_by=FOLDER_ACTIONS,
     ),
     Option(
         "routes", choice("OCR", "HTR", "tables", "figures", "none"), ROUTES,

@@ -1,0 +1,54 @@
+"""The error budget of `--max_error`: which labelled pages prove it, and what they allow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pagesort.cli.settings import Settings
+from pagesort.common.errors import PageSortError
+
+if TYPE_CHECKING:
+    from pagesort.prediction.scoring import Classifier
+    from pagesort.review.error_budget import Budget
+    from pagesort.review.evidence import Source
+
+logger = logging.getLogger(__name__)
+
+
+def error_budget(settings: Settings, classifier: Classifier) -> Budget | None:
+    """Find which pages of this model need no look, and tell it; None if it is not asked for.
+
+    Raises:
+        PageSortError: there are no labelled pages that tell it, or they are of another model.
+    """
+    if settings.max_error is None:
+        return None
+    from pagesort.review.budget_lines import budget_lines
+    from pagesort.review.error_budget import find_budget
+
+    labels: Sequence[str] = tuple(classifier.labels)
+    source = _source(settings, classifier, labels)
+    budget = find_budget(source.evidence, labels, settings.max_error)
+    for line in budget_lines(budget, source.words, str(source.path)):
+        logger.info("%s", line)
+    return budget
+
+
+def _source(settings: Settings, classifier: Classifier, labels: Sequence[str]) -> Source:
+    """Read the labelled pages: those that are named, else those of the newest evaluation."""
+    from pagesort.review import evidence
+
+    stats = settings.results_folder / "stats"
+    path = settings.budget or evidence.newest_report(stats, classifier.fingerprint)
+    if path is None:
+        raise PageSortError(
+            f"--max_error needs labelled pages that {classifier.name} has never seen, and no "
+            "evaluation of it is there",
+            where=stats,
+            remedy="Evaluate it first, with --eval --eval_folder FOLDER (a subfolder a category)",
+        )
+    report = evidence.read_report(path)
+    evidence.check_model(report, path, classifier.fingerprint, classifier.name)
+    return evidence.evaluation_source(report, path, labels)
