@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from pagesort.cli.actions import (
     evaluation,
+    grouping,
     hub,
     prediction,
     records,
@@ -96,19 +97,18 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
         yield evaluation.redraw_plots(settings)
     if settings.file is not None:
         yield prediction.classify_page(settings, settings.file, model)
+    use_folder = grouping.group_folder if settings.group else prediction.classify_folder
     if settings.reviewed_table is not None:
         yield review.review_table(settings, settings.reviewed_table)
     elif settings.directory is not None:
-        yield prediction.classify_folder(settings, settings.directory, "-d", model)
+        yield use_folder(settings, settings.directory, "-d", model)
     if settings.dir:
         if not settings.is_configured("input_folder"):
             logger.info(
                 "[INPUT] FOLDER_INPUT is not set, so the sample pages are sorted; to sort "
                 "your own, set it or give their folder with -d"
             )
-        yield prediction.classify_folder(
-            settings, settings.input_folder, "[INPUT] FOLDER_INPUT", model
-        )
+        yield use_folder(settings, settings.input_folder, "[INPUT] FOLDER_INPUT", model)
     if settings.merge:
         yield scale.merge_tables(settings, settings.merge)
     if settings.status:

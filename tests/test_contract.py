@@ -149,9 +149,9 @@ def test_shipped_config_says_the_defaults(tmp_path: Path) -> None:
         assert value == (True if option.name == "inner" else default), option.name
 
 
-def test_config_sections_are_those_of_the_published_design_and_one_more() -> None:
+def test_config_sections_are_those_of_the_published_design_and_two_more() -> None:
     assert {o.section for o in OPTIONS if o.section} == {
-        "OUTPUT", "EVAL", "TRAIN", "SETUP", "INPUT", "HF", "ROUTES",
+        "OUTPUT", "EVAL", "TRAIN", "SETUP", "INPUT", "HF", "ROUTES", "GROUP",
     }  # fmt: skip
 
 
@@ -226,6 +226,7 @@ def test_run_imports_little_at_the_top() -> None:
     modules = {name for name in names if (ROOT / f"{name.replace('.', '/')}.py").exists()}
     assert modules == {
         "pagesort.cli.actions.evaluation",
+        "pagesort.cli.actions.grouping",
         "pagesort.cli.actions.hub",
         "pagesort.cli.actions.prediction",
         "pagesort.cli.actions.review",

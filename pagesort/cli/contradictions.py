@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pagesort.cli.options import BY_NAME, EVALUATIONS, PREDICTIONS
+from pagesort.cli.options import BY_NAME, EVALUATIONS, FOLDER_ACTIONS, PREDICTIONS
 from pagesort.common.errors import UsageError
 from pagesort.models import catalogue
 
@@ -27,6 +27,12 @@ def check_together(settings: Settings) -> None:
         _refuse_together(settings, "train", "zero_shot")
         _refuse_together(settings, "hf", "zero_shot")
     _need(settings, "best", PREDICTIONS)
+    _need(settings, "group", FOLDER_ACTIONS)
+    for name in ("best", "update", "zero_shot"):
+        _refuse_together(settings, "group", name)
+    for name in ("order", "items"):
+        if settings.is_named(name) and not settings.group:
+            raise UsageError(f"{settings.flag(name)} belongs to --group", remedy="Add --group")
     _need(settings, "sort_to", ("directory", "dir", "undo"))
     for name in ("link", "min_score", "dry_run", "undo"):
         if settings.is_named(name) and settings.sort_to is None:

@@ -71,6 +71,15 @@ class Settings:
     routes: Mapping[str, str]
     results_folder: Path
     review: tuple[str, ...] | None
+    group: bool
+    order: Path | None
+    group_method: Literal["sequence", "ward", "dbscan", "agglomerative"]
+    items: int | None
+    group_model: Path
+    eps: float
+    min_samples: int
+    distance: float
+    linkage: Literal["average", "complete", "single"]
     model: str
     revision: str
     model_path: Path | None

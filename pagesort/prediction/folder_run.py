@@ -103,15 +103,15 @@ def check_request(request: Request) -> None:
         PageSortError: the folder is missing or holds no pages, there is nothing to resume, or
             neither tables nor pages can be put where they are wanted.
     """
-    _check_readable(request.folder)
+    check_readable(request.folder)
     _check_sort_to(request)
     if request.resume or request.update:
         _check_begun(request)
     elif request.named is not None:
         _check_list(request.named, request.folder)
     elif not has_pages(request.folder, request.formats, request.inner):
-        raise _no_pages(request)
-    _check_writable(request.tables)
+        raise no_pages(request.folder, request.formats, request.inner)
+    check_writable(request.tables)
     if request.sort_to is not None and not request.dry_run:
         check_destination(request.sort_to, request.link, request.folder)
 
@@ -403,7 +403,7 @@ def _log_summary(finished: FinishedTables, counts: Counts, scored_now: int, seco
         )
 
 
-def _check_readable(folder: Path) -> None:
+def check_readable(folder: Path) -> None:
     """Refuse a folder that is missing or closed to us."""
     try:
         with os.scandir(folder):
@@ -428,29 +428,29 @@ def _check_sort_to(request: Request) -> None:
         )
 
 
-def _no_pages(request: Request) -> PageSortError:
+def no_pages(folder: Path, formats: tuple[str, ...], inner: bool) -> PageSortError:
     """Say what a folder without pages holds instead: pages in subfolders, or other scans."""
-    what = f"no pages with the extension {', '.join(request.formats)}"
+    what = f"no pages with the extension {', '.join(formats)}"
     here, below = PassedOver(), PassedOver()
-    list(list_pages(request.folder, request.formats, False, here))
-    inside = sum(1 for _ in list_pages(request.folder, request.formats, True, below))
+    list(list_pages(folder, formats, False, here))
+    inside = sum(1 for _ in list_pages(folder, formats, True, below))
     if inside:
         return PageSortError(
             f"{what} in the folder itself, but {inside} in its subfolders",
-            where=request.folder,
+            where=folder,
             remedy="Add --inner to read them",
         )
-    others = below.others if request.inner else here.others or below.others
+    others = below.others if inner else here.others or below.others
     if others:
-        is_here = request.inner or here.others
+        is_here = inner or here.others
         place, flag = ("", "") if is_here else (" in its subfolders", "--inner ")
         return PageSortError(
             f"{what}, but {_counts(others)}{place}",
-            where=request.folder,
+            where=folder,
             remedy=f"Add {flag}-ff {','.join(sorted(others))} to read them",
         )
     return PageSortError(
-        what, where=request.folder, remedy="Name another folder, or other extensions with -ff"
+        what, where=folder, remedy="Name another folder, or other extensions with -ff"
     )
 
 
@@ -459,7 +459,7 @@ def _counts(kinds: Counter[str]) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in most_first)
 
 
-def _check_writable(tables: Path) -> None:
+def check_writable(tables: Path) -> None:
     """Try out that a file can be written where the tables shall be, before hours are spent."""
     try:
         tables.mkdir(parents=True, exist_ok=True)

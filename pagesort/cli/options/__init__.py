@@ -5,6 +5,7 @@ from __future__ import annotations
 from pagesort.cli.options import (
     evaluation,
     everyone,
+    grouping,
     hub,
     models,
     prediction,
@@ -24,6 +25,7 @@ from pagesort.cli.options.option import (
 OPTIONS: tuple[Option, ...] = (
     *prediction.OPTIONS,
     *review.OPTIONS,
+    *grouping.OPTIONS,
     *models.OPTIONS,
     *everyone.OPTIONS,
     *training.OPTIONS,

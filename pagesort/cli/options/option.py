@@ -8,6 +8,7 @@ from pagesort.cli.value_types import SWITCH, Kind, Value
 
 ONE_PAGE = "one page (archivist)"
 FOLDER = "a folder of pages (archivist)"
+GROUPING = "grouping pages into items (archivist)"
 TRAINING = "training (researcher)"
 REVIEW = "looking at the result and correcting it (archivist)"
 EVALUATION = "evaluation and comparison (researcher)"
@@ -15,7 +16,9 @@ MODELS = "models and descriptions (researcher)"
 HUB = "fetching and publishing models (both)"
 SCALE = "several processes and machines (batch jobs)"
 EVERYONE = "everyone"
-AUDIENCES = (ONE_PAGE, FOLDER, REVIEW, TRAINING, EVALUATION, MODELS, HUB, SCALE, EVERYONE)
+AUDIENCES = (
+    ONE_PAGE, FOLDER, REVIEW, GROUPING, TRAINING, EVALUATION, MODELS, HUB, SCALE, EVERYONE,
+)  # fmt: skip
 
 # Options that say what is to be done, in the order in which it is.
 FOLDER_ACTIONS = ("directory", "dir")

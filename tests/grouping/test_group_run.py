@@ -1,0 +1,124 @@
+"""Grouping a folder through the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from tests.helpers.command import Run, command, error_line, read_table, workplace
+
+__all__ = ["command", "workplace"]  # fixtures
+
+COLOURS = ((240, 235, 220), (150, 170, 150), (250, 220, 120))
+SIZES = (4, 3, 5)
+
+
+def draw_page(path: Path, colour: tuple[int, int, int], is_first: bool, seed: int) -> None:
+    """Draw a page of lines on paper of a colour; the first of an item begins lower down."""
+    page = Image.new("RGB", (120, 160), colour)
+    draw = ImageDraw.Draw(page)
+    rng = np.random.default_rng(seed)
+    for row in range(60 if is_first else 15, 145, 6):
+        draw.line((15, row, 80 + int(rng.integers(25)), row), fill=(40, 40, 40), width=2)
+    page.save(path)
+
+
+@pytest.fixture
+def pile(tmp_path: Path) -> Path:
+    """Twelve pages of three items, 1.png to 12.png."""
+    folder = tmp_path / "pile"
+    folder.mkdir()
+    number = 0
+    for colour, size in zip(COLOURS, SIZES, strict=True):
+        for place in range(size):
+            number += 1
+            draw_page(folder / f"{number}.png", colour, place == 0, number)
+    return folder
+
+
+def groups_of(output: str) -> list[str]:
+    """The column GROUP of the table whose path was printed first."""
+    return [row["GROUP"] for row in read_table(output.splitlines()[0])]
+
+
+def test_items_are_found_in_the_order_of_names(command: Run, pile: Path) -> None:
+    status, output, _ = command("--group", "-d", pile)
+    groups, items = map(read_table, output.splitlines())
+    assert status == 0
+    assert [row["PATH"] for row in groups] == [f"{number}.png" for number in range(1, 13)]
+    assert [row["GROUP"] for row in groups] == ["1"] * 4 + ["2"] * 3 + ["3"] * 5
+    assert [row["PAGES"] for row in groups] == ["4"] * 4 + ["3"] * 3 + ["5"] * 5
+    assert [(row["FIRST-PATH"], row["LAST-PATH"], row["PAGES"]) for row in items] == [
+        ("1.png", "4.png", "4"), ("5.png", "7.png", "3"), ("8.png", "12.png", "5"),
+    ]  # fmt: skip
+    starts = [float(row["BOUNDARY"]) for row in groups]
+    assert starts[0] == 1.0
+    assert min(starts[4], starts[7]) > max(
+        each for n, each in enumerate(starts) if n not in {0, 4, 7}
+    )
+
+
+def test_an_unreadable_page_keeps_its_place(command: Run, pile: Path) -> None:
+    (pile / "3.png").write_text("no image", encoding="utf-8")
+    status, output, errors = command("--group", "-d", pile)
+    row = read_table(output.splitlines()[0])[2]
+    assert status == 3
+    assert (row["PATH"], row["GROUP"], row["CLASS"], row["BOUNDARY"]) == ("3.png", "1", "", "")
+    assert row["NOTE"].startswith("cannot be read: ")
+    assert "3.png" in errors
+
+
+def test_subfolders_are_piles_of_their_own(command: Run, pile: Path) -> None:
+    (pile / "box").mkdir()
+    for number in (1, 2):
+        (pile / f"{number}.png").rename(pile / "box" / f"{number}.png")
+    _, output, _ = command("--group", "-d", pile, "--inner")
+    rows = read_table(output.splitlines()[0])
+    inside = {row["GROUP"] for row in rows if row["PATH"].startswith("box/")}
+    outside = {row["GROUP"] for row in rows if not row["PATH"].startswith("box/")}
+    assert len(rows) == 12
+    assert inside
+    assert not inside & outside
+
+
+def test_a_list_gives_the_order(command: Run, pile: Path, tmp_path: Path) -> None:
+    order = tmp_path / "order.txt"
+    names = ["8.png", "9.png", "1.png", "2.png"]
+    order.write_text("\n".join(names), encoding="utf-8")
+    _, output, _ = command("--group", "-d", pile, "--order", order)
+    rows = read_table(output.splitlines()[0])
+    assert [row["PATH"] for row in rows] == names
+    assert [row["GROUP"] for row in rows] == ["1", "1", "2", "2"]
+
+
+def test_one_page_is_one_item(command: Run, pile: Path) -> None:
+    for number in range(2, 13):
+        (pile / f"{number}.png").unlink()
+    status, output, _ = command("--group", "-d", pile)
+    assert status == 0
+    assert groups_of(output) == ["1"]
+
+
+def test_a_folder_without_pages_is_refused(command: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert "no pages" in error_line(command("--group", "-d", tmp_path / "empty", model=False))
+
+
+def test_group_needs_a_folder(command: Run) -> None:
+    assert "--group" in error_line(command("--group", model=False), 2)
+
+
+@pytest.mark.parametrize("method", ["ward", "agglomerative", "dbscan"])
+def test_other_methods_write_the_same_tables(command: Run, pile: Path, method: str) -> None:
+    status, output, _ = command("--group", "-d", pile, "--group_method", method)
+    assert status == 0
+    assert len(groups_of(output)) == 12
+
+
+@pytest.mark.parametrize("method", ["sequence", "ward"])
+def test_the_number_of_items_can_be_given(command: Run, pile: Path, method: str) -> None:
+    _, output, _ = command("--group", "-d", pile, "--items", "5", "--group_method", method)
+    assert sorted(set(groups_of(output))) == ["1", "2", "3", "4", "5"]
