@@ -49,6 +49,12 @@ def check_together(settings: Settings) -> None:
     if settings.budget is not None and settings.max_error is None and not is_begun:
         raise UsageError("--budget belongs to --max_error", remedy="Add --max_error 1%")
     _refuse_together(settings, "resume", "update")
+    uses = settings.sort_to, settings.train, settings.eval
+    if settings.corrections is not None and not any(uses):
+        raise UsageError(
+            f"{settings.flag('corrections')} needs something to do",
+            remedy="Add --sort_to FOLDER, --train or --eval",
+        )
     _refuse_together(settings, "shard", "best")
     _refuse_together(settings, "shard", "sort_to")
     _need(settings, "shard", ("directory", "dir"))

@@ -71,6 +71,7 @@ class Settings:
     routes: Mapping[str, str]
     results_folder: Path
     review: tuple[str, ...] | None
+    corrections: tuple[str, ...] | None
     group: bool
     order: Path | None
     group_method: Literal["sequence", "ward", "dbscan", "agglomerative"]

@@ -176,6 +176,13 @@ def _read_shard(text: str) -> str:
     return str(Shard.parse(text))
 
 
+def _read_corrections(text: str) -> tuple[str, ...]:
+    words = tuple(text.split("\n"))
+    if len(words) > 2 or not all(word.strip() for word in words) or "\0" in text:
+        raise ValueError(text)
+    return words
+
+
 def _read_review(text: str) -> tuple[str, ...]:
     words = tuple(text.split("\n"))
     if len(words) > 1:
@@ -197,6 +204,11 @@ BRANCH = Kind(
 )
 HUB_ACTION = Kind(
     _read_hub_action, "pull, push, export FILE or import FILE", "pull|push|export FILE|import FILE"
+)
+CORRECTIONS = Kind(
+    _read_corrections,
+    "a table of corrections, and perhaps the folder of its pages",
+    "FILE [FOLDER]",
 )
 REVIEW = Kind(_read_review, "the table of a finished run, or nothing beside -d FOLDER", "TABLE")
 REVISION = Kind(_read_revision, "main, or a revision such as v1.1 or v2.2.3.4", "REV")

@@ -231,7 +231,14 @@ def _write(
 def _paths(request: EvaluationRequest, pages: Sequence[LabelledPage]) -> list[str]:
     """PATH of pages: their places in the folder, or with it on this machine."""
     root = _root(request)
-    return [shown(root + page.name) for page in pages]
+    return [_place_of(page, request.folder, root) for page in pages]
+
+
+def _place_of(page: LabelledPage, folder: Path, root: str) -> str:
+    try:
+        return shown(root + page.path.relative_to(folder).as_posix())
+    except ValueError:  # one that a person has added
+        return shown(page.path.as_posix())
 
 
 def _root(request: EvaluationRequest) -> str:

@@ -21,6 +21,8 @@ from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.files import file_digest, write_whole
 from pagesort.common.progress import Progress
 from pagesort.common.text import MOST_NAMED, named
+from pagesort.labelled.corrected_pages import join_corrected
+from pagesort.labelled.page import LabelledPage, document_of
 from pagesort.labelled.sources import read_sources
 from pagesort.pages.loader import (
     DEFAULT_MAX_MEGAPIXELS,
@@ -29,7 +31,7 @@ from pagesort.pages.loader import (
     PageRef,
     Preprocessing,
 )
-from utils import IMAGE_SUFFIXES, collect_images, is_page_folder, page_name
+from utils import IMAGE_SUFFIXES, collect_images, is_page_folder
 
 __all__ = [
     "TRAINED_PAGES_FILE",
@@ -55,21 +57,6 @@ NEAREST = 0  # a PIL.Image.Resampling value: where only the decoding counts
 
 
 @dataclass(frozen=True)
-class LabelledPage:
-    """One page of a training or evaluation folder.
-
-    `document` is the FILE that its name tells; `name` is its place below the folder, with `/`:
-    `TEXT/report-3.png`; `source` is what a table `sources.csv` in the folder tells, or nothing.
-    """
-
-    path: Path
-    label: str
-    document: str
-    name: str
-    source: str = ""
-
-
-@dataclass(frozen=True)
 class LabelledFolder:
     """A folder's labels (its subfolders' names, sorted) and pages (label by label, by name).
 
@@ -90,6 +77,7 @@ def read_labelled_folder(
     empty_ok: bool = False,
     safe: bool = False,
     max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
+    corrected: Sequence[tuple[Path, str]] = (),
 ) -> LabelledFolder:
     """List a folder whose subfolders are labels, in alphabetical order.
 
@@ -99,6 +87,8 @@ def read_labelled_folder(
         empty_ok: whether a label without pages is told by a warning instead of an error.
         safe: decode every page that is kept, and leave out those that cannot be read.
         max_megapixels: larger pages count as unreadable.
+        corrected: images and the labels that a person gave them; see `join_corrected`.
+            They come on top of `max_categ`.
 
     Raises:
         PageSortError: the folder is missing, is a file, or holds no labels with pages; a label is
@@ -120,6 +110,8 @@ def read_labelled_folder(
         page = _labelled_page(Path(path), sources)
         by_label[page.label].append(page)
     pages = [page for members in by_label.values() for page in _capped(members, max_categ)]
+    pages = join_corrected(pages, corrected)
+    labels = sorted({*labels, *(page.label for page in pages)})
     _log_strays(folder, labels)
     _log_contradictions(pages)
     left_out: tuple[tuple[LabelledPage, str], ...] = ()
@@ -131,9 +123,7 @@ def read_labelled_folder(
 
 def _labelled_page(path: Path, sources: Mapping[str, str]) -> LabelledPage:
     label, name = path.parent.name, f"{path.parent.name}/{path.name}"
-    # FILE of a name of digits alone is its folder, which is the label here and no document.
-    document = path.stem if path.stem.isdecimal() else page_name(path)[0]
-    return LabelledPage(path, label, document, name, sources.get(name, ""))
+    return LabelledPage(path, label, document_of(path), name, sources.get(name, ""))
 
 
 def _not_listed(folder: Path, error: OSError, remedy: str) -> PageSortError:

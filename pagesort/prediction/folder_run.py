@@ -45,7 +45,8 @@ class Request:
     `batch_size` pages go through the model and reach the disk together; `max_megapixels` is the
     size of the largest page accepted, in million pixels. With `sort_to`, the pages are put into
     folders there when the tables are written (see `placer.sort_pages` for `link`, `min_score`);
-    with `dry_run`, it is only logged how many would go where.
+    with `dry_run`, it is only logged how many would go where. What a person says of a page beats
+    the guess: `corrected` is its file and its number in a document -> label.
     Tables name pages by their paths in the folder, or with `absolute_paths` on this machine.
     With `resume` an interrupted run is gone on with, and with `update`, too, an earlier one, to
     which the pages are added that came since. `keep_scores` makes that possible later.
@@ -72,6 +73,7 @@ class Request:
     link: str = "copy"
     min_score: float = 0.0
     dry_run: bool = False
+    corrected: Mapping[tuple[Path, int | None], str] = field(default_factory=dict)
     absolute_paths: bool = False
     form: TableForm = PLAIN
     update: bool = False
@@ -146,7 +148,7 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
         Stopped: it was stopped, and what is scored is kept.
     """
     if request.sort_to is not None:
-        check_labels(classifier.labels, request.sort_to)
+        check_labels([*classifier.labels, *set(request.corrected.values())], request.sort_to)
     loader = PageLoader(classifier.preprocessing, request.max_megapixels)
     with _journal(classifier, request) as journal, loader:
         before = journal.counts()
@@ -206,7 +208,7 @@ def _sort_pages(
         write_page_png(ref, target, loader.renderers, loader.max_megapixels)
 
     progress = Progress(journal.counts().scored, 0)
-    guesses = _first_guesses(classifier, journal, progress, request.accepts)
+    guesses = _sorted_pages(classifier, journal, request, progress)
     try:
         # Closed at once, as a journal stays locked while it is read.
         with progress, contextlib.closing(guesses):
@@ -227,18 +229,20 @@ def _sort_pages(
         ) from error
 
 
-def _first_guesses(
-    classifier: Classifier,
-    journal: RunJournal,
-    progress: Progress,
-    accepts: Callable[[str, float], bool] | None,
+def _sorted_pages(
+    classifier: Classifier, journal: RunJournal, request: Request, progress: Progress
 ) -> Generator[SortedPage]:
-    """Yield every scored page with its first guess, and count it once it is done with."""
+    """Yield every scored page with its label, and count it once it is done with."""
     for ref, scores in journal.scored():
+        said = request.corrected.get((ref.path, ref.page))
+        if said is not None:
+            yield SortedPage(ref, said, is_corrected=True)
+            progress.advance(1, _relative_name(journal, ref))
+            continue
         index, score = top_guesses(scores, 1)[0]
         # Rounded, so that a page is where its row in the table lets one look for it.
         label, rounded = classifier.labels[index], float(round_scores(score))
-        needs_review = accepts is not None and not accepts(label, rounded)
+        needs_review = request.accepts is not None and not request.accepts(label, rounded)
         yield SortedPage(ref, label, rounded, needs_review)
         progress.advance(1, _relative_name(journal, ref))
 

@@ -57,12 +57,15 @@ class SortedPage:
     """A page and what it was taken for; `score` is that guess's probability.
 
     With `needs_review` it goes to the pages to look at, whatever its score.
+    One that a person has looked at, `is_corrected`, goes to its label's folder from wherever an
+    earlier sorting put it.
     """
 
     ref: PageRef
     label: str
     score: float = 1.0
     needs_review: bool = False
+    is_corrected: bool = False
 
 
 @dataclass
@@ -125,9 +128,12 @@ def sort_pages(
         placer = held.enter_context(Placer(destination, link, report, dry_run))
         placer.read_earlier()
         for page in pages:
-            is_sure = page.score >= min_score and not page.needs_review
+            is_sure = page.is_corrected or (page.score >= min_score and not page.needs_review)
             folder = page.label if is_sure else REVIEW
             earlier = placer.earlier_folder(page.ref)
+            if page.is_corrected and earlier not in (None, folder):
+                placer.move_earlier(page.ref, folder)
+                continue
             if earlier not in (None, folder):
                 reason = f"sorted before, as {earlier}; take that back with --undo"
                 report.leave_out(page.ref, reason)
@@ -229,11 +235,38 @@ class Placer:
 
     def earlier_folder(self, ref: PageRef) -> str | None:
         """The folder in which an earlier sorting put a page, if it is still there."""
+        place = self._earlier_place(ref)
+        return None if place is None else place.parent.name
+
+    def _earlier_place(self, ref: PageRef) -> Path | None:
         for folder, name in self._names.earlier(_page_key(ref.path, ref.page)):
             is_there = os.path.lexists(self.destination / folder / name)
             if is_there and self._names.claimed(folder, name) != "new":  # then another page's
-                return folder
+                return self.destination / folder / name
         return None
+
+    def move_earlier(self, ref: PageRef, folder: str) -> None:
+        """Move what an earlier sorting made of a page into another folder of the destination.
+
+        Raises:
+            PageSortError: it cannot be moved.
+        """
+        source = self._earlier_place(ref)
+        assert source is not None  # the caller has asked for its folder
+        if self.dry_run:
+            self.report.plan(folder, is_there=False)
+            return
+        try:
+            (self.destination / folder).mkdir(exist_ok=True)
+            target, is_there = self._free_name("move", source, folder, source.name)
+            if is_there:
+                self.report.leave_out(ref, f"it is also in {source.parent.name}; remove it there")
+                return
+            self._put("move", source, target)
+        except OSError as error:
+            raise placing_error(error, self.destination, self.link) from error
+        self.report.placed += 1
+        self.report.folders[folder] += 1
 
     def place(
         self, ref: PageRef, folder: str, draw: Callable[[PageRef, Path], object] | None = None

@@ -33,7 +33,7 @@ Problem = tuple[int, str, object, str, str]  # line, FILE, PAGE, CLASS, and what
 class Row:
     """One line of the table that names a page: `line` counts from 1, the header's.
 
-    `path` is "" where the table has no column PATH, or nothing in it.
+    `path` is "" where the table has no column PATH, or nothing in it; so is `folder`.
     """
 
     line: int
@@ -41,6 +41,7 @@ class Row:
     page: int
     label: str
     path: str = ""
+    folder: str = ""
 
     def problem(self, what: str) -> Problem:
         """What a list of problems says of the row."""
@@ -116,7 +117,7 @@ class _Columns:
     scores: dict[str, int]
 
     def named(self, cells: Sequence[str]) -> dict[str, str]:
-        """A row's FILE, PAGE, CLASS and PATH; cells that it lacks are empty."""
+        """A row's FILE, PAGE, CLASS, PATH and FOLDER; cells that it lacks are empty."""
 
         def cell(place: int) -> str:
             return cells[place] if place < len(cells) else ""
@@ -140,6 +141,8 @@ def _columns(header: str, path: Path) -> _Columns:
         places = {name: names.index(name) for name in ("FILE", "PAGE")}
         if "PATH" in names:
             places["PATH"] = len(names) - 1 - names[::-1].index("PATH")
+        if "FOLDER" in names:
+            places["FOLDER"] = names.index("FOLDER")
         label = next((name for name in CLASS_COLUMNS if name in names), None)
         if label is not None:
             return _Columns(delimiter, places | {"CLASS": names.index(label)}, {})
@@ -175,7 +178,7 @@ def _read_row(cells: Mapping[str, str], line: int) -> Row | Problem:
             problem = "PAGE is not a whole number"
     if problem is not None or page_number is None:
         return line, file, page, label, problem or ""
-    return Row(line, file, page_number, label, path)
+    return Row(line, file, page_number, label, path, cells.get("FOLDER", ""))
 
 
 def _page_number(text: str) -> int | None:

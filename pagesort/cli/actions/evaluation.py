@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pagesort.cli import opening
 from pagesort.cli.actions.prediction import check_topn
 from pagesort.cli.actions.records import opened_facts, write_provenance
+from pagesort.cli.actions.review import corrected_images
 from pagesort.cli.actions.training import training_split
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
@@ -123,11 +124,13 @@ def evaluation_request(settings: Settings) -> EvaluationRequest:
         pages, labels, part = split.test, split.labels, f"test part of {split.path.name}"
         pages = labelled.cap_pages(pages, settings.max_categ_eval)
     else:
+        corrected, _ = corrected_images(settings)
         data = labelled.read_labelled_folder(
             folder,
             named_by="--eval_folder or [EVAL] FOLDER_PAGES",
             max_categ=settings.max_categ_eval,
             empty_ok=True,
+            corrected=corrected,
         )
         pages, labels = data.pages, data.labels
     if max(Counter(page.label for page in pages).values(), default=0) >= settings.max_categ_eval:

@@ -179,6 +179,7 @@ def prediction_request(settings: Settings, folder: Path) -> Request:
         link=settings.link,
         min_score=settings.min_score,
         dry_run=settings.dry_run,
+        corrected=review.corrected_places(settings, folder),
         absolute_paths=settings.absolute_paths,
         form=table_form(settings.csv_excel),
         named=settings.page_list,

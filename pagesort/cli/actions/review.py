@@ -65,6 +65,33 @@ def write_review(
     emit(str(written.index))
 
 
+def corrected_places(settings: Settings, folder: Path) -> dict[tuple[Path, int | None], str]:
+    """What a person said of pages of a folder: file and number in a document -> label."""
+    if settings.corrections is None or not folder.is_dir():  # which is told elsewhere
+        return {}
+    from pagesort.review.corrections import read_corrections
+
+    pages = read_corrections(Path(settings.corrections[0]).expanduser(), folder).pages
+    return {(page.path, page.part): page.label for page in pages}
+
+
+def corrected_images(settings: Settings) -> tuple[list[tuple[Path, str]], int]:
+    """The images of the pages that a person has looked at, with their labels.
+
+    Returns:
+        These, and how many rows of the table name no page that can be read.
+    """
+    if settings.corrections is None:
+        return [], 0
+    from pagesort.review.corrections import page_images, read_corrections
+
+    table, *folder = (Path(word).expanduser() for word in settings.corrections)
+    corrections = read_corrections(table, folder[0] if folder else None)
+    drawn = settings.results_folder / "corrected_pages"
+    images, failed = page_images(corrections.pages, drawn, settings.max_megapixels)
+    return images, failed + corrections.left_out
+
+
 def _usual_labels(said: set[str]) -> list[str]:
     """The labels of a table; those of the program's own categories where it says no others."""
     from pagesort.models.descriptions import read_descriptions

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagesort.cli import opening
+from pagesort.cli.actions.review import corrected_images
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
 from pagesort.common.processes import is_first_process
@@ -40,12 +41,14 @@ def training_split(settings: Settings) -> tuple[PageSplit, int]:
     from pagesort.labelled import folder as labelled
     from pagesort.labelled import split_files
 
+    corrected, lost = corrected_images(settings)
     data = labelled.read_labelled_folder(
         settings.train_folder,
         named_by="--train_folder or [TRAIN] FOLDER_PAGES",
         max_categ=settings.max_categ,
         safe=settings.safe,
         max_megapixels=settings.max_megapixels,
+        corrected=corrected,
     )
     split = split_files.open_split(
         data,
@@ -55,7 +58,7 @@ def training_split(settings: Settings) -> tuple[PageSplit, int]:
         by=settings.split,
         max_categ=settings.max_categ,
     )
-    return split, len(data.left_out)
+    return split, len(data.left_out) + lost
 
 
 def training_recipe(settings: Settings) -> Recipe:

@@ -27,7 +27,7 @@ class Sheet {
   connect() {
     by("filters").addEventListener("input", () => this.readFilters());
     by("filters").addEventListener("submit", (event) => event.preventDefault());
-    by("reset").addEventListener("click", (event) => { event.preventDefault(); this.reset(); });
+    by("show-all").addEventListener("click", () => this.showAll());
     by("new-label").addEventListener("submit", (event) => this.addLabel(event));
     by("undo").addEventListener("click", () => this.undo());
     by("show-help").addEventListener("click", () => by("help").showModal());
@@ -78,7 +78,7 @@ class Sheet {
     this.select();
   }
 
-  reset() {
+  showAll() {
     by("filters").reset();
     this.filters.category = "all";
     this.readFilters();
