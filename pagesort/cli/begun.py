@@ -13,7 +13,8 @@ from pagesort.cli.settings import Origin, Settings
 MODEL = ("model", "revision", "model_path", "model_dir", "model_storage", "zero_shot")
 TEXTS = ("cat_csv", "cat_dir", "cat_prefix", "avg", "prompt")
 # What decides the pages and their scores.
-SCORES = ("file_format", "inner", "batch_size", "chunk_size", "device", "precision", *MODEL, *TEXTS)
+PAGES = ("file_format", "inner", "batch_size", "chunk_size")
+SCORES = (*PAGES, "device", "precision", "compare_with", *MODEL, *TEXTS)
 # What decides only how tables and folders are written, so that it may change while a run rests.
 TABLES = (
     "topn",

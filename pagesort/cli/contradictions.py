@@ -48,6 +48,8 @@ def check_together(settings: Settings) -> None:
     is_begun = settings.resume or settings.update  # a run that may have an error budget
     if settings.budget is not None and settings.max_error is None and not is_begun:
         raise UsageError("--budget belongs to --max_error", remedy="Add --max_error 1%")
+    _refuse_together(settings, "best", "compare_with")
+    _refuse_together(settings, "shard", "compare_with")
     _refuse_together(settings, "resume", "update")
     uses = settings.sort_to, settings.train, settings.eval
     if settings.corrections is not None and not any(uses):

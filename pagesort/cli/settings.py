@@ -63,6 +63,7 @@ class Settings:
     undo: bool
     absolute_paths: bool
     csv_excel: bool
+    compare_with: Path | None
     write_alto: Path | None
     check: Path | None
     review_below: float

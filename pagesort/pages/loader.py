@@ -58,7 +58,8 @@ class Page:
     """A page ready for the model: `pixels` is uint8 (H, W, 3), `note` as `note_of` gives it.
 
     `size` is width and height as the file holds them, a PDF's as it was drawn for the model.
-    `features` is what the loader's `describe` made of the page.
+    `features` is what the loader's `describe` made of the page, and `other` its pixels as `second`
+    wants them.
     """
 
     ref: PageRef
@@ -66,6 +67,7 @@ class Page:
     note: str = ""
     size: tuple[int, int] = (0, 0)
     features: np.ndarray | None = None
+    other: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ class PageLoader(Closing):
         workers: threads that decode; by default as many as keep all processors busy.
         describe: called by these threads with every page as it is shrunk for the model, mode L or
             RGB, before it is cropped if all of it is ever there; gives the page's `features`.
+        second: how a second model wants its pages, for the `other` pixels of the same decoding.
+            Pages are decoded as large as the model needs them that sees more.
     """
 
     def __init__(
@@ -120,8 +124,11 @@ class PageLoader(Closing):
         max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
         workers: int | None = None,
         describe: Callable[[Image.Image], np.ndarray] | None = None,
+        second: Preprocessing | None = None,
     ) -> None:
         self.preprocessing = preprocessing
+        self.second = second
+        self._finest = max((preprocessing, second or preprocessing), key=_pixels_needed)
         self.describe = describe
         self.max_megapixels = max_megapixels
         self.workers = workers or decoding_threads()
@@ -160,13 +167,20 @@ class PageLoader(Closing):
                 whole: list[Image.Image] = []
                 image = self.preprocessing.shrink(scan, whole.append)
                 size = scan.page_size
+                pixels = pixels_of(image)
+                other = None if self.second is None else self._second_of(scan, pixels)
             note = note_of(whole[0]) if whole else ""
             features = self.describe((whole or [image])[0]) if self.describe is not None else None
-            return Page(ref, pixels_of(image), note, size, features)
+            return Page(ref, pixels, note, size, features, other)
         except PageUnreadableError as error:
             return Failure(ref, error.what)
         except MemoryError:
             return Failure(ref, "there is not enough memory to resize it")
+
+    def _second_of(self, scan: Scan, pixels: np.ndarray) -> np.ndarray:
+        """The pixels for the second model; those of the first where both want the same."""
+        assert self.second is not None
+        return pixels if self.second == self.preprocessing else pixels_of(self.second.shrink(scan))
 
     @contextlib.contextmanager
     def _scan(self, path: str | Path, page: int | None) -> Iterator[Scan]:
@@ -174,9 +188,7 @@ class PageLoader(Closing):
         if page is not None and is_pdf(path):
             yield Scan(self._drawn(path, page))
             return
-        with opened_scan(
-            path, self.max_megapixels, self._budget.hold, self.preprocessing, page
-        ) as scan:
+        with opened_scan(path, self.max_megapixels, self._budget.hold, self._finest, page) as scan:
             yield scan
 
     def batches(self, groups: Iterable[Sequence[PageRef]]) -> Generator[list[Page | Failure]]:
@@ -212,4 +224,11 @@ class PageLoader(Closing):
             self.renderers.survey(path)
             # It could not be opened when the run began, which has no rows for its pages.
             raise PageUnreadableError("it can be opened now; --update sorts its pages")
-        return self.renderers.render(path, page, *self.preprocessing.drawn_size)
+        return self.renderers.render(path, page, *self._finest.drawn_size)
+
+
+def _pixels_needed(preprocessing: Preprocessing) -> float:
+    """How much of a page a model looks at; an exact path takes all of it."""
+    if preprocessing.reducing_gap is None:
+        return float("inf")
+    return preprocessing.reducing_gap * max(preprocessing.input_size)

@@ -46,7 +46,8 @@ class Request:
     size of the largest page accepted, in million pixels. With `sort_to`, the pages are put into
     folders there when the tables are written (see `placer.sort_pages` for `link`, `min_score`);
     with `dry_run`, it is only logged how many would go where. What a person says of a page beats
-    the guess: `corrected` is its file and its number in a document -> label.
+    the guess: `corrected` is its file and its number in a document -> label. A `second` model is
+    asked as well, and the table says where it differs.
     Tables name pages by their paths in the folder, or with `absolute_paths` on this machine.
     With `resume` an interrupted run is gone on with, and with `update`, too, an earlier one, to
     which the pages are added that came since. `keep_scores` makes that possible later.
@@ -77,6 +78,7 @@ class Request:
     absolute_paths: bool = False
     form: TableForm = PLAIN
     update: bool = False
+    second: Classifier | None = None
     keep_scores: bool = True
     accepts: Callable[[str, float], bool] | None = None
     slow_hint: str = ""
@@ -149,7 +151,8 @@ def predict_folder(classifier: Classifier, request: Request) -> Outcome:
     """
     if request.sort_to is not None:
         check_labels([*classifier.labels, *set(request.corrected.values())], request.sort_to)
-    loader = PageLoader(classifier.preprocessing, request.max_megapixels)
+    second = None if request.second is None else request.second.preprocessing
+    loader = PageLoader(classifier.preprocessing, request.max_megapixels, second=second)
     with _journal(classifier, request) as journal, loader:
         before = journal.counts()
         try:
@@ -258,6 +261,8 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
         "model or descriptions": classifier.fingerprint,
         "list": _name_of_list(request.named),
         "shard": None if request.shard is None else str(request.shard),
+        "second model": None if request.second is None else request.second.fingerprint,
+        "precision of the second": None if request.second is None else request.second.precision,
     }
     if request.resume or request.update:
         journal = RunJournal.open_for_resume(
@@ -364,7 +369,9 @@ def _score_pages(
     progress = Progress(counts.total, counts.scored, hint=request.slow_hint)
     log, heartbeat = FailureLog(), Heartbeat(journal)
     size = request.batch_size
-    batches = score_batches(classifier, loader, journal.batches(size), size, counts.total)
+    batches = score_batches(
+        classifier, loader, journal.batches(size), size, counts.total, request.second
+    )
     with contextlib.closing(batches), progress:
         for batch in batches:
             journal.record(batch)
@@ -395,6 +402,11 @@ def _log_summary(finished: FinishedTables, counts: Counts, scored_now: int, seco
     if finished.to_review is not None:
         share = finished.to_review / max(counts.scored, 1)
         logger.info("to look at: %s (%.1f %%)", counted(finished.to_review), 100 * share)
+    if finished.differing is not None:
+        share = finished.differing / max(counts.scored, 1)
+        logger.info(
+            "the second model differs on %d of them (%.1f %%)", finished.differing, 100 * share
+        )
     logger.info("result table: %s", finished.result)
     if finished.raw is not None:
         logger.info("all scores: %s", finished.raw)

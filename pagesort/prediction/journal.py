@@ -20,6 +20,7 @@ import numpy as np
 from pagesort.common.closing import Closing
 from pagesort.common.errors import PageSortError
 from pagesort.common.tables import PLAIN, TableForm
+from pagesort.common.text import shown
 from pagesort.pages.loader import WHOLE, Failure, PageRef
 from pagesort.prediction.journal_files import (
     FINISHED_SUFFIX,
@@ -38,6 +39,7 @@ from pagesort.prediction.journal_files import (
 )
 from pagesort.prediction.listing import Listed, compared, hashes, names_of, split, what_holds
 from pagesort.prediction.result_tables import (
+    SECOND,
     FinishedTables,
     TableNames,
     TableStyle,
@@ -110,6 +112,7 @@ class RunJournal(Closing):
                 )
             )
         with translate_faults(path, "The scores cannot be written"):
+            connection.execute(SECOND)  # earlier versions knew no second model
             self._is_ahead = write_ahead(connection)
         self._synced = -SYNC_INTERVAL_S  # the first batch is brought to the disk
 
@@ -310,13 +313,15 @@ class RunJournal(Closing):
         Raises:
             PageSortError: the disk is full or gone; what was recorded before is kept.
         """
-        rows, failed = [], []
+        rows, failed, others = [], [], []
         for result in results:
             if isinstance(result, Failure):
-                failed.append((result.ref.index, _printable(result.reason)))
+                failed.append((result.ref.index, shown(result.reason)))
             else:
                 values = np.ascontiguousarray(result.scores, dtype="<f4")
                 rows.append((result.ref.index, values.tobytes(), result.note))
+                if result.second is not None:
+                    others.append((result.ref.index, *result.second))
         with (
             translate_faults(self.path, "The scores cannot be written", self._remedy),
             self._commit() as connection,
@@ -326,6 +331,7 @@ class RunJournal(Closing):
             ).rowcount
             connection.executemany("INSERT INTO scores VALUES (?, ?, ?)", rows)
             connection.executemany("INSERT INTO failures VALUES (?, ?)", failed)
+            connection.executemany("INSERT OR REPLACE INTO second VALUES (?, ?, ?)", others)
         self._scored += len(rows)
         self._failed += len(failed) - max(retried, 0)
 
@@ -412,7 +418,7 @@ class RunJournal(Closing):
             PageSortError: the tables cannot be written; the journal is kept, and `--resume` writes
                 them.
         """
-        root = _printable(f"{self.folder.as_posix().rstrip('/')}/") if absolute_paths else ""
+        root = shown(f"{self.folder.as_posix().rstrip('/')}/") if absolute_paths else ""
         style = TableStyle(form, root, accepts)
         self.keep()
         with translate_faults(self.path, "The finished tables cannot be written", self._remedy):
@@ -484,7 +490,3 @@ def _translate_reading(path: Path) -> Iterator[None]:
             where=path,
             remedy="Leave out --resume to start a new run",
         ) from error
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -59,6 +59,16 @@ FAILED = (
     "SELECT coalesce(renamed.file, pages.file) AS shown, pages.page, failures.reason, pages.path "
     "FROM failures JOIN pages USING (idx) LEFT JOIN renamed USING (idx) ORDER BY "
 )
+# The first guesses of a second model, where there is one.
+SECOND = (
+    "CREATE TABLE IF NOT EXISTS second "
+    "(idx INTEGER PRIMARY KEY, label TEXT NOT NULL, score REAL NOT NULL)"
+)
+SECOND_GUESSES = (
+    "SELECT second.label, second.score, coalesce(renamed.file, pages.file) AS shown FROM scores "
+    "JOIN pages USING (idx) LEFT JOIN renamed USING (idx) LEFT JOIN second USING (idx) ORDER BY "
+)
+DIFFERS = "yes"  # in the column DISAGREE
 # A page number is stored as text without leading zeros, so that no number is too large to sort.
 BY_NAME = "shown, length(pages.page), pages.page, pages.path"
 
@@ -82,8 +92,8 @@ class FinishedTables:
 
     `categories` counts the scored pages by their first guess, in label order. `stem` begins the
     names of what else is written beside them, and `folder` is that of the pages. `models` are those
-    that voted. `to_review` counts the pages whose DECISION is to look at them; it is None where the
-    table has no such column.
+    that voted. `to_review` counts the pages whose DECISION is to look at them, `differing` those on
+    which a second model differs; each is None where the table has no such column.
     """
 
     result: Path
@@ -94,6 +104,7 @@ class FinishedTables:
     folder: Path
     models: tuple[Path, ...] = ()
     to_review: int | None = None
+    differing: int | None = None
 
     @property
     def documents(self) -> Path:
@@ -136,6 +147,33 @@ class TableNames:
         )
 
 
+class SecondModel:
+    """The guesses of a second model, in the order of the result table.
+
+    Attributes:
+        differing: on how many pages so far it differs from the first.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._cursor: sqlite3.Cursor | None = None
+        self.differing = 0
+
+    def add_to(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Add the columns OTHER-CLASS, OTHER-SCORE and DISAGREE to the next rows."""
+        if self._cursor is None:
+            self._cursor = self._connection.execute(SECOND_GUESSES + BY_NAME)
+        rows = self._cursor.fetchmany(len(table)) if len(table) else []
+        labels = [row[0] for row in rows]
+        differs = [
+            DIFFERS if label is not None and label != first else ""
+            for label, first in zip(labels, table["CLASS-1"], strict=True)
+        ]
+        self.differing += differs.count(DIFFERS)
+        scores = round_scores([row[1] for row in rows])
+        return table.assign(**{"OTHER-CLASS": labels, "OTHER-SCORE": scores, "DISAGREE": differs})
+
+
 def write_tables(
     connection: sqlite3.Connection,
     names: TableNames,
@@ -158,11 +196,13 @@ def write_tables(
     _distinguish_documents(connection)
     categories: Counter[str] = Counter()
     decisions: Counter[str] = Counter()
+    (others,) = connection.execute("SELECT count(*) FROM second").fetchone()
+    second = SecondModel(connection) if others else None
     result, raw_path = names.result(top_n, max_categ), names.raw() if raw else None
     (failed,) = connection.execute("SELECT count(*) FROM failures").fetchone()
     failures_path = names.failures() if failed else None
     tables: dict[Path, Iterable[pd.DataFrame]] = {
-        result: _result_rows(connection, labels, top_n, style, categories, decisions)
+        result: _result_rows(connection, labels, top_n, style, categories, decisions, second),
     }
     if raw_path:
         tables[raw_path] = _raw_rows(connection, labels, style.root)
@@ -177,9 +217,15 @@ def write_tables(
     if not failed:  # an earlier sitting of this run may have left one
         names.failures().unlink(missing_ok=True)
     counts = {label: categories[label] for label in labels}
-    to_review = None if style.accepts is None else decisions[REVIEW]
     return FinishedTables(
-        result, raw_path, failures_path, counts, names.stem, folder, to_review=to_review
+        result,
+        raw_path,
+        failures_path,
+        counts,
+        names.stem,
+        folder,
+        to_review=None if style.accepts is None else decisions[REVIEW],
+        differing=None if second is None else second.differing,
     )
 
 
@@ -261,15 +307,18 @@ def _result_rows(
     style: TableStyle,
     categories: Counter[str],
     decisions: Counter[str],
+    second: SecondModel | None,
 ) -> Iterator[pd.DataFrame]:
     """Yield the table of guesses in pieces, the first one empty; counts guesses and decisions."""
     table, _ = dataframe_results([], [], labels, top_n)
+    table = table if second is None else second.add_to(table)
     yield table.assign(**_decided(table, style), NOTE=[], PATH=[])
     for paths, files, pages, scores, notes in _chunks(connection, BY_NAME, labels, style.root):
         guesses = [top_guesses(row, top_n) for row in scores]
         table, _ = dataframe_results(paths, guesses, labels, top_n)
         decided = _decided(table, style)
         categories.update(table["CLASS-1"])
+        table = table if second is None else second.add_to(table)
         decisions.update(decided.get("DECISION", ()))
         yield table.assign(FILE=files, PAGE=pages, **decided, NOTE=notes, PATH=paths)
 

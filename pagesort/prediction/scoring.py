@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,11 +74,15 @@ class Classifier(Scorer, Protocol):
 
 @dataclass(frozen=True)
 class ScoredPage:
-    """A page and its probabilities: `scores` is float32 (labels,); `note` tells of blank pages."""
+    """A page and its probabilities: `scores` is float32 (labels,); `note` tells of blank pages.
+
+    `second` is the first guess of a second model and its score, where there is one.
+    """
 
     ref: PageRef
     scores: np.ndarray
     note: str = ""
+    second: tuple[str, float] | None = None
 
 
 def score_page(model: Scorer, path: Path, max_megapixels: float) -> np.ndarray:
@@ -111,17 +116,19 @@ def score_batches(
     groups: Iterable[Sequence[PageRef]],
     batch_size: int,
     total: int,
+    second: Classifier | None = None,
 ) -> Generator[list[ScoredPage | Failure]]:
     """Yield what became of each group's pages, in order, as `see_batches` does.
 
     Args:
+        second: a model that is asked as well; the loader's `second` is its preprocessing.
         groups: pages of a listing, of each group those whose index lies between two neighbouring
             multiples of `batch_size`.
         total: pages of the whole listing.
     """
 
     def score(batch: Sequence[Page | Failure]) -> list[ScoredPage | Failure]:
-        return _score_batch(model, batch, batch_size, total)
+        return _score_batch(model, batch, batch_size, total, second)
 
     return see_batches(model, loader, groups, batch_size, score)
 
@@ -156,7 +163,11 @@ def see_batches(
 
 
 def _score_batch(
-    model: Scorer, batch: Sequence[Page | Failure], batch_size: int, total: int
+    model: Scorer,
+    batch: Sequence[Page | Failure],
+    batch_size: int,
+    total: int,
+    second: Classifier | None,
 ) -> list[ScoredPage | Failure]:
     """Score the pages of one batch that could be read.
 
@@ -169,8 +180,34 @@ def _score_batch(
         return [item for item in batch if isinstance(item, Failure)]
     first = pages[0].ref.index // batch_size * batch_size
     slots = [page.ref.index - first for page in pages]
-    rows = iter(rows_of(model.probabilities, pages, slots, min(batch_size, total - first)))
-    return [item if isinstance(item, Failure) else _scored(item, next(rows)) for item in batch]
+    total_slots = min(batch_size, total - first)
+    rows = iter(rows_of(model.probabilities, pages, slots, total_slots))
+    others = iter(_second_guesses(second, pages, slots, total_slots))
+    return [
+        item if isinstance(item, Failure) else _scored(item, next(rows), next(others))
+        for item in batch
+    ]
+
+
+def _others(pages: Sequence[Page]) -> Iterator[tuple[Page, np.ndarray]]:
+    """Pages with the pixels that a second model wants."""
+    for page in pages:
+        assert page.other is not None, "the loader knows the second model"
+        yield page, page.other
+
+
+def _second_guesses(
+    model: Classifier | None, pages: Sequence[Page], slots: Sequence[int], total_slots: int
+) -> list[tuple[str, float] | None]:
+    """The first guess of a second model for each page, None where there is none."""
+    if model is None:
+        return [None] * len(pages)
+    seen = [dataclasses.replace(page, pixels=other) for page, other in _others(pages)]
+    rows = rows_of(model.probabilities, seen, slots, total_slots)
+    return [
+        (model.labels[int(row.argmax())], float(row.max())) if np.isfinite(row).all() else None
+        for row in rows
+    ]
 
 
 def rows_of(
@@ -203,11 +240,13 @@ def rows_of(
         raise
 
 
-def _scored(page: Page, scores: np.ndarray) -> ScoredPage | Failure:
+def _scored(
+    page: Page, scores: np.ndarray, second: tuple[str, float] | None
+) -> ScoredPage | Failure:
     """A page with its scores, which a model with damaged weights does not give."""
     if not np.isfinite(scores).all():
         return Failure(page.ref, NO_SCORE)
-    return ScoredPage(page.ref, scores, page.note)
+    return ScoredPage(page.ref, scores, page.note, second)
 
 
 class FailureLog:

@@ -84,6 +84,8 @@ def _page(row: Mapping[str, str], table: Path) -> SheetPage:
     if "VOTE" in row:
         models = (row[name] for name in row if name not in NO_GUESSES)
         others = ", ".join(dict.fromkeys(each for each in models if each and each != guess))
+    elif row.get("DISAGREE"):  # a second model
+        others = row.get("OTHER-CLASS", "")
     return SheetPage(
         file=row["FILE"],
         page=row.get("PAGE", ""),

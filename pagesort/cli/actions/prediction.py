@@ -138,9 +138,13 @@ def classify_folder(
         folder_run.check_request(request)
         opened = _open_to_predict(settings, model)
         labels, beside.models = opened.classifier.labels, [opened_facts(opened)]
+        second = _second_model(settings, opened.classifier)
+        if second is not None:
+            beside.models = [*beside.models, opened_facts(second)]
         budget = error_budget(settings, opened.classifier)
         request = replace(
             request,
+            second=None if second is None else second.classifier,
             accepts=None if budget is None else budget.accepts,
             slow_hint=opening.quicker_precision(settings, opened.classifier),
             beside=(beside,),
@@ -196,6 +200,34 @@ def _open_to_predict(settings: Settings, model: Path | None) -> opening.Opened:
         opened = opening.open_classifier(settings, model)
     check_topn(settings, opened.classifier)
     return opened
+
+
+def _second_model(settings: Settings, first: CLIP) -> opening.Opened | None:
+    """Open the model of --compare_with: a path, or the name of one in the folder of models.
+
+    Raises:
+        PageSortError: it is not there, or is the same as the first, or shares no category with it.
+    """
+    named = settings.compare_with
+    if named is None:
+        return None
+    source = named if named.exists() else settings.model_dir / named
+    if not source.exists():
+        raise PageSortError(
+            "the second model does not exist",
+            where=named,
+            remedy=f"--compare_with takes a model folder, a .pt file, or a name in "
+            f"{settings.model_dir}",
+        )
+    second = opening.open_classifier(settings, source, own_descriptions=True)
+    reason = ""
+    if second.classifier.fingerprint == first.fingerprint:
+        reason = "the second model is the same as the first"
+    elif not set(second.classifier.labels) & set(first.labels):
+        reason = "the second model has no category in common with the first"
+    if reason:
+        raise PageSortError(reason, where=source, remedy="Name another one with --compare_with")
+    return second
 
 
 def _voters(settings: Settings) -> tuple[Path, ...]:

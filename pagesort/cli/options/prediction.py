@@ -118,6 +118,11 @@ OPTIONS: tuple[Option, ...] = (
         used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
     ),
     Option(
+        "compare_with", PATH, None, "let a second model see the pages as well, and mark those on "
+        "which the two differ", flags=("--compare_with",), audience=FOLDER,
+        used_by=FOLDER_ACTIONS,
+    ),
+    Option(
         "write_alto", DIRECTORY, None, "write copies of the ALTO and PAGE files beside the pages "
         "to this folder, with the category of each page", flags=("--write_alto",),
         audience=FOLDER, used_by=(*FOLDER_ACTIONS, "merge"),
