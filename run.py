@@ -89,6 +89,8 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
     """Evaluate, sort and publish as far as that is asked for; yields each action's exit status."""
+    if settings.train_groups is not None:
+        yield grouping.train_groups(settings, settings.train_groups, model)
     if "eval" in settings.actions:
         yield evaluation.evaluate_model(settings, model)
     if "eval_dir" in settings.actions:
@@ -109,6 +111,8 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
                 "your own, set it or give their folder with -d"
             )
         yield use_folder(settings, settings.input_folder, "[INPUT] FOLDER_INPUT", model)
+    if settings.compare is not None and settings.groups:
+        yield grouping.compare_groups(settings, settings.compare, settings.groups)
     if settings.merge:
         yield scale.merge_tables(settings, settings.merge)
     if settings.status:

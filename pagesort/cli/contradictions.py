@@ -30,7 +30,14 @@ def check_together(settings: Settings) -> None:
     _need(settings, "group", FOLDER_ACTIONS)
     for name in ("best", "update", "zero_shot"):
         _refuse_together(settings, "group", name)
-    for name in ("order", "items"):
+    _refuse_together(settings, "items", "sizes")
+    _refuse_together(settings, "group", "groups")
+    if settings.compare is not None and not (settings.group or settings.groups):
+        raise UsageError(
+            "--compare needs groups to compare",
+            remedy="Add --group with -d FOLDER, or --groups TABLE",
+        )
+    for name in ("order", "items", "sizes"):
         if settings.is_named(name) and not settings.group:
             raise UsageError(f"{settings.flag(name)} belongs to --group", remedy="Add --group")
     _need(settings, "sort_to", ("directory", "dir", "undo"))

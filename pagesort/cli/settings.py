@@ -77,6 +77,10 @@ class Settings:
     order: Path | None
     group_method: Literal["sequence", "ward", "dbscan", "agglomerative"]
     items: int | None
+    sizes: float | None
+    compare: Path | None
+    groups: tuple[str, ...] | None
+    train_groups: Path | None
     group_model: Path
     eps: float
     min_samples: int

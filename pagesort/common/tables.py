@@ -16,7 +16,7 @@ BOM = "\ufeff"
 # What a spreadsheet would compute instead of showing it; more apostrophes keep this reversible.
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 HIDDEN_FORMULA = re.compile(r"'+[=+\-@\t\r]")
-FIRST_CELL = re.compile(r'"?FILE"?(.)', re.DOTALL)
+FIRST_CELL = re.compile(r'"?FILE"?(.)', re.DOTALL | re.IGNORECASE)
 # Languages that write 0.5, for locales that are named but not installed; the others write 0,5.
 POINT_LANGUAGES = ("c", "posix", "en", "zh", "ja", "ko", "th", "he", "ga", "cy", "mt")
 WINDOWS_DECIMAL, WINDOWS_LIST = 0x0E, 0x0C

@@ -13,7 +13,7 @@ import numpy as np
 from pagesort.grouping.page_features import PLACES
 from pagesort.grouping.pile import Pile
 
-VERSION = "boundaries1"
+VERSION = "boundaries2"
 
 PROFILES = ("rows", "columns", "head", "foot")
 # Numbers of a page that are compared as they are, by the mean of absolute differences.
@@ -38,10 +38,16 @@ SINGLES = (
     "margin top", "margin bottom", "margin left", "margin right", "ink", "head over middle",
     "foot over middle", "first rows", "upper rows", "shape",
 )  # fmt: skip
+OF_MODELS = 3  # of the distances depend on the model of embeddings, and only count in usual units
 NAMES = (
+    *(f"{name} to the page before, as it is" for name in DISTANCES[OF_MODELS:]),
     *(f"{name} to the page before" for name in DISTANCES),
     *(f"{name} across, at least" for name in DISTANCES),
     *(f"{name} across" for name in DISTANCES),
+    *(f"{name} over that of the nearer neighbours" for name in DISTANCES),
+    *(f"{name} over that of the farther neighbours" for name in DISTANCES),
+    *(f"{name} of this page, less what is usual" for name in SINGLES),
+    *(f"{name} of the page before, less what is usual" for name in SINGLES),
     *(f"{name} of this page" for name in SINGLES),
     *(f"{name} of the page before" for name in SINGLES),
     *(f"{name} less that of the page before" for name in SINGLES),
@@ -66,8 +72,11 @@ def boundary_features(pile: Pile) -> np.ndarray:
     mean = (near + others[0] + others[1] + far) / 4
     single = _singles(pile)
     own = single - np.median(single, axis=0)
-    columns = [np.log(each / usual + 0.1) for each in (near, least, mean)]
-    columns += [own, own[before], single - single[before]]
+    relative, at_least, overall = (np.log(each / usual + 0.1) for each in (near, least, mean))
+    beside = relative[before], relative[after]
+    columns = [np.sqrt(near[:, OF_MODELS:]), relative, at_least, overall]
+    columns += [relative - np.minimum(*beside), relative - np.maximum(*beside)]
+    columns += [own, own[before], single, single[before], single - single[before]]
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,31 +12,38 @@ import numpy as np
 
 from pagesort.common.checked_json import read_json
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import write_json
+from pagesort.common.files import write_whole
 from pagesort.grouping.boundary_features import NAMES, VERSION, boundary_features
 from pagesort.grouping.pile import Pile
 
 FORMAT = "pagesort boundary model"
 FILE = "boundaries.json"
 FARTHEST = 4.0  # standard deviations; what lies farther off counts as that
+MOST_HIDDEN = 64
+LISTS = ("mean", "scale", "weights", "hidden_bias", "hidden_weights", "output")
 SHAPE: dict[str, Any] = {
-    "format": str, "features": str, "mean": list, "scale": list, "weights": list, "bias": float,
+    "format": str, "features": str, "bias": float, **dict.fromkeys(LISTS, list),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class BoundaryModel:
-    """Logistic regression over the features of the gap before a page.
+    """A logistic regression and a small network side by side over the features of a gap.
 
     Attributes:
         mean, scale: of each feature in what it was trained on, (F,).
         weights: of the features brought to mean 0 and scale 1, (F,).
-        bias: log odds where all features are as usual.
+        hidden_weights, hidden_bias: of H units that pass what is above 0, (F, H) and (H,).
+        output: of these units, (H,).
+        bias: log odds where all features are as usual and no unit passes anything.
     """
 
     mean: np.ndarray
     scale: np.ndarray
     weights: np.ndarray
+    hidden_weights: np.ndarray
+    hidden_bias: np.ndarray
+    output: np.ndarray
     bias: float
 
     def log_odds(self, pile: Pile) -> np.ndarray:
@@ -44,8 +52,14 @@ class BoundaryModel:
 
     def log_odds_of(self, features: np.ndarray) -> np.ndarray:
         """The same of features that are there already, (N, F)."""
-        usual = np.clip((features - self.mean) / self.scale, -FARTHEST, FARTHEST)
-        return np.asarray(usual @ self.weights + self.bias)
+        usual = standardised(features, self.mean, self.scale)
+        passed = np.maximum(usual @ self.hidden_weights + self.hidden_bias, 0.0)
+        return np.asarray(usual @ self.weights + passed @ self.output + self.bias)
+
+
+def standardised(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Features brought to mean 0 and scale 1, and none of them far off."""
+    return np.asarray(np.clip((features - mean) / scale, -FARTHEST, FARTHEST))
 
 
 def read_model(path: Path) -> BoundaryModel:
@@ -64,25 +78,33 @@ def read_model(path: Path) -> BoundaryModel:
         raise PageSortError(
             "the file is no boundary model of this version", where=path, remedy=remedy
         )
-    mean, scale, weights = (_numbers(content[name], path) for name in ("mean", "scale", "weights"))
-    if not (scale > 0).all():
+    features, hidden = len(NAMES), len(content["output"])
+    if hidden > MOST_HIDDEN:
+        raise PageSortError("it has too many hidden units", where=path, remedy=remedy)
+    lengths = dict.fromkeys(LISTS, features) | {"hidden_bias": hidden, "output": hidden}
+    lengths["hidden_weights"] = features * hidden
+    found = {name: _numbers(content[name], lengths[name], path) for name in LISTS}
+    found["hidden_weights"] = found["hidden_weights"].reshape(features, hidden)
+    if not (found["scale"] > 0).all():
         raise PageSortError("'scale' holds a number that is not above 0", where=path, remedy=remedy)
-    return BoundaryModel(mean, scale, weights, float(content["bias"]))
+    return BoundaryModel(**found, bias=float(content["bias"]))
 
 
-def write_model(path: Path, model: BoundaryModel, facts: dict[str, Any]) -> None:
+def write_model(folder: Path, model: BoundaryModel, facts: dict[str, Any]) -> None:
     """Write a boundary model and facts about its training.
 
     Raises:
         PageSortError: it cannot be written.
     """
     content: dict[str, Any] = {"format": FORMAT, "features": VERSION, **facts}
-    for name in ("mean", "scale", "weights"):
-        content[name] = [float(f"{value:.4g}") for value in getattr(model, name)]
-    write_json(path / FILE, content | {"bias": round(model.bias, 4)})
+    content["bias"] = round(model.bias, 4)
+    for name in LISTS:
+        values = np.ravel(getattr(model, name))
+        content[name] = [float(f"{value:.3g}") for value in values]
+    write_whole(folder / FILE, json.dumps(content, ensure_ascii=False) + "\n")
 
 
-def _numbers(values: Sequence[object], path: Path) -> np.ndarray:
-    if len(values) != len(NAMES) or not all(type(each) in (int, float) for each in values):
-        raise PageSortError(f"a list does not hold {len(NAMES)} numbers", where=path)
+def _numbers(values: Sequence[object], length: int, path: Path) -> np.ndarray:
+    if len(values) != length or not all(type(each) in (int, float) for each in values):
+        raise PageSortError(f"a list does not hold {length} numbers", where=path)
     return np.array(values, dtype=np.float64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -122,3 +124,59 @@ def test_other_methods_write_the_same_tables(command: Run, pile: Path, method: s
 def test_the_number_of_items_can_be_given(command: Run, pile: Path, method: str) -> None:
     _, output, _ = command("--group", "-d", pile, "--items", "5", "--group_method", method)
     assert sorted(set(groups_of(output))) == ["1", "2", "3", "4", "5"]
+
+
+def test_groups_are_compared_with_the_true_ones(command: Run, pile: Path, tmp_path: Path) -> None:
+    truth = tmp_path / "truth.csv"
+    rows = [f"{n}.png;{'a' if n < 5 else 'b' if n < 8 else 'c'}" for n in range(1, 13)]
+    truth.write_text("\n".join(["\ufefffile;item", *rows]), encoding="utf-8")
+    status, output, _ = command("--group", "-d", pile, "--compare", truth)
+    groups = output.splitlines()[0]
+    assert status == 0
+    assert "  Panoptic Quality\t1.000" in output
+    figures = json.loads(Path(output.splitlines()[-2]).read_text(encoding="utf-8"))
+    assert figures["tables"][Path(groups).stem]["exact"] == 1.0
+    other = tmp_path / "other.csv"
+    joined = Path(groups).read_text(encoding="utf-8").replace(",3,5,", ",2,5,")
+    other.write_text(joined, encoding="utf-8")
+    _, output, _ = command("--compare", truth, "--groups", groups, other, model=False)
+    table = read_table(output.splitlines()[-1])
+    assert [row["other"] for row in table] == ["1"] * 4 + ["2"] * 8
+    assert [row["TRUE"] for row in table] == ["a"] * 4 + ["b"] * 3 + ["c"] * 5
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("file,item\nelse.png,1\n", "names other pages"),
+        ("file,item\n1.png,1\n1.png,2\n", "named twice"),
+        ("file,item\n1.png,\n", "no group is given"),
+        ("page,thing\n1.png,1\n", "columns are missing"),
+        ("", "no rows"),
+    ],
+)
+def test_a_truth_that_cannot_be_meant_is_told(
+    command: Run, tmp_path: Path, text: str, said: str
+) -> None:
+    groups, truth = tmp_path / "groups.csv", tmp_path / "truth.csv"
+    groups.write_text("file,item\n1.png,1\n2.png,1\n", encoding="utf-8")
+    truth.write_text(text, encoding="utf-8")
+    result = command("--compare", truth, "--groups", groups, model=False)
+    assert said in error_line(result)
+
+
+@pytest.mark.slow
+def test_a_boundary_model_is_trained_measured_and_used(
+    command: Run, pile: Path, tmp_path: Path, workplace: Path
+) -> None:
+    piles = tmp_path / "piles"
+    for name in ("one", "two", "three"):
+        shutil.copytree(pile, piles / name)
+        rows = [f"{n}.png,{'a' if n < 5 else 'b' if n < 8 else 'c'}" for n in range(1, 13)]
+        (piles / f"{name}.csv").write_text("\n".join(["file,item", *rows]), encoding="utf-8")
+    status, output, _ = command("--train_groups", piles, "--model_dir", tmp_path / "models")
+    *_, table, model = output.splitlines()
+    assert status == 0
+    assert {row["METHOD"] for row in read_table(table)} >= {"sequence", "ward", "one group"}
+    _, output, _ = command("--group", "-d", pile, "--group_model", model)
+    assert groups_of(output) == ["1"] * 4 + ["2"] * 3 + ["3"] * 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from pagesort.cli.settings import Settings
 from pagesort.common.errors import UsageError
 
 if TYPE_CHECKING:
+    from pagesort.grouping.clustering import ClusterSettings
     from pagesort.grouping.group_run import GroupRequest
     from pagesort.grouping.methods import Method
 
@@ -27,7 +29,49 @@ def group_folder(settings: Settings, folder: Path, named_by: str, model: Path | 
     outcome = group_run.group_folder(classifier, request)
     for path in (outcome.groups, outcome.items):
         emit(str(path))
+    if settings.compare is not None:
+        compare_groups(settings, settings.compare, (str(outcome.groups),))
     return UNREADABLE_PAGES_STATUS if outcome.failed else 0
+
+
+def compare_groups(settings: Settings, truth: Path, tables: Sequence[str]) -> int:
+    """Compare tables of groups with the true ones; prints figures and the paths of what is written.
+
+    It is written beside the first of the tables.
+    """
+    from pagesort.common.tables import table_form
+    from pagesort.grouping import comparing
+
+    paths = [Path(table) for table in tables]
+    target = settings.results_folder / "tables" / f"{paths[0].stem}_COMPARED"
+    found = comparing.compare(truth, paths, target, table_form(settings.csv_excel))
+    for line in (*found.lines(), *map(str, found.files)):
+        emit(line)
+    return 0
+
+
+def train_groups(settings: Settings, folder: Path, model: Path | None = None) -> int:
+    """Train a boundary model and measure all methods; prints figures and where the model is."""
+    from pagesort.grouping import labelled_piles, training_run
+
+    classifier = opening.open_classifier(settings, model).classifier
+    request = labelled_piles.LabelledRequest(
+        folder,
+        settings.results_folder / "embeddings",
+        settings.batch_size,
+        settings.max_megapixels,
+    )
+    piles = labelled_piles.read_piles(classifier, request)
+    outcome = training_run.train_and_measure(
+        piles,
+        cluster_settings(settings),
+        models=settings.model_dir,
+        stats=settings.results_folder / "stats",
+        embedded_by=classifier.model_fingerprint,
+    )
+    for line in (*outcome.lines, str(outcome.table), str(outcome.model)):
+        emit(line)
+    return 0
 
 
 def group_request(settings: Settings, folder: Path) -> GroupRequest:
@@ -55,14 +99,19 @@ def grouping_method(settings: Settings) -> Method:
         PageSortError: there is no boundary model.
     """
     from pagesort.grouping.boundary_model import read_model
-    from pagesort.grouping.clustering import ClusterSettings
     from pagesort.grouping.methods import Method
 
     return Method(
         model=read_model(settings.group_model),
         name=settings.group_method,
-        clusters=ClusterSettings(
-            settings.eps, settings.min_samples, settings.distance, settings.linkage
-        ),
+        clusters=cluster_settings(settings),
         items=settings.items,
+        size=settings.sizes,
     )
+
+
+def cluster_settings(settings: Settings) -> ClusterSettings:
+    """Return the settings of the methods beside `sequence`."""
+    from pagesort.grouping.clustering import ClusterSettings
+
+    return ClusterSettings(settings.eps, settings.min_samples, settings.distance, settings.linkage)

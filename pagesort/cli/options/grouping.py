@@ -5,7 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from pagesort.cli.options.option import FOLDER_ACTIONS, GROUPING, Option
-from pagesort.cli.value_types import FILE, PATH, SWITCH, choice, real, share, whole
+from pagesort.cli.value_types import (
+    DIRECTORY,
+    FILE,
+    PATH,
+    PATHS,
+    SWITCH,
+    choice,
+    real,
+    share,
+    whole,
+)
 
 # One row, two lines or three: a table to look things up in.
 # fmt: off
@@ -28,6 +38,26 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "items", whole(1), None, "with --group: how many items each pile has, if that is known",
         flags=("--items",), audience=GROUPING, used_by=FOLDER_ACTIONS,
+    ),
+    Option(
+        "sizes", real(0), None, "with --group: how many pages items have on average, if that is "
+        "known", flags=("--sizes",), audience=GROUPING, used_by=FOLDER_ACTIONS,
+    ),
+    Option(
+        "compare", FILE, None, "compare groups with the true ones of this table, which has the "
+        "columns file and item: those that --group has just found, or those of --groups",
+        flags=("--compare",), audience=GROUPING,
+    ),
+    Option(
+        "groups", PATHS, None, "with --compare: tables of groups that were written before, instead "
+        "of grouping anew", flags=("--groups",), audience=GROUPING, words=True,
+        used_by=("compare",),
+    ),
+    Option(
+        "train_groups", DIRECTORY, None, "train a boundary model on the piles of this folder: each "
+        "has a table with the columns file and item, and beside it a folder of the same name; "
+        "measures all methods on each pile, with models that never saw it",
+        flags=("--train_groups",), audience=GROUPING,
     ),
     Option(
         "group_model", PATH, Path("models/pagesort-groups"), "the boundary model of sequence",

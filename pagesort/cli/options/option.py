@@ -25,8 +25,8 @@ FOLDER_ACTIONS = ("directory", "dir")
 PREDICTIONS = ("file", *FOLDER_ACTIONS)
 EVALUATIONS = ("eval", "eval_dir")
 ACTIONS = (
-    *("hf", "train", *EVALUATIONS, "vis", *PREDICTIONS),
-    *("review", "merge", "status", "undo", "check"),
+    *("hf", "train", "train_groups", *EVALUATIONS, "vis", *PREDICTIONS),
+    *("compare", "review", "merge", "status", "undo", "check"),
 )
 
 

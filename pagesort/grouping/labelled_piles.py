@@ -1,0 +1,111 @@
+"""Piles whose items are known: tables beside folders of pages."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pagesort.common.errors import PageSortError
+from pagesort.common.files import readable_folder
+from pagesort.common.text import counted
+from pagesort.embeddings.embed import embed_pages
+from pagesort.embeddings.page import EmbeddedPage
+from pagesort.embeddings.store import EmbeddingStore
+from pagesort.grouping.group_run import DESCRIBER, Classifier
+from pagesort.grouping.pile import pile_of
+from pagesort.grouping.training import LabelledPile
+from pagesort.grouping.truth import Grouping, name_and_part, read_grouping
+from pagesort.pages.loader import PageRef
+
+logger = logging.getLogger(__name__)
+
+FEWEST_PILES = 2
+
+
+@dataclass(frozen=True)
+class LabelledRequest:
+    """Where labelled piles lie, and how their pages are seen."""
+
+    folder: Path
+    embeddings: Path
+    batch_size: int = 16
+    max_megapixels: float = 300.0
+
+
+def read_piles(classifier: Classifier, request: LabelledRequest) -> list[LabelledPile]:
+    """Read every table of a folder and embed its pages.
+
+    The pages of `letters.csv` lie in `letters/`, or beside the table. Tables without the columns
+    `file` and `item`, or those of a GROUPS table, are passed over.
+
+    Raises:
+        PageSortError: there are fewer than two piles, or a page is missing.
+    """
+    readable_folder(request.folder)
+    found = list(_groupings(request.folder))
+    if len(found) < FEWEST_PILES:
+        raise PageSortError(
+            f"{len(found)} tables with the columns file and item, and {FEWEST_PILES} are needed",
+            where=request.folder,
+            remedy="Put a table beside every folder of pages: letters.csv beside letters",
+        )
+    with EmbeddingStore.open(request.embeddings, classifier) as store:
+        return [_read_pile(classifier, request, store, each) for each in found]
+
+
+def _groupings(folder: Path) -> Iterator[Grouping]:
+    for table in sorted(folder.glob("*.csv")):
+        with contextlib.suppress(PageSortError):
+            yield read_grouping(table)
+            continue
+        logger.info("passed over, as it does not say which pages belong together: %s", table)
+
+
+def _read_pile(
+    classifier: Classifier, request: LabelledRequest, store: EmbeddingStore, table: Grouping
+) -> LabelledPile:
+    refs = [
+        PageRef(place, _page(request.folder, table, name), part)
+        for place, (name, part) in enumerate(map(name_and_part, table.pages))
+    ]
+    pages = list(
+        embed_pages(
+            classifier,
+            refs,
+            store,
+            batch_size=request.batch_size,
+            max_megapixels=request.max_megapixels,
+            describer=DESCRIBER,
+        )
+    )
+    read = sum(isinstance(page, EmbeddedPage) for page in pages)
+    if read < len(pages):
+        logger.warning("%s of %s could not be read", counted(len(pages) - read), table.path)
+    if not read:
+        raise PageSortError("none of its pages can be read", where=table.path)
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(table.groups))}
+    items = np.array([numbers[group] for group in table.groups])
+    logger.info("%s: %s in %d items", table.path.name, counted(len(pages)), len(numbers))
+    return LabelledPile(table.path.stem, pile_of(pages, classifier.scores), items)
+
+
+def _page(folder: Path, table: Grouping, name: str) -> Path:
+    """Where a page of a table lies; never outside of the folder."""
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise PageSortError(
+            f"the table names a page outside of the folder: {name}", where=table.path
+        )
+    places = (folder / table.path.stem / name, folder / name)
+    for place in places:
+        if place.is_file():
+            return place
+    raise PageSortError(
+        f"the page {name} is not there",
+        where=table.path,
+        remedy=f"It should be {places[0]}",
+    )

@@ -1,0 +1,144 @@
+"""Training a boundary model on piles whose items are known, and measuring it on those left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pagesort.grouping.boundary_features import boundary_features
+from pagesort.grouping.boundary_model import BoundaryModel, standardised
+from pagesort.grouping.methods import NAMES, Method
+from pagesort.grouping.metrics import Agreement, agreement
+from pagesort.grouping.pile import Pile
+
+MADE_PER_PILE = 5  # artificial piles
+FEWEST, MOST = 8, 150  # pages of an artificial pile
+SEED = 420
+HIDDEN = 8
+OWN_PENALTY, MADE_PENALTY = 0.01, 0.001  # inverse strength of the regressions' penalties
+BASELINES = ("every page alone", "one group")
+
+
+@dataclass(frozen=True)
+class LabelledPile:
+    """A pile with the number of each page's item, int (N,), which grows from page to page."""
+
+    name: str
+    pile: Pile
+    items: np.ndarray
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Whether an item begins at each page: bool (N,)."""
+        return np.append(True, self.items[1:] != self.items[:-1])
+
+
+def train_boundaries(piles: Sequence[LabelledPile], seed: int = SEED) -> BoundaryModel:
+    """Fit a boundary model, every pile counting the same however long it is.
+
+    It is the mean of two logistic regressions, on the piles and on these and artificial ones, and
+    of a small network on the latter. Artificial piles, of pages left out and items in other order,
+    hold other lengths of items and other neighbours than the few piles that there are.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
+
+    own = _examples(piles)
+    made = _examples(list(_artificial(piles, np.random.default_rng(seed))))
+    features, starts, weights = (np.concatenate(pair) for pair in zip(own, made, strict=True))
+    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
+    usual = standardised(features, mean, scale)
+    mine = slice(len(own[0]))
+    first = LogisticRegression(C=OWN_PENALTY, max_iter=500)
+    first.fit(usual[mine], starts[mine], sample_weight=weights[mine])
+    second = LogisticRegression(C=MADE_PENALTY, max_iter=500)
+    second.fit(usual, starts, sample_weight=weights)
+    network = MLPClassifier(
+        (HIDDEN,), alpha=1.0, max_iter=60, learning_rate_init=3e-3, random_state=seed
+    )
+    network.fit(usual, starts, sample_weight=weights)
+    biases = first.intercept_[0] + second.intercept_[0] + network.intercepts_[1][0]
+    return BoundaryModel(
+        mean=mean,
+        scale=scale,
+        weights=(first.coef_[0] + second.coef_[0]) / 3,
+        hidden_weights=network.coefs_[0],
+        hidden_bias=network.intercepts_[0],
+        output=network.coefs_[1][:, 0] / 3,
+        bias=float(biases) / 3,
+    )
+
+
+def left_out(piles: Sequence[LabelledPile], method: Method) -> Iterator[tuple[str, str, Agreement]]:
+    """Measure every method on each pile, with a model of the others: pile, method, figures."""
+    for place, labelled in enumerate(piles):
+        others = [*piles[:place], *piles[place + 1 :]]
+        model = train_boundaries(others)
+        for name in NAMES:
+            groups, _ = replace(method, model=model, name=name).group(labelled.pile)
+            yield labelled.name, name, agreement(labelled.items.tolist(), groups.tolist())
+        pages = len(labelled.items)
+        for name, numbers in zip(BASELINES, (list(range(pages)), [0] * pages), strict=True):
+            yield labelled.name, name, agreement(labelled.items.tolist(), numbers)
+
+
+def _examples(piles: Sequence[LabelledPile]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The gaps of all piles: features (N, F), whether an item begins (N,), and weights (N,)."""
+    features = [boundary_features(each.pile)[1:] for each in piles]
+    starts = [each.starts[1:] for each in piles]
+    weights = [np.full(len(each), 100 / (len(each) + 1)) for each in starts]
+    return np.concatenate(features), np.concatenate(starts), np.concatenate(weights)
+
+
+def _artificial(piles: Sequence[LabelledPile], rng: np.random.Generator) -> Iterator[LabelledPile]:
+    """Draw piles out of the items of one or of several piles."""
+    runs = [_runs(each) for each in piles]
+    made = 0
+    for _ in range(20 * MADE_PER_PILE * len(piles)):
+        several = int(rng.integers(2, 5)) if rng.random() < 0.25 else 1
+        sources = rng.permutation(len(piles))[:several]
+        items = [(source, run) for source in sources for run in runs[source]]
+        if rng.random() < 0.7:
+            items = [items[place] for place in rng.permutation(len(items))]
+        pile = _drawn(piles, items, rng)
+        if len(pile.items) >= FEWEST:
+            yield pile
+            made += 1
+        if made == MADE_PER_PILE * len(piles):
+            return
+
+
+def _drawn(
+    piles: Sequence[LabelledPile],
+    items: Sequence[tuple[int, np.ndarray]],
+    rng: np.random.Generator,
+) -> LabelledPile:
+    """A pile of items that keep their first page, and in some piles lose others."""
+    way, share = int(rng.integers(3)), rng.uniform(0.2, 1.0)
+    parts: list[tuple[int, np.ndarray]] = []
+    pages = 0
+    for source, run in items:
+        kept = run
+        if way == 1:
+            kept = run[: int(rng.geometric(share))]
+        elif way == 2:
+            others = min(len(run) - 1, int(rng.geometric(share)))
+            kept = np.sort(np.append(run[:1], rng.permutation(run[1:])[:others]))
+        parts.append((source, kept))
+        pages += len(kept)
+        if pages > MOST:
+            break
+    names = ("vectors", "looks", "sizes", "scores")
+    joined = [
+        np.concatenate([getattr(piles[source].pile, name)[kept] for source, kept in parts])
+        for name in names
+    ]
+    numbers = np.repeat(np.arange(len(parts)), [len(kept) for _, kept in parts])
+    return LabelledPile("", Pile(*joined), numbers)
+
+
+def _runs(labelled: LabelledPile) -> list[np.ndarray]:
+    """The places of each item's pages."""
+    return np.split(np.arange(len(labelled.items)), np.flatnonzero(labelled.starts)[1:])
