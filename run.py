@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pagesort.cli.actions import (
+    audit,
     evaluation,
     grouping,
     hub,
@@ -102,6 +103,8 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
     use_folder = grouping.group_folder if settings.group else prediction.classify_folder
     if settings.reviewed_table is not None:
         yield review.review_table(settings, settings.reviewed_table)
+    elif settings.audit is not None:
+        yield audit.draw_audit(settings, *settings.audited)
     elif settings.directory is not None:
         yield use_folder(settings, settings.directory, "-d", model)
     if settings.dir:
@@ -113,6 +116,8 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
         yield use_folder(settings, settings.input_folder, "[INPUT] FOLDER_INPUT", model)
     if settings.compare is not None and settings.groups:
         yield grouping.compare_groups(settings, settings.compare, settings.groups)
+    if settings.audit_result is not None:
+        yield audit.read_audit(settings, settings.audit_result)
     if settings.merge:
         yield scale.merge_tables(settings, settings.merge)
     if settings.status:

@@ -225,6 +225,7 @@ def test_run_imports_little_at_the_top() -> None:
     # The settings, and what stands between the program and its surroundings.
     modules = {name for name in names if (ROOT / f"{name.replace('.', '/')}.py").exists()}
     assert modules == {
+        "pagesort.cli.actions.audit",
         "pagesort.cli.actions.evaluation",
         "pagesort.cli.actions.grouping",
         "pagesort.cli.actions.hub",

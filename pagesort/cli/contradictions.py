@@ -48,6 +48,11 @@ def check_together(settings: Settings) -> None:
     _refuse_together(settings, "undo", *PREDICTIONS)
     if settings.reviewed_table is None:
         _need(settings, "review", ("directory", "dir"))
+    _refuse_together(settings, "audit", "audit_result")
+    for name in ("audit", "audit_result"):
+        _refuse_together(settings, name, "review")
+        _refuse_together(settings, name, "dir")
+    _refuse_together(settings, "audit_result", "directory")
     _refuse_together(settings, "best", "sort_to")
     _refuse_together(settings, "best", "update")
     for name in ("best", "shard"):

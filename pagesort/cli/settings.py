@@ -86,6 +86,8 @@ class Settings:
     min_samples: int
     distance: float
     linkage: Literal["average", "complete", "single"]
+    audit: tuple[str, ...] | None
+    audit_result: Path | None
     model: str
     revision: str
     model_path: Path | None
@@ -178,6 +180,13 @@ class Settings:
         if self.review is None or self.review == (NEW_TABLES,):
             return None
         return Path(self.review[0]).expanduser()
+
+    @property
+    def audited(self) -> tuple[int, Path | None]:
+        """How many pages of which run's table `--audit` draws; None is the newest one."""
+        assert self.audit is not None
+        number, *table = self.audit
+        return int(number), Path(table[0]).expanduser() if table else None
 
     @property
     def fetches_first(self) -> bool:

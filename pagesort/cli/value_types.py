@@ -190,6 +190,13 @@ def _read_review(text: str) -> tuple[str, ...]:
     return words
 
 
+def _read_audit(text: str) -> tuple[str, ...]:
+    number, *table = text.split("\n")
+    if int(number) < 1 or len(table) > 1 or not all(part.strip() for part in table):
+        raise ValueError(text)
+    return (number, *table)
+
+
 SWITCH = Kind(_read_switch, "True or False", "")
 TEXT = Kind(str, "some text", "TEXT")
 FILE = Kind(_read_path, "the path of a file", "FILE")
@@ -210,6 +217,7 @@ CORRECTIONS = Kind(
     "a table of corrections, and perhaps the folder of its pages",
     "FILE [FOLDER]",
 )
+AUDIT = Kind(_read_audit, "a number of pages, and perhaps the table of a finished run", "N [TABLE]")
 REVIEW = Kind(_read_review, "the table of a finished run, or nothing beside -d FOLDER", "TABLE")
 REVISION = Kind(_read_revision, "main, or a revision such as v1.1 or v2.2.3.4", "REV")
 PATHS = Kind(_read_paths, "one path or more", "FILE ...")

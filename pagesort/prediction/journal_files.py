@@ -114,7 +114,13 @@ def earlier_runs(tables_dir: Path, folder: Path, finished: bool = False) -> list
 
 
 def folder_of_table(table: Path, run_name: str) -> Path | None:
-    """The folder of the run that wrote a table, as the journal beside it tells; else None.
+    """The folder of the run that wrote a table, as the journal beside it tells; else None."""
+    run = run_of_table(table, run_name)
+    return None if run is None else Path(run["folder"])
+
+
+def run_of_table(table: Path, run_name: str) -> dict[str, Any] | None:
+    """What the journal beside a table tells of its run; None if there is none.
 
     Args:
         run_name: date-time and model, which begin the journal's name.
@@ -125,7 +131,7 @@ def folder_of_table(table: Path, run_name: str) -> Path | None:
             connection, run, _ = open_existing(path)
             if connection is not None and run is not None:
                 connection.close()
-                return Path(run["folder"])
+                return run
     return None
 
 

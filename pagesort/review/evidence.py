@@ -41,23 +41,40 @@ class Source:
     words: str
 
 
-def newest_report(stats: Path, fingerprint: str) -> Path | None:
-    """The newest report of a model's evaluations under `stats`, by the model's fingerprint."""
+def newest_report(stats: Path, fingerprint: str, folder: Path) -> Path | None:
+    """The newest report that tells of a model's pages in a folder.
+
+    Args:
+        stats: where evaluations and audits leave their reports.
+        fingerprint: the model's.
+        folder: audits of other folders do not count.
+    """
     ages: list[tuple[float, Path]] = []
-    for path in stats.glob("EVAL_*.json"):
+    for path in (*stats.glob("EVAL_*.json"), *stats.glob("AUDIT_*_RESULT.json")):
         with contextlib.suppress(FileNotFoundError):
             ages.append((path.stat().st_mtime, path))
     for _, path in sorted(ages, reverse=True):
         # One that is damaged is told when it is named.
         with contextlib.suppress(PageSortError, FileNotFoundError):
-            report = read_json(path, shape=SHAPE | EVALUATION_SHAPE)
-            if report["model"].get("fingerprint") == fingerprint and _has_unseen(report):
+            report = read_json(path, shape=SHAPE)
+            is_its = report["model"].get("fingerprint") == fingerprint
+            if is_its and (_has_unseen(report) or _is_of(report, folder)):
                 return path
     return None
 
 
 def _has_unseen(report: dict[str, Any]) -> bool:
-    return report["pages"].get("trained_on_all") is False
+    """Whether it is an evaluation that a budget can rest on."""
+    pages, table = report.get("pages"), report.get("table")
+    if not isinstance(pages, dict) or not isinstance(table, dict):
+        return False
+    return pages.get("trained_on_all") is False
+
+
+def _is_of(report: dict[str, Any], folder: Path) -> bool:
+    """Whether it is an audit of a folder."""
+    run = report.get("run")
+    return isinstance(run, dict) and run.get("folder") == str(folder.resolve())
 
 
 def read_report(path: Path) -> dict[str, Any]:

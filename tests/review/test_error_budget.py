@@ -151,8 +151,8 @@ def source_of(report: Path) -> Source:
 
 def test_an_evaluation_decides_over_a_folder_and_over_where_its_pages_go(tmp_path: Path) -> None:
     model, report = evaluated(tmp_path)
-    assert newest_report(report.parent, model.fingerprint) == report
-    assert newest_report(report.parent, "f" * 64) is None
+    assert newest_report(report.parent, model.fingerprint, tmp_path) == report
+    assert newest_report(report.parent, "f" * 64, tmp_path) is None
     budget = find_budget(source_of(report).evidence, model.labels, 0.05)
     scans = tmp_path / "scans"
     write_page(scans / "p-1.png", COLOURS[0])

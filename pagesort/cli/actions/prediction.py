@@ -141,7 +141,7 @@ def classify_folder(
         second = _second_model(settings, opened.classifier)
         if second is not None:
             beside.models = [*beside.models, opened_facts(second)]
-        budget = error_budget(settings, opened.classifier)
+        budget = error_budget(settings, opened.classifier, folder)
         request = replace(
             request,
             second=None if second is None else second.classifier,

@@ -45,7 +45,7 @@ def write_review(
             sheet.Sheet(
                 folder=settings.results_folder / "review" / name,
                 root=folder,
-                labels=model_labels or _usual_labels(said),
+                labels=model_labels or usual_labels(said),
                 mode="review",
                 title=f"{folder.resolve().name}, {name}",
                 run=finished_run.key_of_run(table),
@@ -92,7 +92,7 @@ def corrected_images(settings: Settings) -> tuple[list[tuple[Path, str]], int]:
     return images, failed + corrections.left_out
 
 
-def _usual_labels(said: set[str]) -> list[str]:
+def usual_labels(said: set[str]) -> list[str]:
     """The labels of a table; those of the program's own categories where it says no others."""
     from pagesort.models.descriptions import read_descriptions
 

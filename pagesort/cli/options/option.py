@@ -26,7 +26,7 @@ PREDICTIONS = ("file", *FOLDER_ACTIONS)
 EVALUATIONS = ("eval", "eval_dir")
 ACTIONS = (
     *("hf", "train", "train_groups", *EVALUATIONS, "vis", *PREDICTIONS),
-    *("compare", "review", "merge", "status", "undo", "check"),
+    *("compare", "review", "audit", "audit_result", "merge", "status", "undo", "check"),
 )
 
 

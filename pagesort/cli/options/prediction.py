@@ -139,11 +139,12 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "max_error", percentage(), None, "say of every page in the column DECISION whether it "
         "needs a look, so that at most this share of the accepted ones is wrong (1% or 0.01); "
-        "labelled pages prove it", flags=("--max_error",), audience=FOLDER, used_by=FOLDER_ACTIONS,
+        "labelled pages prove it", flags=("--max_error",), audience=FOLDER,
+        used_by=(*FOLDER_ACTIONS, "audit_result"),
     ),
     Option(
-        "budget", FILE, None, "the labelled pages for --max_error: a report of --eval, a JSON "
-        "under result/stats (else the newest one of the model)",
+        "budget", FILE, None, "the labelled pages for --max_error: a report of --eval or of "
+        "--audit_result, a JSON under result/stats (else the newest one of the model)",
         flags=("--budget",), audience=FOLDER, used_by=FOLDER_ACTIONS,
     ),
     Option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pagesort.cli.options.option import REVIEW, Option
-from pagesort.cli.value_types import CORRECTIONS
+from pagesort.cli.value_types import AUDIT, CORRECTIONS, FILE
 from pagesort.cli.value_types import REVIEW as REVIEW_WORDS
 
 NEW_TABLES = "-d"
@@ -21,6 +21,15 @@ OPTIONS: tuple[Option, ...] = (
         "corrections", CORRECTIONS, None, "with --sort_to, --train or --eval: pages are what this "
         "table of a contact sheet says; FOLDER: where they are by now",
         flags=("--corrections",), audience=REVIEW, words=True,
+    ),
+    Option(
+        "audit", AUDIT, None, "draw so many pages of a finished run (its table after the number, "
+        "else the newest one) into a contact sheet without the guesses; a person names them",
+        flags=("--audit",), audience=REVIEW, words=True,
+    ),
+    Option(
+        "audit_result", FILE, None, "say how right the whole run is, by the table that the contact "
+        "sheet of --audit saved", flags=("--audit_result",), audience=REVIEW,
     ),
 )
 # fmt: on
