@@ -36,7 +36,7 @@ _LOCK_WAIT_S = 5.0
 _UNFINISHED = "Finish it with its own command and --resume, then merge again"
 # What a part's run must tell, beside what every journal does.
 _SHAPE: dict[str, Kind] = {"labels": list, "options": dict}
-_TABLES = r"(?:result_{stem}_\d+n_\d+c|{stem}_(?:RAW|FAILED))\.csv"
+_TABLES = r"(?:result_{stem}_\d+n_\d+c|{stem}_(?:RAW|FAILED|DOCUMENTS))\.csv"
 
 
 @dataclass(frozen=True)

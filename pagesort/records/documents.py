@@ -15,8 +15,7 @@ from pagesort.common.tables import PLAIN, TableForm, TableWriter, number, read_r
 
 COLUMNS = ("FILE", "PAGES", "KINDS", "REVIEW", "REVIEW-PAGES", "NEXT", "UNREAD-PAGES", "PATH")
 UNSET, NONE = "unset", "none"
-# Nobody reads these, whatever the category is that the model gave them.
-NOTHING_TO_READ = frozenset(("blank", "cover", "colour target"))
+BLANK = "blank"  # in the column NOTE; nobody reads such a page, whatever its category is
 REVIEW = "REVIEW"  # in the column DECISION
 LONGEST_CELL = 30_000  # letters; spreadsheet programs take 32,767
 
@@ -169,7 +168,7 @@ def _without_doubles(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def _tool(label: str, note: str, routes: Mapping[str, str]) -> str:
-    if NOTHING_TO_READ & set(note.split("; ")):
+    if note == BLANK:
         return NONE
     return routes.get(label.casefold(), UNSET)
 

@@ -167,3 +167,19 @@ def test_tables_of_an_evaluation_and_a_vote(
     (table,) = map(str, (workplace / "result" / "tables").glob("vote_*m.csv"))
     assert [told["name"] for told in record_of(table)["models"]] == ["mine", "other"]
     assert command("--check", table, model=False)[0] == 0
+
+
+def test_merged_parts_tell_their_model_and_any_of_their_tables_names_them(
+    command: Run, workplace: Path, tmp_path: Path
+) -> None:
+    for number in range(1, 5):
+        write_page(tmp_path / "scans" / f"p-{number}.png")
+    for part in ("1/2", "2/2"):
+        assert command("-d", tmp_path / "scans", "--shard", part)[0] == 0
+    pattern = workplace / "result" / "tables" / "*part*.csv"
+    status, out, err = command("--merge", pattern, model=False)
+    assert status == 0, err
+    (table,) = out.splitlines()
+    assert [told["name"] for told in record_of(table)["models"]] == ["tiny"]
+    assert record_of(table)["counts"]["pages"] == 4
+    assert command("--check", table, model=False)[0] == 0
