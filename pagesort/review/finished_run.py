@@ -11,6 +11,7 @@ from pathlib import Path
 from pagesort.common.errors import PageSortError
 from pagesort.common.tables import number, read_rows
 from pagesort.prediction.journal_files import folder_of_table
+from pagesort.prediction.result_tables import REVIEW
 from pagesort.review.sheet import SheetPage
 
 RESULT = re.compile(r"(?:result_|VOTE_)?(?P<run>.+?)(?:_\d+n)?_(?:\d+c|RAW)")
@@ -96,6 +97,7 @@ def _page(row: Mapping[str, str], table: Path) -> SheetPage:
         second_score=_number(row.get("SCORE-2", "")),
         other=others,
         note=row.get("NOTE", ""),
+        needs_review=row.get("DECISION") == REVIEW,
     )
 
 

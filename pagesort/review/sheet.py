@@ -48,6 +48,7 @@ class SheetPage:
         other: what another model says of the page; not empty means that the models differ.
         note: what is to be said of the page, such as `nearly blank`.
         problem: why it could not be read; such a page has no picture.
+        needs_review: whether the run says that a person should look at it (DECISION).
         group: the item that it belongs to, a number from 1; 0 is none.
     """
 
@@ -62,6 +63,7 @@ class SheetPage:
     other: str = ""
     note: str = ""
     problem: str = ""
+    needs_review: bool = False
     group: int = 0
 
 

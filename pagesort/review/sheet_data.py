@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 CHUNK_PAGES = 500
 NONE = 0xFFFF
-FAILED, DIFFERS, NOTED = 1, 2, 4
+FAILED, DIFFERS, NOTED, NEEDS_REVIEW = 1, 2, 4, 8
 """Bits of a page's flags."""
 KEY_LETTERS = 10
 """60 bits: among a million pages, two share a key once in two million sheets."""
@@ -45,8 +45,9 @@ class Columns:
         self._keys.append(digest[:KEY_LETTERS].decode("ascii"))
         self._labels.append(self._places.get(label, NONE))
         self._scores.append(NONE if page.score is None else round(1000 * page.score))
-        has_failed, differs, is_noted = map(bool, (page.problem, page.other, page.note))
-        self._flags.append(FAILED * has_failed | DIFFERS * differs | NOTED * is_noted)
+        flags = ((FAILED, page.problem), (DIFFERS, page.other), (NOTED, page.note),
+                 (NEEDS_REVIEW, page.needs_review))  # fmt: skip
+        self._flags.append(sum(bit for bit, is_set in flags if is_set))
         self._document.append(self._documents.setdefault(page.file, len(self._documents)))
         self._order.append(place)
         self._groups.append(page.group)

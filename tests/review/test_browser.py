@@ -39,7 +39,7 @@ def pages_of(sheet: Sheet) -> list[SheetPage]:
         label = "TEXT" if number < 4 else "DRAW"
         pages.append(SheetPage(document, str(number), path, label, number / 10, "PHOTO", 0.05))
     pages[1] = replace(pages[1], other="PHOTO")
-    pages[4] = replace(pages[4], note="nearly blank")
+    pages[4] = replace(pages[4], note="nearly blank", needs_review=True)
     pages[5] = SheetPage("maps", "6", "maps-6.png", problem="the file is cut short")
     return pages
 
@@ -98,6 +98,7 @@ def test_filters_show_what_they_say_and_counts_keep_up(sheet: Sheet, open_sheet:
         (lambda: page.fill("#document", "MAP"), ["maps-4", "maps-5", "maps-6"]),
         (lambda: page.check("#differs"), ["letters-2"]),
         (lambda: page.check("#noted"), ["maps-5"]),
+        (lambda: page.select_option("#state", "review"), ["maps-5"]),
         (lambda: page.click("#categories button:has-text('not be read')"), ["maps-6"]),
     ):
         do()

@@ -7,6 +7,7 @@ const Csv = (() => {
   const FORMULA = /^'*[=+\-@\t\r]/;
   const HIDDEN_FORMULA = /^'+[=+\-@\t\r]/;
 
+  // The lines of some rows; a table begins with what `start` says.
   function write(rows, [delimiter, decimal, isForExcel]) {
     const cell = (value) => {
       let text = typeof value === "number" ? String(value).replace(".", decimal) : String(value);
@@ -14,8 +15,11 @@ const Csv = (() => {
       const isPlain = ![delimiter, '"', "\n", "\r"].some((sign) => text.includes(sign));
       return isPlain ? text : `"${text.replaceAll('"', '""')}"`;
     };
-    const lines = rows.map((row) => row.map(cell).join(delimiter) + "\n");
-    return (isForExcel ? BOM : "") + lines.join("");
+    return rows.map((row) => row.map(cell).join(delimiter) + "\n").join("");
+  }
+
+  function start([, , isForExcel]) {
+    return isForExcel ? BOM : "";
   }
 
   // Rows as objects by the names in the first line, in capitals.
@@ -52,5 +56,5 @@ const Csv = (() => {
     return rows;
   }
 
-  return { write, read };
+  return { start, write, read };
 })();

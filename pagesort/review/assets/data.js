@@ -4,7 +4,7 @@
 
 const PageSort = (() => {
   const NONE = 0xffff;
-  const FAILED = 1, DIFFERS = 2, NOTED = 4;
+  const FAILED = 1, DIFFERS = 2, NOTED = 4, NEEDS_REVIEW = 8;
   const KEY_LETTERS = 10;
   const KEPT_CHUNKS = 60;
   const CELLS = [
@@ -109,7 +109,7 @@ const PageSort = (() => {
   }
 
   return {
-    NONE, FAILED, DIFFERS, NOTED,
+    NONE, FAILED, DIFFERS, NOTED, NEEDS_REVIEW,
     run, chunk, documents, page, eachPage, namesOfDocuments, key,
     get data() { return data; },
   };

@@ -16,22 +16,32 @@ class Files {
     if (data.mode === "audit" && left > 0 &&
         !window.confirm(`${counted(left, "page")} without a category. Save all the same?`)) return;
     const given = data.mode === "suspects" ? ["GIVEN"] : [];
-    const rows = [["FILE", "PAGE", "CLASS", "GUESS", "SCORE", ...given, "FOLDER", "PATH"]];
+    const header = ["FILE", "PAGE", "CLASS", "GUESS", "SCORE", ...given, "FOLDER", "PATH"];
+    const parts = [Csv.start(data.form) + Csv.write([header], data.form)];
+    let rows = [], saved = 0;
+    // Out of the memory of scripts piece by piece, as a table may have a million rows.
+    const putAway = () => {
+      parts.push(new Blob([Csv.write(rows, data.form)]));
+      saved += rows.length;
+      rows = [];
+    };
     await PageSort.eachPage((index, page) => {
       const label = corrections.label(index);
       const score = data.score[index] === PageSort.NONE ? "" : data.score[index] / 1000;
       const own = given.length ? [data.labels[data.label[index]] ?? ""] : [];
       rows.push([page.file, page.page, label === PageSort.NONE ? "" : corrections.labels[label],
         page.guess, score, ...own, data.folder, page.path]);
+      if (rows.length === Files.ROWS) putAway();
     }, (index) => (isWhole ? corrections.label(index) !== PageSort.NONE : corrections.choice[index] > 0));
-    const blob = new Blob([Csv.write(rows, data.form)], { type: "text/csv;charset=utf-8" });
+    putAway();
+    const blob = new Blob(parts, { type: "text/csv;charset=utf-8" });
     const link = element("a", {
       href: URL.createObjectURL(blob), download: `${isWhole ? "corrected" : "corrections"}_${data.run}.csv`,
     });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 60000);
     this.sheet.saved = corrections.history.length;
-    this.sheet.say(`${counted(rows.length - 1, "row")} saved.`);
+    this.sheet.say(`${counted(saved, "row")} saved.`);
   }
 
   async open() {
@@ -61,3 +71,5 @@ class Files {
       (lost ? `; ${number(lost)} are not in this sheet.` : "."));
   }
 }
+
+Files.ROWS = 5000;

@@ -29,10 +29,9 @@ const Selection = (() => {
     return ordered(data, wanted, filters);
   }
 
-  // Of an audit every page with a label counts as looked at.
   function isInState(data, corrections, index, state) {
-    const found = corrections.state(index);
-    return state === found;
+    if (state === "review") return (data.flags[index] & PageSort.NEEDS_REVIEW) > 0;
+    return state === corrections.state(index);
   }
 
   function ordered(data, wanted, filters) {

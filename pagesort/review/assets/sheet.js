@@ -15,6 +15,7 @@ class Sheet {
     document.body.dataset.mode = data.mode;
     document.title = data.title;
     by("title").textContent = data.title;
+    by("state-review").hidden = !data.flags.some((flags) => flags & PageSort.NEEDS_REVIEW);
     by("differs-field").hidden = !data.flags.some((flags) => flags & PageSort.DIFFERS);
     new Look();
     new Files(this);
