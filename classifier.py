@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from pagesort.common.errors import PageSortError
 from pagesort.common.paths import BUNDLED_MODEL
@@ -31,7 +32,7 @@ from pagesort.models.image_tower import (
 from pagesort.models.metadata import ModelMetadata
 from pagesort.models.tokenizer import clean_text
 from pagesort.models.transformers_loader import check_input_size, load_to_predict, load_towers
-from pagesort.pages.loader import Preprocessing
+from pagesort.pages.loader import PageLoader, Preprocessing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -218,9 +219,57 @@ class CLIP:
                 self._label_embeddings = self._embed_labels()
             return self._label_embeddings
 
+    def embed(
+        self, pages: Sequence[str | Path | tuple[str | Path, int] | Image.Image]
+    ) -> np.ndarray:
+        """Embed pages of any kind: float32 (N, D), each row of length 1.
+
+        Args:
+            pages: image files; of a PDF or a TIFF with several pages, the file and the number of
+                one, from 1; or images of Pillow.
+
+        Raises:
+            PageUnreadableError: a file is missing or no page; the message names it.
+            PageSortError: a document without a number, or a number that it does not have.
+        """
+        from pagesort.pages.documents import pages_of
+
+        rows = []
+        with PageLoader(self.preprocessing) as loader:
+            for page in pages:
+                if isinstance(page, Image.Image):
+                    pixels = self.preprocessing.apply(page)
+                else:
+                    path, part = page if isinstance(page, tuple) else (page, None)
+                    parts = [ref.page for ref in pages_of(Path(path))]
+                    if (part or (parts[0] if len(parts) == 1 else None)) not in parts:
+                        raise PageSortError(
+                            f"a document of {len(parts)} pages has no page {part or 'of its own'}",
+                            where=path,
+                            remedy=f"Give the file with the number of a page: ({str(path)!r}, 1)",
+                        )
+                    pixels = loader.pixels(path, part or parts[0])
+                rows.append(self.embed_images(pixels[None]).numpy())
+        return np.concatenate(rows) if rows else np.empty((0, self._dimension), np.float32)
+
+    @property
+    def _dimension(self) -> int:
+        return int(self.model.visual_projection.weight.shape[0])
+
     @torch.inference_mode()
     def embed_images(self, pixels: np.ndarray) -> torch.Tensor:
-        """Embed prepared pages, uint8 (N, H, W, 3): float32 (N, D), each of length 1."""
+        """Embed prepared pages, uint8 (N, H, W, 3): float32 (N, D), each of length 1.
+
+        Raises:
+            PageSortError: they are of another shape or type than the model takes.
+        """
+        wanted = (*self.preprocessing.input_size, 3)
+        if pixels.ndim != 4 or pixels.shape[1:] != wanted or pixels.dtype != np.uint8:
+            raise PageSortError(
+                f"the model takes pages as uint8 (N, {wanted[0]}, {wanted[1]}, 3), and these are "
+                f"{pixels.dtype} {pixels.shape}",
+                remedy="CLIP.embed takes files and images of any size",
+            )
         return _project(self._tower.see(pixels), self.model.visual_projection)
 
     def batches_at_once(self, batch_size: int) -> int:

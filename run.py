@@ -18,6 +18,7 @@ from pagesort.cli.actions import (
     records,
     review,
     scale,
+    search,
     sorting,
     training,
 )
@@ -101,13 +102,15 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
     if settings.file is not None:
         yield prediction.classify_page(settings, settings.file, model)
     use_folder = grouping.group_folder if settings.group else prediction.classify_folder
-    if settings.reviewed_table is not None:
+    if search.is_search(settings):
+        yield search.search_pages(settings, model)
+    elif settings.reviewed_table is not None:
         yield review.review_table(settings, settings.reviewed_table)
     elif settings.audit is not None:
         yield audit.draw_audit(settings, *settings.audited)
     elif settings.directory is not None:
         yield use_folder(settings, settings.directory, "-d", model)
-    if settings.dir:
+    if settings.dir and not search.is_search(settings):
         if not settings.is_configured("input_folder"):
             logger.info(
                 "[INPUT] FOLDER_INPUT is not set, so the sample pages are sorted; to sort "

@@ -151,7 +151,7 @@ def test_shipped_config_says_the_defaults(tmp_path: Path) -> None:
 
 def test_config_sections_are_those_of_the_published_design_and_two_more() -> None:
     assert {o.section for o in OPTIONS if o.section} == {
-        "OUTPUT", "EVAL", "TRAIN", "SETUP", "INPUT", "HF", "ROUTES", "GROUP",
+        "OUTPUT", "EVAL", "TRAIN", "SETUP", "INPUT", "HF", "ROUTES", "GROUP", "SEARCH",
     }  # fmt: skip
 
 
@@ -233,6 +233,7 @@ def test_run_imports_little_at_the_top() -> None:
         "pagesort.cli.actions.review",
         "pagesort.cli.actions.records",
         "pagesort.cli.actions.scale",
+        "pagesort.cli.actions.search",
         "pagesort.cli.actions.sorting",
         "pagesort.cli.actions.training",
         "pagesort.cli.console",

@@ -24,12 +24,13 @@ MAY_IMPORT = {
     "prediction": PAGES | {"models", "sorting"},
     "embeddings": SCORING,
     "grouping": SCORING | {"embeddings"},
+    "search": SCORING | {"embeddings"},
     "evaluation": SCORING,
     "voting": SCORING | {"evaluation"},
     "review": SCORING | {"evaluation", "sorting"},
     "training": MODELS | LABELLED,
     "cli": SCORING
-    | {"embeddings", "evaluation", "grouping", "hub", "records", "review", "sorting"}
+    | {"embeddings", "evaluation", "grouping", "hub", "records", "review", "search", "sorting"}
     | {"training", "voting"},
 }
 # What still breaks the rules, and why.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pagesort.cli.options import BY_NAME, EVALUATIONS, FOLDER_ACTIONS, PREDICTIONS
+from pagesort.cli.options import BY_NAME, EVALUATIONS, FOLDER_ACTIONS, PREDICTIONS, SEARCHES
 from pagesort.common.errors import UsageError
 from pagesort.models import catalogue
 
@@ -40,6 +40,7 @@ def check_together(settings: Settings) -> None:
     for name in ("order", "items", "sizes"):
         if settings.is_named(name) and not settings.group:
             raise UsageError(f"{settings.flag(name)} belongs to --group", remedy="Add --group")
+    _check_search(settings)
     _need(settings, "sort_to", ("directory", "dir", "undo"))
     for name in ("link", "min_score", "dry_run", "undo"):
         if settings.is_named(name) and settings.sort_to is None:
@@ -94,6 +95,30 @@ def check_together(settings: Settings) -> None:
             "contradict each other",
             remedy="Give one of them",
         )
+
+
+def _check_search(settings: Settings) -> None:
+    """Refuse two searches in one, and what belongs to sorting a folder."""
+    searches = (*SEARCHES, "embed")
+    _refuse_together(settings, *searches)
+    sorting = (
+        "file",
+        "group",
+        "best",
+        "zero_shot",
+        "resume",
+        "update",
+        "sort_to",
+        "review",
+        "shard",
+        "write_alto",
+        "max_error",
+        "compare_with",
+    )
+    for search in searches:
+        for name in (*sorting, "page_list"):
+            _refuse_together(settings, search, name)
+    _need(settings, "embed", FOLDER_ACTIONS)
 
 
 def _check_model(settings: Settings) -> None:

@@ -88,6 +88,12 @@ class Settings:
     linkage: Literal["average", "complete", "single"]
     audit: tuple[str, ...] | None
     audit_result: Path | None
+    find: str | None
+    similar: Path | None
+    nearest: int
+    duplicates: bool
+    duplicate_similarity: float
+    embed: Path | None
     model: str
     revision: str
     model_path: Path | None

@@ -7,16 +7,18 @@ machines write to, SQLite's locks are not to be relied on: there each needs a fo
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import re
+import secrets
 import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -30,6 +32,7 @@ from pagesort.pages.preprocessing import Preprocessing
 logger = logging.getLogger(__name__)
 
 LOOKED_UP_AT_ONCE = 256
+ROWS_AT_ONCE = 4096
 LOCK_WAIT_S = 60.0  # other processes write for milliseconds at a time
 FRESH_S = 2.0  # a file changed so lately may change again within the tick of its disk's clock
 JUST_NOW = -1  # stands for the time of such a change
@@ -181,6 +184,55 @@ class EmbeddingStore:
             with self._translated():
                 self._mended(lambda: self._keep(good, version))
 
+    @property
+    def token(self) -> str:
+        """What tells this file from one that was begun anew in its place."""
+        with self._translated():
+            query = "SELECT value FROM store WHERE key = 'token'"
+            return str(self._open.execute(query).fetchone()[0])
+
+    def rows_after(self, number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield all embeddings of this look whose number is greater, some thousand at a time.
+
+        Returns:
+            Numbers, int64 (N,), ascending, and embeddings as they are kept, float16 (N, D).
+
+        Raises:
+            PageSortError: the disk refuses.
+        """
+        query = (
+            "SELECT id, vector FROM pages JOIN vectors USING (id) WHERE id > ? AND look = ? "
+            "ORDER BY id LIMIT ?"
+        )
+        while True:
+            values = (number, self.look, ROWS_AT_ONCE)
+            with self._translated():
+                rows = self._mended(functools.partial(self._all, query, values))
+            if not rows:
+                return
+            numbers = np.array([each[0] for each in rows], np.int64)
+            number = rows[-1][0]
+            yield numbers, _read(b"".join(each[1] for each in rows), STORED).reshape(len(rows), -1)
+
+    def _all(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        return self._open.execute(query, values).fetchall()
+
+    def places(self, number: int) -> list[PageRef]:
+        """Where the page of this number was found, by the paths of its copies."""
+        with self._translated():
+            rows = self._open.execute(
+                "SELECT path, part FROM pages JOIN files USING (hash) WHERE id = ? ORDER BY path",
+                (number,),
+            ).fetchall()
+        return [PageRef(0, Path(os.fsdecode(path)), part or None) for path, part in rows]
+
+    def last_seen(self, ref: PageRef) -> EmbeddedPage | None:
+        """The embedding of a page whose file is not there any more; None if none is kept."""
+        with self._translated():
+            query = "SELECT hash FROM files WHERE path = ?"
+            row = self._open.execute(query, (os.fsencode(ref.path.absolute()),)).fetchone()
+            return self._find(ref, row[0], None)[1] if row else None
+
     def _keep(self, pages: Sequence[tuple[Content, EmbeddedPage]], version: str | None) -> None:
         with self._transaction() as connection:
             for content, page in pages:
@@ -264,10 +316,12 @@ class EmbeddingStore:
         self._open.execute("PRAGMA journal_mode = WAL")
         self._open.execute("PRAGMA synchronous = NORMAL")
         facts = {"version": VERSION, "fingerprint": self._fingerprint}
+        token = {"token": secrets.token_hex(16)}
         with self._transaction() as connection:
             for statement in SCHEMA:
                 connection.execute(statement)
-            connection.executemany("INSERT OR IGNORE INTO store VALUES (?, ?)", facts.items())
+            row = "INSERT OR IGNORE INTO store VALUES (?, ?)"
+            connection.executemany(row, {**facts, **token}.items())
             found = dict(connection.execute("SELECT key, value FROM store").fetchall())
         if any(found[key] != value for key, value in facts.items()):
             raise sqlite3.DatabaseError("it is of another model or version")

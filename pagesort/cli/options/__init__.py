@@ -11,6 +11,7 @@ from pagesort.cli.options import (
     prediction,
     review,
     scale,
+    search,
     training,
 )
 from pagesort.cli.options.option import (
@@ -19,6 +20,7 @@ from pagesort.cli.options.option import (
     EVALUATIONS,
     FOLDER_ACTIONS,
     PREDICTIONS,
+    SEARCHES,
     Option,
 )
 
@@ -26,6 +28,7 @@ OPTIONS: tuple[Option, ...] = (
     *prediction.OPTIONS,
     *review.OPTIONS,
     *grouping.OPTIONS,
+    *search.OPTIONS,
     *models.OPTIONS,
     *everyone.OPTIONS,
     *training.OPTIONS,
@@ -43,5 +46,6 @@ __all__ = [
     "FOLDER_ACTIONS",
     "OPTIONS",
     "PREDICTIONS",
+    "SEARCHES",
     "Option",
 ]

@@ -9,6 +9,7 @@ from pagesort.cli.value_types import SWITCH, Kind, Value
 ONE_PAGE = "one page (archivist)"
 FOLDER = "a folder of pages (archivist)"
 GROUPING = "grouping pages into items (archivist)"
+SEARCH = "finding pages (archivist)"
 TRAINING = "training (researcher)"
 REVIEW = "looking at the result and correcting it (archivist)"
 EVALUATION = "evaluation and comparison (researcher)"
@@ -17,15 +18,17 @@ HUB = "fetching and publishing models (both)"
 SCALE = "several processes and machines (batch jobs)"
 EVERYONE = "everyone"
 AUDIENCES = (
-    ONE_PAGE, FOLDER, REVIEW, GROUPING, TRAINING, EVALUATION, MODELS, HUB, SCALE, EVERYONE,
-)  # fmt: skip
+    *(ONE_PAGE, FOLDER, REVIEW, GROUPING, SEARCH),
+    *(TRAINING, EVALUATION, MODELS, HUB, SCALE, EVERYONE),
+)
 
 # Options that say what is to be done, in the order in which it is.
 FOLDER_ACTIONS = ("directory", "dir")
 PREDICTIONS = ("file", *FOLDER_ACTIONS)
 EVALUATIONS = ("eval", "eval_dir")
+SEARCHES = ("find", "similar", "duplicates")
 ACTIONS = (
-    *("hf", "train", "train_groups", *EVALUATIONS, "vis", *PREDICTIONS),
+    *("hf", "train", "train_groups", *EVALUATIONS, "vis", *PREDICTIONS, *SEARCHES),
     *("compare", "review", "audit", "audit_result", "merge", "status", "undo", "check"),
 )
 

@@ -11,6 +11,7 @@ from pagesort.cli.options.option import (
     FOLDER_ACTIONS,
     ONE_PAGE,
     PREDICTIONS,
+    SEARCHES,
     Option,
 )
 from pagesort.cli.value_types import (
@@ -79,7 +80,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "batch_size", whole(1, 4096), 16, "pages that go through the model together",
         "SETUP", "batch", ("--batch_size",), FOLDER,
-        used_by=("train", *FOLDER_ACTIONS, *EVALUATIONS),
+        used_by=("train", *FOLDER_ACTIONS, *EVALUATIONS, *SEARCHES),
     ),
     Option(
         "chunk_size", whole(1), 1000, "scored pages are saved after so many at the latest",
@@ -109,13 +110,13 @@ OPTIONS: tuple[Option, ...] = (
         "absolute_paths", SWITCH, False, "write the full path of each page into the column PATH "
         "of tables, not its path within the folder",
         "OUTPUT", "absolute_paths", ("--absolute_paths",), FOLDER,
-        used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
+        used_by=(*FOLDER_ACTIONS, *EVALUATIONS, *SEARCHES),
     ),
     Option(
         "csv_excel", SWITCH, False, "write tables that Excel opens with a double click: with "
         "a mark for UTF-8, the separator and decimal sign of this machine, and no formulas",
         "OUTPUT", "csv_excel", ("--csv_excel",), FOLDER,
-        used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
+        used_by=(*FOLDER_ACTIONS, *EVALUATIONS, *SEARCHES),
     ),
     Option(
         "compare_with", PATH, None, "let a second model see the pages as well, and mark those on "
