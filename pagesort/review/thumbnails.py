@@ -59,6 +59,7 @@ class PictureMaker:
 
     def __init__(self, sheet: Path, max_megapixels: float) -> None:
         self.sheet = sheet
+        self._resolved = sheet.resolve()  # once, as each step of a path asks the system
         self._max_megapixels = max_megapixels
         self._renderers = PdfRenderers()
         self._budget = MemoryBudget()
@@ -116,7 +117,7 @@ class PictureMaker:
                 return Picture(problem=error.what)
             except MemoryError:
                 return Picture(problem="there is not enough memory to show it")
-        large = self._address(preview) if preview.exists() else address(source, self.sheet)
+        large = self._address(preview) if preview.exists() else address(source, self._resolved)
         return Picture(self._address(small), large)
 
     def _address(self, picture: Path) -> str:
@@ -201,10 +202,14 @@ def _shrunk(image: Image.Image, side: int) -> Image.Image:
 
 
 def address(path: Path, sheet: Path) -> str:
-    """Where a browser that shows a sheet finds a file: relative, unless it is on another disk."""
+    """Where a browser that shows a sheet finds a file: relative, unless it is on another disk.
+
+    Args:
+        sheet: the folder of the sheet, resolved.
+    """
     absolute = os.path.abspath(path)  # noqa: PTH100 - links stay
     try:
-        relative = os.path.relpath(absolute, sheet.resolve())
+        relative = os.path.relpath(absolute, sheet)
     except ValueError:  # another drive of Windows
         return Path(absolute).as_uri()
     return quote(os.fsencode(relative.replace(os.sep, "/")))

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from pagesort.common.errors import PageSortError
+from pagesort.review.finished_run import pages_of_table
 from pagesort.review.sheet import ASSETS, Sheet, SheetPage, write_sheet
 from tests.helpers.command import Run, command, error_line, read_table, workplace
 from tests.helpers.pages import colour_page, write_page
@@ -186,3 +187,23 @@ def test_the_command_says_what_it_needs(command: Run, tmp_path: Path) -> None:
     assert status == 0 and Path(out.strip()).is_file(), err
     table.write_text("FILE,PAGE\ndoc,1\n")
     assert "no table of results" in error_line(command("--review", table, "-d", tmp_path / "scans"))
+
+
+def test_tables_of_votes_and_of_spreadsheets_are_read(tmp_path: Path) -> None:
+    table = tmp_path / "result_20260101-1200_VOTE_1n_2000c.csv"
+    table.write_text(
+        "FILE,PAGE,VOTE,AGREEMENT,one,two,PATH\n"
+        "doc,1,TEXT,1.000,TEXT,TEXT,doc-1.png\ndoc,2,TEXT,0.500,TEXT,DRAW,doc-2.png\n"
+    )
+    assert [(page.guess, page.score, page.other) for page in pages_of_table(table)] == [
+        ("TEXT", 1.0, ""), ("TEXT", 0.5, "DRAW"),
+    ]  # fmt: skip
+    table.write_text(
+        "\ufeffFILE;PAGE;CLASS-1;CLASS-2;SCORE-1;SCORE-2;DECISION;NOTE;PATH\r\n"
+        "'=1;2;TEXT;DRAW;0,912;0,05;REVIEW;blank;a/1.png\r\n",
+        encoding="utf-8",
+    )
+    (page,) = pages_of_table(table)
+    assert page == SheetPage(
+        "=1", "2", "a/1.png", "TEXT", 0.912, "DRAW", 0.05, note="blank", needs_review=True
+    )
