@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+from pagesort.common.checked_json import read_json
 from pagesort.common.errors import PageSortError
 from pagesort.common.tables import number, read_rows
 from pagesort.prediction.journal_files import folder_of_table
@@ -37,7 +40,7 @@ def folder_of_run(table: Path) -> Path:
     Raises:
         PageSortError: nothing tells it.
     """
-    folder = folder_of_table(table, name_of_run(table))
+    folder = folder_of_table(table, name_of_run(table)) or _recorded_folder(table)
     if folder is None:
         raise PageSortError(
             "nothing beside the table tells where its pages are",
@@ -45,6 +48,26 @@ def folder_of_run(table: Path) -> Path:
             remedy="Add -d FOLDER, the folder of the pages",
         )
     return folder
+
+
+def _recorded_folder(table: Path) -> Path | None:
+    pages = _record(table).get("pages")
+    folder = pages.get("folder") if isinstance(pages, dict) else None
+    return Path(folder) if isinstance(folder, str) else None
+
+
+def labels_of_run(table: Path) -> list[str]:
+    """What the model of a run could have said, as the record beside its table tells; else none."""
+    counts = _record(table).get("counts")
+    categories = counts.get("categories") if isinstance(counts, dict) else None
+    return list(categories) if isinstance(categories, dict) else []
+
+
+def _record(table: Path) -> Mapping[str, Any]:
+    """Where a table comes from; empty where nothing beside it tells that."""
+    with contextlib.suppress(OSError, PageSortError):
+        return read_json(table.with_suffix(".json"))
+    return {}
 
 
 def pages_of_table(table: Path) -> Iterator[SheetPage]:

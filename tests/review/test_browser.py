@@ -261,6 +261,18 @@ def test_suspects_show_both_labels_and_keep_or_correct_the_given_one(
     assert said == [("DRAW", "TEXT", "DRAW"), ("TEXT", "TEXT", "DRAW")]
 
 
+def test_groups_are_in_scan_order_with_a_colour_for_each_item(
+    sheet: Sheet, open_sheet: Open
+) -> None:
+    pages = [replace(page, group=1 + (place > 2)) for place, page in enumerate(pages_of(sheet))]
+    page = open_sheet(write_sheet(replace(sheet, mode="groups"), pages[:5]).index)
+    assert shown(page) == ["letters-1", "letters-2", "letters-3", "maps-4", "maps-5"]
+    edges = "cards => cards.map((card) => getComputedStyle(card).borderLeftColor)"
+    colours = page.locator(".card").evaluate_all(edges)
+    assert len(set(colours[:3])) == len(set(colours[3:])) == 1 and colours[0] != colours[4]
+    assert page.locator(".card .group").all_inner_texts() == ["item 1"] * 3 + ["item 2"] * 2
+
+
 def test_a_browser_that_keeps_nothing_says_so(sheet: Sheet, browser: Any, tmp_path: Path) -> None:
     index = write_sheet(sheet, pages_of(sheet)).index
     context = browser.new_context()

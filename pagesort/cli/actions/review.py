@@ -22,7 +22,7 @@ def review_table(settings: Settings, table: Path) -> int:
     if not table.is_file():
         raise PageSortError("the table is not there", where=table, remedy="Check the path")
     folder = settings.directory or finished_run.folder_of_run(table)
-    write_review(settings, table, folder, ())
+    write_review(settings, table, folder, finished_run.labels_of_run(table))
     return 0
 
 
