@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pagesort.cli.options.option import EVALUATIONS, PREDICTIONS, Option
+from pagesort.cli.options.option import EVALUATIONS, PREDICTIONS, SEARCHES, Option
 from pagesort.cli.value_types import DEVICE, FILE, SWITCH, choice, real
 
 # One row, two lines or three: a table to look things up in.
@@ -20,7 +20,7 @@ OPTIONS: tuple[Option, ...] = (
         "numbers that the model computes with when it looks at pages; auto: bf16 where the device "
         "has it, else int8 where it is installed and was found to answer alike, else fp32; int8: "
         "CPU only, with requirements-int8.txt",
-        "SETUP", "precision", ("--precision",), used_by=(*PREDICTIONS, *EVALUATIONS),
+        "SETUP", "precision", ("--precision",), used_by=(*PREDICTIONS, *EVALUATIONS, *SEARCHES),
     ),
     Option(
         "max_megapixels", real(0), 300.0, "refuse pages of more than so many million pixels",
