@@ -20,6 +20,7 @@ from pagesort.cli.actions import (
     scale,
     search,
     sorting,
+    suspects,
     training,
 )
 from pagesort.cli.console import (
@@ -121,6 +122,8 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
         yield grouping.compare_groups(settings, settings.compare, settings.groups)
     if settings.audit_result is not None:
         yield audit.read_audit(settings, settings.audit_result)
+    if settings.suspects_of is not None:
+        yield suspects.suspects_of_table(settings, settings.suspects_of)
     if settings.merge:
         yield scale.merge_tables(settings, settings.merge)
     if settings.status:

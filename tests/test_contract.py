@@ -235,6 +235,7 @@ def test_run_imports_little_at_the_top() -> None:
         "pagesort.cli.actions.scale",
         "pagesort.cli.actions.search",
         "pagesort.cli.actions.sorting",
+        "pagesort.cli.actions.suspects",
         "pagesort.cli.actions.training",
         "pagesort.cli.console",
         "pagesort.cli.parser",

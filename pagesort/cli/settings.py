@@ -88,6 +88,8 @@ class Settings:
     linkage: Literal["average", "complete", "single"]
     audit: tuple[str, ...] | None
     audit_result: Path | None
+    suspects: bool
+    suspects_of: Path | None
     find: str | None
     similar: Path | None
     nearest: int

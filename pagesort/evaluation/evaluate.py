@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -36,6 +37,9 @@ from pagesort.evaluation.scores import (
 from pagesort.labelled.folder import LabelledPage
 from pagesort.labelled.trained_names import NO_NAMES, TrainedNames
 from utils import confusion_plot
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "EvaluationOutcome",
@@ -105,6 +109,8 @@ class EvaluationOutcome:
         files: all that was written.
         failed: how many pages could not be read.
         row: the model's row in the table of accuracies.
+        table: the table of guesses, a row a page.
+        scores: all scores of these rows, a column a label.
     """
 
     report: Report
@@ -112,6 +118,8 @@ class EvaluationOutcome:
     files: tuple[Path, ...]
     failed: int
     row: accuracies.Row
+    table: pd.DataFrame
+    scores: pd.DataFrame
 
 
 @dataclass(frozen=True)
@@ -186,6 +194,8 @@ def _write(
     draw: bool,
 ) -> EvaluationOutcome:
     """Write all files of one evaluation, what took longest first."""
+    import pandas as pd
+
     labels = tuple(classifier.labels)
     top_n = min(request.top_n, len(labels))
     request = replace(request, model=request.model or classifier.name)
@@ -225,7 +235,15 @@ def _write(
         if draw:
             files += _draw(request, selection, scored, scores, labels, report, names)
     lines = report_lines(request, selection, scored, report, parts, table)
-    return EvaluationOutcome(report, lines, tuple(files), len(scored.failures), row)
+    return EvaluationOutcome(
+        report=report,
+        lines=lines,
+        files=tuple(files),
+        failed=len(scored.failures),
+        row=row,
+        table=table,
+        scores=pd.DataFrame(scores, columns=list(labels)),
+    )
 
 
 def _paths(request: EvaluationRequest, pages: Sequence[LabelledPage]) -> list[str]:

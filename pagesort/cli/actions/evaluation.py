@@ -12,6 +12,7 @@ from pagesort.cli import opening
 from pagesort.cli.actions.prediction import check_topn
 from pagesort.cli.actions.records import opened_facts, write_provenance
 from pagesort.cli.actions.review import corrected_images
+from pagesort.cli.actions.suspects import suspects_of_evaluation
 from pagesort.cli.actions.training import training_split
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
@@ -48,6 +49,8 @@ def evaluate_model(settings: Settings, model: Path | None = None) -> int:
     _write_records(settings, request, outcome, opened, started)
     for line in (*outcome.lines, *map(str, outcome.files)):
         emit(line)
+    if settings.suspects:
+        suspects_of_evaluation(settings, request.folder, outcome)
     return UNREADABLE_PAGES_STATUS if outcome.failed else 0
 
 

@@ -29,7 +29,17 @@ EVALUATIONS = ("eval", "eval_dir")
 SEARCHES = ("find", "similar", "duplicates")
 ACTIONS = (
     *("hf", "train", "train_groups", *EVALUATIONS, "vis", *PREDICTIONS, *SEARCHES),
-    *("compare", "review", "audit", "audit_result", "merge", "status", "undo", "check"),
+    *(
+        "compare",
+        "review",
+        "audit",
+        "audit_result",
+        "suspects_of",
+        "merge",
+        "status",
+        "undo",
+        "check",
+    ),
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pagesort.cli.options.option import REVIEW, Option
-from pagesort.cli.value_types import AUDIT, CORRECTIONS, FILE
+from pagesort.cli.value_types import AUDIT, CORRECTIONS, FILE, SWITCH
 from pagesort.cli.value_types import REVIEW as REVIEW_WORDS
 
 NEW_TABLES = "-d"
@@ -26,6 +26,15 @@ OPTIONS: tuple[Option, ...] = (
         "audit", AUDIT, None, "draw so many pages of a finished run (its table after the number, "
         "else the newest one) into a contact sheet without the guesses; a person names them",
         flags=("--audit",), audience=REVIEW, words=True,
+    ),
+    Option(
+        "suspects", SWITCH, False, "with --eval: list the pages whose label is probably wrong, as "
+        "a table and a contact sheet", flags=("--suspects",), audience=REVIEW, used_by=("eval",),
+    ),
+    Option(
+        "suspects_of", FILE, None, "the same for the training folder, by a table of all scores "
+        "that models gave to pages they were not trained on",
+        flags=("--suspects_of",), audience=REVIEW,
     ),
     Option(
         "audit_result", FILE, None, "say how right the whole run is, by the table that the contact "
