@@ -15,7 +15,8 @@ from pagesort.common.tables import PLAIN, TableForm, TableWriter, number, read_r
 
 COLUMNS = ("FILE", "PAGES", "KINDS", "REVIEW", "REVIEW-PAGES", "NEXT", "UNREAD-PAGES", "PATH")
 UNSET, NONE = "unset", "none"
-BLANK = "blank"  # in the column NOTE; nobody reads such a page, whatever its category is
+# In the column NOTE; nobody reads such a page, whatever its category is.
+NOTHING_TO_READ = ("blank", "colour target")
 REVIEW = "REVIEW"  # in the column DECISION
 LONGEST_CELL = 30_000  # letters; spreadsheet programs take 32,767
 
@@ -168,7 +169,7 @@ def _without_doubles(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def _tool(label: str, note: str, routes: Mapping[str, str]) -> str:
-    if note == BLANK:
+    if note in NOTHING_TO_READ:
         return NONE
     return routes.get(label.casefold(), UNSET)
 

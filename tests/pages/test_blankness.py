@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pagesort.pages.blankness import BLANK, NEARLY_BLANK
+from pagesort.pages.blankness import BLANK, COLOUR_TARGET, NEARLY_BLANK
 from pagesort.pages.loader import Page, PageLoader, PageRef, Preprocessing
 from pagesort.prediction import folder_run
 from tests.helpers.brightness import ByBrightness
@@ -76,3 +76,44 @@ def test_the_table_says_so_after_a_resumed_run_too(
     header, *rows = (line.split(",") for line in table.read_text().splitlines())
     assert header[-2:] == ["NOTE", "PATH"]
     assert [row[-2] for row in rows] == [BLANK, "", BLANK, NEARLY_BLANK]
+
+
+# Patches as such charts have them: skin, sky, leaf, orange, purple, greens, yellows, greys.
+PATCHES = (
+    "735244", "c29682", "627a9d", "576c43", "8580b1", "67bdaa", "d67e2c", "505ba6",
+    "c15a63", "5e3c6c", "9dbc40", "e0a32e", "383d96", "469449", "af363c", "e7c71f",
+    "bb5695", "0885a1", "f3f3f2", "c8c8c8", "a0a0a0", "7a7a79", "555555", "343434",
+)  # fmt: skip
+
+
+def board(columns: int, rows: int, side: int, texture: float, light: float = 1.0) -> Image.Image:
+    """A chart of patches on black, photographed: noisy, and darker on one side."""
+    page = np.full((rows * side + 40, columns * side + 40, 3), 25.0)
+    for place, colour in enumerate(PATCHES[: columns * rows]):
+        top, left = 20 + place // columns * side, 20 + place % columns * side
+        page[top + 8 : top + side - 8, left + 8 : left + side - 8] = list(bytes.fromhex(colour))
+    page *= np.linspace(light, 1.0, page.shape[1])[None, :, None]
+    page += np.random.default_rng(1).normal(0, texture, page.shape)
+    return Image.fromarray(np.clip(page, 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("preprocessing", [SQUASH, CROP], ids=["whole", "cropped"])
+@pytest.mark.parametrize("columns, light", [(6, 1.0), (4, 0.6)], ids=["wide", "tall and dim"])
+def test_colour_targets_are_told(
+    tmp_path: Path, preprocessing: Preprocessing, columns: int, light: float
+) -> None:
+    board(columns, 24 // columns, 150, 6, light).save(tmp_path / "t.png")
+    assert note_of(tmp_path / "t.png", preprocessing) == COLOUR_TARGET
+
+
+def test_pages_with_colours_are_no_targets(tmp_path: Path) -> None:
+    letter = sheet(ink=180, lines=30).convert("RGB")
+    letter.paste(board(12, 2, 100, 6), (200, 2050))  # a strip beside the page
+    letter.save(tmp_path / "letter.png", compress_level=1)
+    assert note_of(tmp_path / "letter.png") == ""
+    rng = np.random.default_rng(2)
+    confetti = rng.integers(0, 256, (800, 600, 3)).astype(np.uint8)
+    Image.fromarray(confetti).resize((1200, 1600), Image.Resampling.NEAREST).save(
+        tmp_path / "c.png", compress_level=1
+    )
+    assert note_of(tmp_path / "c.png") != COLOUR_TARGET
