@@ -31,6 +31,7 @@ def check_together(settings: Settings) -> None:
     for name in ("best", "update", "zero_shot"):
         _refuse_together(settings, "group", name)
     _refuse_together(settings, "items", "sizes")
+    _check_sorting_by_group(settings)
     _refuse_together(settings, "group", "groups")
     if settings.compare is not None and not (settings.group or settings.groups):
         raise UsageError(
@@ -119,6 +120,23 @@ def _check_search(settings: Settings) -> None:
         for name in (*sorting, "page_list"):
             _refuse_together(settings, search, name)
     _need(settings, "embed", FOLDER_ACTIONS)
+
+
+def _check_sorting_by_group(settings: Settings) -> None:
+    """Refuse to sort groups by kind, and by group what has no groups."""
+    if settings.by == "group":
+        if settings.sort_to is None:
+            raise UsageError("--by group belongs to --sort_to", remedy="Add --sort_to FOLDER")
+        if not settings.group and len(settings.groups or ()) != 1:
+            raise UsageError(
+                "--by group needs groups to sort by", remedy="Add --group, or --groups TABLE"
+            )
+        for name in ("min_score", "resume"):
+            _refuse_together(settings, "by", name)
+    elif settings.group and settings.sort_to is not None:
+        raise UsageError("--group sorts by group only", remedy="Add --by group")
+    elif settings.groups and settings.compare is None:
+        raise UsageError("--groups needs something to do", remedy="Add --compare or --by group")
 
 
 def _check_model(settings: Settings) -> None:

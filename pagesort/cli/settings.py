@@ -80,6 +80,7 @@ class Settings:
     sizes: float | None
     compare: Path | None
     groups: tuple[str, ...] | None
+    by: Literal["kind", "group"]
     train_groups: Path | None
     group_model: Path
     eps: float

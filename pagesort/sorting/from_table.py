@@ -18,7 +18,7 @@ from pagesort.pages.pdf_renderers import PdfRenderers
 from pagesort.sorting.manifests import placed
 from pagesort.sorting.named_pages import PageFinder, Place, rivals
 from pagesort.sorting.placer import Placer, SortReport, log_report
-from pagesort.sorting.table_rows import Problem, Row, read_table
+from pagesort.sorting.table_rows import CLASS_COLUMNS, Problem, Row, read_table
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +27,14 @@ PROBLEMS_NAME = "sort_PROBLEMS.csv"
 
 @dataclass(frozen=True)
 class SortJob:
-    """What to sort: `link` is copy, hard, sym or move."""
+    """What to sort: `link` is copy, hard, sym or move; `columns` as `read_table` wants them."""
 
     table: Path
     folder: Path
     out: Path
     link: str
     dry_run: bool
+    columns: tuple[str, ...] = CLASS_COLUMNS
 
 
 @dataclass
@@ -56,7 +57,7 @@ def sort_by_table(job: SortJob) -> TableReport:
         PageSortError: the table or a folder cannot be read or written.
     """
     readable_folder(job.folder)
-    rows, problems = read_table(job.table)
+    rows, problems = read_table(job.table, job.columns)
     report, done = TableReport(problems=problems), SortReport()
     moved = _moved(job.out)
     with PdfRenderers() as renderers:

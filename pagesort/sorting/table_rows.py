@@ -48,12 +48,18 @@ class Row:
         return self.line, self.file, self.page, self.label, what
 
 
-def read_table(path: Path) -> tuple[list[Row], list[Problem]]:
+def read_table(
+    path: Path, wanted: Sequence[str] = CLASS_COLUMNS
+) -> tuple[list[Row], list[Problem]]:
     """Read the rows of a table, and the problems of lines that name no page.
 
     UTF-8 with or without a BOM, UTF-16 with one, else Windows-1250; commas, semicolons, tabs or
     bars; any line ends; blanks around cells are dropped, but for PATH. Other columns are passed
     over.
+
+    Args:
+        path: the table.
+        wanted: the first of these columns that the table has is taken for a page's label.
 
     Raises:
         PageSortError: it cannot be read, or lacks one of the columns.
@@ -68,7 +74,7 @@ def read_table(path: Path) -> tuple[list[Row], list[Problem]]:
     first, _, rest = _split_line(text)
     skipped = first.lower().startswith("sep=")  # a hint for Excel
     text = rest if skipped else text
-    columns = _columns(_split_line(text)[0], path)
+    columns = _columns(_split_line(text)[0], path, wanted)
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=columns.delimiter,
@@ -129,7 +135,7 @@ class _Columns:
         return row
 
 
-def _columns(header: str, path: Path) -> _Columns:
+def _columns(header: str, path: Path, wanted: Sequence[str]) -> _Columns:
     """Tell the delimiter and the places of the columns from the first line."""
     for delimiter in DELIMITERS:
         given: list[str] = []
@@ -143,14 +149,15 @@ def _columns(header: str, path: Path) -> _Columns:
             places["PATH"] = len(names) - 1 - names[::-1].index("PATH")
         if "FOLDER" in names:
             places["FOLDER"] = names.index("FOLDER")
-        label = next((name for name in CLASS_COLUMNS if name in names), None)
+        label = next((name for name in wanted if name in names), None)
         if label is not None:
             return _Columns(delimiter, places | {"CLASS": names.index(label)}, {})
         scores = {given[place]: place for place, name in enumerate(names) if name not in NO_SCORES}
-        if scores and "PATH" in names and "REASON" not in names:
+        is_raw = "PATH" in names and "REASON" not in names and CLASS_COLUMNS[0] in wanted
+        if scores and is_raw:
             return _Columns(delimiter, places, scores)
     raise PageSortError(
-        "the table's first line does not name the columns FILE, PAGE and CLASS",
+        f"the table's first line does not name the columns FILE, PAGE and {wanted[0]}",
         where=path,
         remedy=f"It reads: {header.strip()[:60]!r}" if header.strip() else "The table is empty",
     )

@@ -180,3 +180,27 @@ def test_a_boundary_model_is_trained_measured_and_used(
     assert {row["METHOD"] for row in read_table(table)} >= {"sequence", "ward", "one group"}
     _, output, _ = command("--group", "-d", pile, "--group_model", model)
     assert groups_of(output) == ["1"] * 4 + ["2"] * 3 + ["3"] * 5
+
+
+def test_corrected_groups_become_folders_and_back(command: Run, pile: Path, tmp_path: Path) -> None:
+    _, output, _ = command("--group", "-d", pile)
+    corrected, items = tmp_path / "corrected.csv", tmp_path / "items"
+    text = Path(output.splitlines()[0]).read_text(encoding="utf-8")
+    corrected.write_text(text.replace("12.png,3,5", "12.png,7,1"), encoding="utf-8")
+    words = ("--groups", corrected, "-d", pile, "--sort_to", items, "--by", "group")
+    status, _, errors = command(*words, model=False)
+    assert status == 0, errors
+    places = {path.name: path.parent.name for path in items.rglob("*.png")}
+    assert (places["1.png"], places["5.png"], places["11.png"], places["12.png"]) == (
+        "1", "2", "3", "7",
+    )  # fmt: skip
+    command("--sort_to", items, "--undo", model=False)
+    assert not list(items.rglob("*.png"))
+
+
+def test_groups_are_shown_in_a_page_for_the_browser(command: Run, pile: Path) -> None:
+    status, output, _ = command("--group", "-d", pile, "--review")
+    index = Path(output.splitlines()[-1])
+    assert status == 0
+    assert index.name == "index.html"
+    assert '"groups"' in (index.parent / "data" / "run.js").read_text(encoding="utf-8")

@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 
 def group_folder(settings: Settings, folder: Path, named_by: str, model: Path | None = None) -> int:
-    """Group the pages of a folder; prints the paths of the tables of groups and of items."""
+    """Group the pages of a folder; prints the paths of the tables of groups and of items.
+
+    With `--groups`, its table says which pages belong together.
+    """
     from pagesort.grouping import group_run
 
     if folder.is_file():
         raise UsageError(f"{named_by} takes a folder, and this is a file", where=folder)
+    if settings.groups and not settings.group:
+        return _sort_by_group(settings, Path(settings.groups[0]), folder)
     request = group_request(settings, folder)
     group_run.check_request(request)
     classifier = opening.open_classifier(settings, model).classifier
@@ -31,7 +36,46 @@ def group_folder(settings: Settings, folder: Path, named_by: str, model: Path | 
         emit(str(path))
     if settings.compare is not None:
         compare_groups(settings, settings.compare, (str(outcome.groups),))
-    return UNREADABLE_PAGES_STATUS if outcome.failed else 0
+    if settings.review is not None:
+        _write_sheet(settings, outcome.groups, folder)
+    status = UNREADABLE_PAGES_STATUS if outcome.failed else 0
+    if settings.sort_to is not None:
+        status = max(status, _sort_by_group(settings, outcome.groups, folder))
+    return status
+
+
+def _sort_by_group(settings: Settings, table: Path, folder: Path) -> int:
+    """Put the pages of each item into a folder of its own; prints the manifest, or the plan."""
+    from pagesort.sorting.from_table import SortJob, sort_by_table
+
+    assert settings.sort_to is not None, "checked together with --by"
+    job = SortJob(table, folder, settings.sort_to, settings.link, settings.dry_run, ("GROUP",))
+    report = sort_by_table(job)
+    for line in (*report.planned, *filter(None, (report.manifest, report.problem_list))):
+        emit(str(line))
+    return UNREADABLE_PAGES_STATUS if report.problems else 0
+
+
+def _write_sheet(settings: Settings, table: Path, folder: Path) -> None:
+    """Write a page for the browser that shows the groups in scan order; prints its path."""
+    from pagesort.common.tables import table_form
+    from pagesort.grouping.sheet import sheet_pages
+    from pagesort.review import sheet
+
+    written = sheet.write_sheet(
+        sheet.Sheet(
+            folder=settings.results_folder / "review" / table.stem,
+            root=folder,
+            labels=(),
+            mode="groups",
+            title=f"{folder.resolve().name}, {table.stem}",
+            run=table.stem,
+            form=table_form(settings.csv_excel),
+            max_megapixels=settings.max_megapixels,
+        ),
+        sheet_pages(table, settings.compare),
+    )
+    emit(str(written.index))
 
 
 def compare_groups(settings: Settings, truth: Path, tables: Sequence[str]) -> int:

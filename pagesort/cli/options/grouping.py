@@ -49,9 +49,14 @@ OPTIONS: tuple[Option, ...] = (
         flags=("--compare",), audience=GROUPING,
     ),
     Option(
-        "groups", PATHS, None, "with --compare: tables of groups that were written before, instead "
-        "of grouping anew", flags=("--groups",), audience=GROUPING, words=True,
-        used_by=("compare",),
+        "groups", PATHS, None, "with --compare or --by group: tables of groups that were written "
+        "before, instead of grouping anew", flags=("--groups",), audience=GROUPING, words=True,
+        used_by=("compare", *FOLDER_ACTIONS),
+    ),
+    Option(
+        "by", choice("kind", "group"), "kind", "with --sort_to: a subfolder a category, or one an "
+        "item, of the groups just found or of the table of --groups, which a person may have "
+        "corrected", flags=("--by",), audience=GROUPING, used_by=FOLDER_ACTIONS,
     ),
     Option(
         "train_groups", DIRECTORY, None, "train a boundary model on the piles of this folder: each "
