@@ -19,8 +19,7 @@ from pagesort.grouping.pile import Pile
 FORMAT = "pagesort boundary model"
 FILE = "boundaries.json"
 FARTHEST = 4.0  # standard deviations; what lies farther off counts as that
-MOST_HIDDEN = 64
-LISTS = ("mean", "scale", "weights", "hidden_bias", "hidden_weights", "output")
+LISTS = ("mean", "scale", "weights")
 SHAPE: dict[str, Any] = {
     "format": str, "features": str, "bias": float, **dict.fromkeys(LISTS, list),
 }  # fmt: skip
@@ -28,22 +27,17 @@ SHAPE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class BoundaryModel:
-    """A logistic regression and a small network side by side over the features of a gap.
+    """A logistic regression over the features of a gap.
 
     Attributes:
         mean, scale: of each feature in what it was trained on, (F,).
         weights: of the features brought to mean 0 and scale 1, (F,).
-        hidden_weights, hidden_bias: of H units that pass what is above 0, (F, H) and (H,).
-        output: of these units, (H,).
-        bias: log odds where all features are as usual and no unit passes anything.
+        bias: log odds where all features are as usual.
     """
 
     mean: np.ndarray
     scale: np.ndarray
     weights: np.ndarray
-    hidden_weights: np.ndarray
-    hidden_bias: np.ndarray
-    output: np.ndarray
     bias: float
 
     def log_odds(self, pile: Pile) -> np.ndarray:
@@ -53,8 +47,7 @@ class BoundaryModel:
     def log_odds_of(self, features: np.ndarray) -> np.ndarray:
         """The same of features that are there already, (N, F)."""
         usual = standardised(features, self.mean, self.scale)
-        passed = np.maximum(usual @ self.hidden_weights + self.hidden_bias, 0.0)
-        return np.asarray(usual @ self.weights + passed @ self.output + self.bias)
+        return np.asarray(usual @ self.weights + self.bias)
 
 
 def standardised(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -78,13 +71,7 @@ def read_model(path: Path) -> BoundaryModel:
         raise PageSortError(
             "the file is no boundary model of this version", where=path, remedy=remedy
         )
-    features, hidden = len(NAMES), len(content["output"])
-    if hidden > MOST_HIDDEN:
-        raise PageSortError("it has too many hidden units", where=path, remedy=remedy)
-    lengths = dict.fromkeys(LISTS, features) | {"hidden_bias": hidden, "output": hidden}
-    lengths["hidden_weights"] = features * hidden
-    found = {name: _numbers(content[name], lengths[name], path) for name in LISTS}
-    found["hidden_weights"] = found["hidden_weights"].reshape(features, hidden)
+    found = {name: _numbers(content[name], path) for name in LISTS}
     if not (found["scale"] > 0).all():
         raise PageSortError("'scale' holds a number that is not above 0", where=path, remedy=remedy)
     return BoundaryModel(**found, bias=float(content["bias"]))
@@ -104,7 +91,7 @@ def write_model(folder: Path, model: BoundaryModel, facts: dict[str, Any]) -> No
     write_whole(folder / FILE, json.dumps(content, ensure_ascii=False) + "\n")
 
 
-def _numbers(values: Sequence[object], length: int, path: Path) -> np.ndarray:
-    if len(values) != length or not all(type(each) in (int, float) for each in values):
-        raise PageSortError(f"a list does not hold {length} numbers", where=path)
+def _numbers(values: Sequence[object], path: Path) -> np.ndarray:
+    if len(values) != len(NAMES) or not all(type(each) in (int, float) for each in values):
+        raise PageSortError(f"a list does not hold {len(NAMES)} numbers", where=path)
     return np.array(values, dtype=np.float64)
