@@ -59,8 +59,8 @@ def left_out(piles: Sequence[LabelledPile], method: Method) -> Iterator[tuple[st
             groups, _ = replace(method, model=model, name=name).group(labelled.pile)
             yield labelled.name, name, agreement(labelled.items.tolist(), groups.tolist())
         pages = len(labelled.items)
-        for name, numbers in zip(BASELINES, (list(range(pages)), [0] * pages), strict=True):
-            yield labelled.name, name, agreement(labelled.items.tolist(), numbers)
+        for baseline, numbers in zip(BASELINES, (list(range(pages)), [0] * pages), strict=True):
+            yield labelled.name, baseline, agreement(labelled.items.tolist(), numbers)
 
 
 def _examples(piles: Sequence[LabelledPile]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
