@@ -23,7 +23,7 @@ def draw_page(path: Path, colour: tuple[int, int, int], is_first: bool, seed: in
     page = Image.new("RGB", (120, 160), colour)
     draw = ImageDraw.Draw(page)
     rng = np.random.default_rng(seed)
-    for row in range(60 if is_first else 15, 145, 6):
+    for row in range(27 if is_first else 15, 145, 6):
         draw.line((15, row, 80 + int(rng.integers(25)), row), fill=(40, 40, 40), width=2)
     page.save(path)
 
