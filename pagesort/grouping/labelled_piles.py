@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import readable_folder
+from pagesort.common.files import file_digest, readable_folder
 from pagesort.common.text import counted
 from pagesort.embeddings.embed import embed_pages
 from pagesort.embeddings.page import EmbeddedPage
@@ -91,7 +91,8 @@ def _read_pile(
     numbers = {group: number for number, group in enumerate(dict.fromkeys(table.groups))}
     items = np.array([numbers[group] for group in table.groups])
     logger.info("%s: %s in %d items", table.path.name, counted(len(pages)), len(numbers))
-    return LabelledPile(table.path.stem, pile_of(pages, classifier.scores), items)
+    files = tuple(file_digest(path) for path in sorted({ref.path for ref in refs}))
+    return LabelledPile(table.path.stem, pile_of(pages, classifier.scores), items, files)
 
 
 def _page(folder: Path, table: Grouping, name: str) -> Path:

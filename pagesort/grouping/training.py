@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pagesort.grouping.boundary_features import boundary_features
-from pagesort.grouping.boundary_model import BoundaryModel, standardised
+from pagesort.grouping.boundary_model import SEEN_DIGITS, BoundaryModel, standardised
 from pagesort.grouping.methods import NAMES, Method
 from pagesort.grouping.metrics import Agreement, agreement
 from pagesort.grouping.pile import Pile
@@ -22,11 +22,15 @@ BASELINES = ("every page alone", "one group")
 
 @dataclass(frozen=True)
 class LabelledPile:
-    """A pile with the number of each page's item, int (N,), which grows from page to page."""
+    """A pile with the number of each page's item, int (N,), which grows from page to page.
+
+    `files` are the SHA-256 of its files, in hexadecimal digits.
+    """
 
     name: str
     pile: Pile
     items: np.ndarray
+    files: tuple[str, ...] = ()
 
     @property
     def starts(self) -> np.ndarray:
@@ -47,7 +51,8 @@ def train_boundaries(piles: Sequence[LabelledPile], seed: int = SEED) -> Boundar
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
     fitted = LogisticRegression(C=PENALTY, max_iter=1000)
     fitted.fit(standardised(features, mean, scale), starts, sample_weight=weights)
-    return BoundaryModel(mean, scale, fitted.coef_[0], float(fitted.intercept_[0]))
+    seen = frozenset(digest[:SEEN_DIGITS] for pile in piles for digest in pile.files)
+    return BoundaryModel(mean, scale, fitted.coef_[0], float(fitted.intercept_[0]), seen)
 
 
 def left_out(piles: Sequence[LabelledPile], method: Method) -> Iterator[tuple[str, str, Agreement]]:

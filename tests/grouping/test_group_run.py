@@ -178,8 +178,12 @@ def test_a_boundary_model_is_trained_measured_and_used(
     *_, table, model = output.splitlines()
     assert status == 0
     assert {row["METHOD"] for row in read_table(table)} >= {"sequence", "ward", "one group"}
-    _, output, _ = command("--group", "-d", pile, "--group_model", model)
-    assert groups_of(output) == ["1"] * 4 + ["2"] * 3 + ["3"] * 5
+    draw_page(pile / "13.png", COLOURS[2], False, 99)
+    truth = piles / "one.csv"
+    words = ("--group", "-d", pile, "--compare", truth, "--group_model", model)
+    _, output, errors = command(*words)
+    assert groups_of(output) == ["1"] * 4 + ["2"] * 3 + ["3"] * 6
+    assert "trained on 12 of these 13 files" in errors
 
 
 def test_corrected_groups_become_folders_and_back(command: Run, pile: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from pagesort.grouping.clustering import ClusterSettings
     from pagesort.grouping.group_run import GroupRequest
     from pagesort.grouping.methods import Method
+
+
+logger = logging.getLogger(__name__)
 
 
 def group_folder(settings: Settings, folder: Path, named_by: str, model: Path | None = None) -> int:
@@ -35,6 +39,7 @@ def group_folder(settings: Settings, folder: Path, named_by: str, model: Path | 
     for path in (outcome.groups, outcome.items):
         emit(str(path))
     if settings.compare is not None:
+        _log_seen(request)
         compare_groups(settings, settings.compare, (str(outcome.groups),))
     if settings.review is not None:
         _write_sheet(settings, outcome.groups, folder)
@@ -42,6 +47,23 @@ def group_folder(settings: Settings, folder: Path, named_by: str, model: Path | 
     if settings.sort_to is not None:
         status = max(status, _sort_by_group(settings, outcome.groups, folder))
     return status
+
+
+def _log_seen(request: GroupRequest) -> None:
+    """Say of how many pages the boundary model knew the items, before figures of it are shown."""
+    from pagesort.grouping.listing import piles
+    from utils import PassedOver
+
+    model = request.method.model
+    files = {ref.path for pile in piles(request.source, PassedOver()) for ref in pile}
+    seen = sum(path.is_file() and model.was_seen(path) for path in files)
+    if seen:
+        logger.warning(
+            "the boundary model was trained on %d of these %d files, so that these figures say "
+            "nothing of other piles",
+            seen,
+            len(files),
+        )
 
 
 def _sort_by_group(settings: Settings, table: Path, folder: Path) -> int:
