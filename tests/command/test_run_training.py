@@ -140,6 +140,7 @@ def test_pages_that_a_model_has_seen_never_count(command: Run, shades: Path) -> 
     assert {f"{row['FILE']}-{row['PAGE']}" for row in read_table(path)} <= shown
 
 
+@pytest.mark.slow
 def test_a_fresh_checkout_trains_and_evaluates_with_the_bundled_model(
     command: Run, shades: Path
 ) -> None:

@@ -42,6 +42,7 @@ class StandIn:
     fingerprint = "0" * 64
     device = Processor()
     precision = "fp32"
+    metadata = ModelMetadata(LABELS, {label: [label] for label in LABELS})
     preprocessing: Preprocessing
 
     @classmethod
@@ -78,7 +79,7 @@ def open_model_folder(path: Path, _storage: Path) -> Path:
 
 formats = types.ModuleType("pagesort.models.formats")
 formats.open_model_folder = open_model_folder
-formats.read_metadata = lambda _folder: ModelMetadata(LABELS, {label: [label] for label in LABELS})
+formats.read_metadata = lambda _folder: StandIn.metadata
 classifier = types.ModuleType("classifier")
 classifier.CLIP = StandIn
 sys.modules |= {"pagesort.models.formats": formats, "classifier": classifier}

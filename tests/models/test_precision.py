@@ -201,6 +201,7 @@ def test_batch_normalisation_stays_in_float32() -> None:
     assert torch.allclose(tower(pages.half())[:, 1:].float(), exact[:, 1:], atol=0.01)
 
 
+@pytest.mark.slow  # minutes on a processor without bfloat16
 def test_the_bundled_kind_of_tower_keeps_its_first_parts_in_float32_and_stays_near_it() -> None:
     exact, quick = (open_in(BUNDLED, precision) for precision in ("fp32", "bf16"))
     assert (exact.precision, quick.precision) == ("fp32", "bf16")
@@ -376,7 +377,7 @@ def test_a_run_is_not_continued_in_another_precision(
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("kind", ["tiny", "bundled"])
+@pytest.mark.parametrize("kind", ["tiny", pytest.param("bundled", marks=pytest.mark.slow)])
 def test_tables_do_not_depend_on_how_many_threads_decode_and_score(
     kind: str,
     precision: str,

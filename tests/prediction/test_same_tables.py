@@ -101,6 +101,7 @@ def test_the_exact_path_writes_the_scores_of_the_plain_way(
         assert np.abs(table[file, str(page)] - scores).max() <= HALF_A_PLACE, path
 
 
+@pytest.mark.slow
 def test_the_quick_path_chooses_as_the_plain_way(pages: list[Path], tmp_path: Path) -> None:
     table = raw_table(BUNDLED_MODEL, tmp_path / "in", tmp_path / "tables")
     expected = scores_the_plain_way(BUNDLED_MODEL, pages)

@@ -20,7 +20,7 @@ from PIL import Image
 
 import utils
 from pagesort.pages.loader import PageRef
-from pagesort.prediction import folder_run, result_tables
+from pagesort.prediction import folder_run, listing, result_tables
 from pagesort.prediction import journal as tables
 from pagesort.prediction.journal import Counts, RunJournal
 from pagesort.sorting import manifests
@@ -196,7 +196,7 @@ def test_a_resumed_run_scores_before_it_lists_the_folder_again(
         done.append("listed")
         return list_pages(*arguments, **more)
 
-    monkeypatch.setattr(folder_run, "list_pages", listed)
+    monkeypatch.setattr(listing, "list_pages", listed)
     pages_in(tmp_path / "pages", *(f"p-{number}.png" for number in range(8)))
     with pytest.raises(KeyboardInterrupt, match="2 of 8"):
         folder_run.predict_folder(Model(), request(tmp_path))
