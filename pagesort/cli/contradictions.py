@@ -14,25 +14,68 @@ if TYPE_CHECKING:
     from pagesort.cli.settings import Settings
 
 
+# Options of which only one can be given, and options that need one of some actions.
+_EITHER: tuple[tuple[str, ...], ...] = (
+    PREDICTIONS,
+    ("best", "model_path"),
+    ("best", "zero_shot"),
+    ("eval_dir", "model_path"),
+    *(("group", other) for other in ("best", "update", "zero_shot", "groups")),
+    ("items", "sizes"),
+    ("undo", *PREDICTIONS),
+    ("audit", "audit_result"),
+    *((audit, other) for audit in ("audit", "audit_result") for other in ("review", "dir")),
+    ("audit_result", "directory"),
+    *(("best", other) for other in ("sort_to", "update", "max_error", "compare_with", "page_list")),
+    *(("shard", other) for other in ("best", "sort_to", "max_error", "compare_with")),
+    ("resume", "update"),
+    ("merge", *PREDICTIONS),
+    ("status", *PREDICTIONS),
+)
+_NEEDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("best", PREDICTIONS),
+    ("group", FOLDER_ACTIONS),
+    ("sort_to", (*FOLDER_ACTIONS, "undo")),
+    ("shard", FOLDER_ACTIONS),
+    ("page_list", FOLDER_ACTIONS),
+    ("zero_shot", ("eval", "eval_dir", *PREDICTIONS)),
+    ("resume", (*FOLDER_ACTIONS, "train")),
+)
+
+
 def check_together(settings: Settings) -> None:
     """Refuse options that contradict each other."""
     _check_revision(settings)
     _check_model(settings)
     _check_folders_of_pages(settings)
-    _refuse_together(settings, *PREDICTIONS)
-    _refuse_together(settings, "best", "model_path")
-    _refuse_together(settings, "best", "zero_shot")
-    _refuse_together(settings, "eval_dir", "model_path")
+    for names in _EITHER:
+        _refuse_together(settings, *names)
     if settings.is_named("zero_shot"):
         _refuse_together(settings, "train", "zero_shot")
         _refuse_together(settings, "hf", "zero_shot")
-    _need(settings, "best", PREDICTIONS)
-    _need(settings, "group", FOLDER_ACTIONS)
-    for name in ("best", "update", "zero_shot"):
-        _refuse_together(settings, "group", name)
-    _refuse_together(settings, "items", "sizes")
+    for name, actions in _NEEDS:
+        _need(settings, name, actions)
+    _check_grouping(settings)
+    _check_search(settings)
+    _check_sorting(settings)
+    _check_review(settings)
+    if settings.shard is not None and settings.page_list == Path("-"):
+        raise UsageError(
+            "--shard needs a list that all parts and --merge can read",
+            remedy="Write the list to a file, and give that to --list",
+        )
+    _check_hub(settings)
+    if settings.is_named("cat_csv") and settings.is_named("cat_dir", "cat_prefix"):
+        raise UsageError(
+            "one table of descriptions (--cat_csv) and a folder of them (--cat_dir, --cat_prefix) "
+            "contradict each other",
+            remedy="Give one of them",
+        )
+
+
+def _check_grouping(settings: Settings) -> None:
+    """Refuse what is said of groups where there are none."""
     _check_sorting_by_group(settings)
-    _refuse_together(settings, "group", "groups")
     if settings.compare is not None and not (settings.group or settings.groups):
         raise UsageError(
             "--compare needs groups to compare",
@@ -41,61 +84,38 @@ def check_together(settings: Settings) -> None:
     for name in ("order", "items", "sizes"):
         if settings.is_named(name) and not settings.group:
             raise UsageError(f"{settings.flag(name)} belongs to --group", remedy="Add --group")
-    _check_search(settings)
-    _need(settings, "sort_to", ("directory", "dir", "undo"))
+
+
+def _check_sorting(settings: Settings) -> None:
+    """Refuse what is said of a sorting into folders where there is none."""
     for name in ("link", "min_score", "dry_run", "undo"):
         if settings.is_named(name) and settings.sort_to is None:
             flag = settings.flag(name)
             raise UsageError(f"{flag} belongs to --sort_to", remedy="Add --sort_to FOLDER")
-    _refuse_together(settings, "undo", *PREDICTIONS)
+
+
+def _check_review(settings: Settings) -> None:
+    """Refuse what a person said, or wants to see, where there is nothing to use it for."""
     if settings.reviewed_table is None:
-        _need(settings, "review", ("directory", "dir"))
-    _refuse_together(settings, "audit", "audit_result")
-    for name in ("audit", "audit_result"):
-        _refuse_together(settings, name, "review")
-        _refuse_together(settings, name, "dir")
-    _refuse_together(settings, "audit_result", "directory")
-    _refuse_together(settings, "best", "sort_to")
-    _refuse_together(settings, "best", "update")
-    for name in ("best", "shard"):
-        _refuse_together(settings, name, "max_error")
+        _need(settings, "review", FOLDER_ACTIONS)
     is_begun = settings.resume or settings.update  # a run that may have an error budget
     if settings.budget is not None and settings.max_error is None and not is_begun:
         raise UsageError("--budget belongs to --max_error", remedy="Add --max_error 1%")
-    _refuse_together(settings, "best", "compare_with")
-    _refuse_together(settings, "shard", "compare_with")
-    _refuse_together(settings, "resume", "update")
     uses = settings.sort_to, settings.train, settings.eval
     if settings.corrections is not None and not any(uses):
         raise UsageError(
             f"{settings.flag('corrections')} needs something to do",
             remedy="Add --sort_to FOLDER, --train or --eval",
         )
-    _refuse_together(settings, "shard", "best")
-    _refuse_together(settings, "shard", "sort_to")
-    _need(settings, "shard", ("directory", "dir"))
-    _need(settings, "page_list", ("directory", "dir"))
-    _refuse_together(settings, "page_list", "best")
-    if settings.shard is not None and settings.page_list == Path("-"):
-        raise UsageError(
-            "--shard needs a list that all parts and --merge can read",
-            remedy="Write the list to a file, and give that to --list",
-        )
-    _refuse_together(settings, "merge", *PREDICTIONS)
-    _refuse_together(settings, "status", *PREDICTIONS)
+
+
+def _check_hub(settings: Settings) -> None:
+    """Refuse what is said of publishing where nothing is published."""
     if settings.hf is not None and settings.hf[0] == "pull":
         _refuse_together(settings, "hf", "model_path")
     if settings.hf is None or settings.hf[0] != "push":
         _refuse_alone(settings, "public")
         _refuse_alone(settings, "yes")
-    _need(settings, "zero_shot", ("eval", "eval_dir", *PREDICTIONS))
-    _need(settings, "resume", ("directory", "dir", "train"))
-    if settings.is_named("cat_csv") and settings.is_named("cat_dir", "cat_prefix"):
-        raise UsageError(
-            "one table of descriptions (--cat_csv) and a folder of them (--cat_dir, --cat_prefix) "
-            "contradict each other",
-            remedy="Give one of them",
-        )
 
 
 def _check_search(settings: Settings) -> None:
