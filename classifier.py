@@ -250,10 +250,11 @@ class CLIP:
                         )
                     pixels = loader.pixels(path, part or parts[0])
                 rows.append(self.embed_images(pixels[None]).numpy())
-        return np.concatenate(rows) if rows else np.empty((0, self._dimension), np.float32)
+        return np.concatenate(rows) if rows else np.empty((0, self.dimension), np.float32)
 
     @property
-    def _dimension(self) -> int:
+    def dimension(self) -> int:
+        """D, how many numbers an embedding has."""
         return int(self.model.visual_projection.weight.shape[0])
 
     @torch.inference_mode()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bundled_models.page_classifier import card
+from bundled_models.page_classifier import card, training_pages
 from bundled_models.page_classifier.cross_validation import OutOfFold, Turned, gather
 from bundled_models.page_classifier.recipe import PROMPTS, Recipe
 from bundled_models.page_classifier.source_figures import (
@@ -184,6 +184,7 @@ def write_model(
     write_trained_pages(out, [page.page for page in seen])
     documents, sources = ([each.page.document for each in seen], [each.source for each in seen])
     write_trained_names(out, TrainedNames.of(documents, sources))
+    training_pages.write(out, seen)
 
 
 def _preprocessor(recipe: Recipe) -> dict[str, Any]:

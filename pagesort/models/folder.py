@@ -38,6 +38,7 @@ _NAMES = {
     "tokenizer_config.json",
     "trained_names.txt",
     "trained_pages.txt",
+    "training_pages.json",
     "vocab.json",
     "vocab.txt",
 }

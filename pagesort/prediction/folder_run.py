@@ -26,6 +26,7 @@ from pagesort.prediction.journal import (
     FinishedTables,
     RunJournal,
 )
+from pagesort.prediction.likeness import Likeness
 from pagesort.prediction.listing import list_folder
 from pagesort.prediction.page_list import STANDARD_INPUT, list_named
 from pagesort.prediction.run_status import Heartbeat
@@ -56,8 +57,9 @@ class Request:
     `slow_hint` says how a long run would be quicker. With a `shard`, only that part of the pages is
     looked at, for `merging.merge_parts` to put all parts together. With a list, the pages `named`
     there are looked at, and no others. `options` are JSON values that are kept with the scores, for
-    `--resume` to take up. Each of `beside` is called with the finished tables before the scores are
-    put away, and may write more beside them.
+    `--resume` to take up. `likeness` counts the pages that are unlike the model's training pages.
+    Each of `beside` is called with the finished tables before the scores are put away, and may
+    write more beside them.
     """
 
     folder: Path
@@ -85,6 +87,7 @@ class Request:
     shard: Shard | None = None
     named: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    likeness: Likeness | None = None
     beside: tuple[Callable[[FinishedTables], object], ...] = ()
 
 
@@ -370,7 +373,13 @@ def _score_pages(
     log, heartbeat = FailureLog(), Heartbeat(journal)
     size = request.batch_size
     batches = score_batches(
-        classifier, loader, journal.batches(size), size, counts.total, request.second
+        classifier,
+        loader,
+        journal.batches(size),
+        size,
+        counts.total,
+        request.second,
+        request.likeness,
     )
     with contextlib.closing(batches), progress:
         for batch in batches:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +19,7 @@ from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.hardware import freed_memory_kept
 from pagesort.common.text import MOST_NAMED
 from pagesort.pages.loader import Failure, Page, PageLoader, PageRef, Preprocessing
+from pagesort.prediction.likeness import Likeness
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +119,7 @@ def score_batches(
     batch_size: int,
     total: int,
     second: Classifier | None = None,
+    likeness: Likeness | None = None,
 ) -> Generator[list[ScoredPage | Failure]]:
     """Yield what became of each group's pages, in order, as `see_batches` does.
 
@@ -125,10 +128,11 @@ def score_batches(
         groups: pages of a listing, of each group those whose index lies between two neighbouring
             multiples of `batch_size`.
         total: pages of the whole listing.
+        likeness: counts the pages that are unlike the training pages of the model.
     """
 
     def score(batch: Sequence[Page | Failure]) -> list[ScoredPage | Failure]:
-        return _score_batch(model, batch, batch_size, total, second)
+        return _score_batch(model, batch, batch_size, total, second, likeness)
 
     return see_batches(model, loader, groups, batch_size, score)
 
@@ -168,6 +172,7 @@ def _score_batch(
     batch_size: int,
     total: int,
     second: Classifier | None,
+    likeness: Likeness | None,
 ) -> list[ScoredPage | Failure]:
     """Score the pages of one batch that could be read.
 
@@ -181,7 +186,10 @@ def _score_batch(
     first = pages[0].ref.index // batch_size * batch_size
     slots = [page.ref.index - first for page in pages]
     total_slots = min(batch_size, total - first)
-    rows = iter(rows_of(model.probabilities, pages, slots, total_slots))
+    score = model.probabilities
+    if likeness is not None:
+        score = partial(likeness.probabilities, slots=slots)
+    rows = iter(rows_of(score, pages, slots, total_slots))
     others = iter(_second_guesses(second, pages, slots, total_slots))
     return [
         item if isinstance(item, Failure) else _scored(item, next(rows), next(others))

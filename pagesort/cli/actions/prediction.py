@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from classifier import CLIP
     from pagesort.pages.loader import PageRef
     from pagesort.prediction.folder_run import Request
+    from pagesort.prediction.likeness import Likeness
 
 logger = logging.getLogger(__name__)
 
@@ -142,14 +143,18 @@ def classify_folder(
         if second is not None:
             beside.models = [*beside.models, opened_facts(second)]
         budget = error_budget(settings, opened.classifier, folder)
+        beside.likeness = _likeness(opened)
         request = replace(
             request,
+            likeness=beside.likeness,
             second=None if second is None else second.classifier,
             accepts=None if budget is None else budget.accepts,
             slow_hint=opening.quicker_precision(settings, opened.classifier),
             beside=(beside,),
         )
         result = folder_run.predict_folder(opened.classifier, request)
+        if request.likeness is not None:
+            request.likeness.tell()
     for path in result.tables:
         emit(str(path))
     if settings.review is not None:
@@ -200,6 +205,15 @@ def _open_to_predict(settings: Settings, model: Path | None) -> opening.Opened:
         opened = opening.open_classifier(settings, model)
     check_topn(settings, opened.classifier)
     return opened
+
+
+def _likeness(opened: opening.Opened) -> Likeness | None:
+    """What counts pages unlike those that the model was trained on; None where it tells of none."""
+    from pagesort.models.training_pages import read_training_pages
+    from pagesort.prediction.likeness import Likeness
+
+    training = read_training_pages(opened.folder, opened.classifier.dimension)
+    return None if training is None else Likeness(opened.classifier, opened.name, training)
 
 
 def _second_model(settings: Settings, first: CLIP) -> opening.Opened | None:

@@ -18,6 +18,7 @@ from pagesort.common.text import counted, named
 
 if TYPE_CHECKING:
     from pagesort.cli.opening import Opened
+    from pagesort.prediction.likeness import Likeness
     from pagesort.prediction.result_tables import FinishedTables
     from pagesort.records.documents import DocumentCounts
     from pagesort.records.provenance import Written
@@ -35,6 +36,7 @@ class TableRecords:
         models: what is told of its models; None where several vote, which the tables name.
 
     Attributes:
+        likeness: what counts the pages unlike the training pages; None where nobody counts.
         problems: how many ALTO and PAGE files could not be copied.
     """
 
@@ -45,6 +47,7 @@ class TableRecords:
         self.models = models
         self.started = datetime.now().astimezone()
         self.problems = 0
+        self.likeness: Likeness | None = None
 
     def __call__(self, tables: FinishedTables) -> None:
         """Write the table of documents, and where every table comes from."""
@@ -60,6 +63,8 @@ class TableRecords:
             "to_review": documents.review,
             "categories": tables.categories,
         }
+        if self.likeness is not None:
+            counts["training_pages"] = self.likeness.facts
         write_provenance(
             self.settings,
             Written(
