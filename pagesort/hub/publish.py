@@ -21,6 +21,7 @@ from pagesort.hub.client import Hub, Patience, Token, find_token, quiet_client
 from pagesort.models import catalogue
 from pagesort.models import folder as model_files
 from pagesort.models.metadata import read_metadata
+from pagesort.models.training_pages import TRAINING_PAGES_FILE
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
@@ -32,7 +33,10 @@ logger = logging.getLogger(__name__)
 _MAIN = "main"
 _ATTRIBUTES = ".gitattributes"  # all that the hub itself puts into a new repository
 # Left over from an older state of a branch, these would be taken for parts of the new model.
-_STALE = re.compile(r"[^/]+\.(safetensors|bin|pt|pth|h5|msgpack|index\.json)|plots/[^/]+\.png")
+_STALE = re.compile(
+    r"[^/]+\.(safetensors|bin|pt|pth|h5|msgpack|index\.json)|plots/[^/]+\.png"
+    rf"|{re.escape(TRAINING_PAGES_FILE)}"
+)
 _TEXTS = (".json", ".md", ".txt", ".yaml")
 _ANY_TOKEN = re.compile(rb"\bhf_[A-Za-z0-9]{30,}\b")
 

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from classifier import CLIP
-from pagesort.models.training_pages import sum_up, write_training_pages
+from pagesort.models.training_pages import read_training_pages, sum_up, write_training_pages
 from tests.helpers.command import Run, command, error_line, workplace
 from tests.helpers.pages import write_page
+from tests.helpers.paths import ROOT
 
 __all__ = ["command", "workplace"]  # fixtures
 
@@ -57,6 +58,14 @@ def test_strangers_are_told_with_a_figure_and_ordinary_pages_are_not(
     assert "unlike" not in err
     _, _, err = command("-d", tmp_path / "strange")
     assert "unlike" not in err, "this model tells nothing of its training pages"
+
+
+def test_the_bundled_model_knows_its_training_pages() -> None:
+    known = read_training_pages(ROOT / "models" / "pagesort-small", 256)
+    assert known is not None
+    assert known.centres.shape == (64, 256)
+    assert np.allclose(np.linalg.norm(known.centres, axis=1), 1.0, atol=1e-3)
+    assert 0.0 < known.limit < 1.0 and 0.0 < known.usual < known.most < 1.0
 
 
 def test_few_pages_and_black_slots_of_a_batch_tell_nothing(
