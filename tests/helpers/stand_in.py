@@ -42,6 +42,7 @@ class StandIn:
     fingerprint = "0" * 64
     device = Processor()
     precision = "fp32"
+    dimension = 3
     metadata = ModelMetadata(LABELS, {label: [label] for label in LABELS})
     preprocessing: Preprocessing
 
