@@ -88,7 +88,7 @@ class Ours:
 
     def prepare(self, count: int, batch: int) -> None:
         """Put the pages into a folder, in order."""
-        from pagesort.prediction.folder_run import Request
+        from pagesort.prediction.request import Request
 
         self._place = tempfile.TemporaryDirectory()
         place = Path(self._place.name)
@@ -109,7 +109,8 @@ class Ours:
 
     def run(self) -> None:
         """Sort the folder."""
-        from pagesort.prediction.folder_run import check_request, predict_folder
+        from pagesort.prediction.folder_run import predict_folder
+        from pagesort.prediction.request import check_request
 
         check_request(self._request)
         outcome = predict_folder(self._classifier, self._request)

@@ -112,7 +112,7 @@ class Bench:
 
     def request(self, **more: Any) -> Any:
         """A run over the page files."""
-        from pagesort.prediction.folder_run import Request
+        from pagesort.prediction.request import Request
 
         options = {
             "folder": self.files, "formats": ("png",), "inner": True, "tables": self.place / "run",
@@ -164,7 +164,8 @@ class Bench:
 
     def run(self, **more: Any) -> None:
         """The whole command with a model that costs nothing."""
-        from pagesort.prediction.folder_run import check_request, predict_folder
+        from pagesort.prediction.folder_run import predict_folder
+        from pagesort.prediction.request import check_request
 
         request = self.request(**more)
         check_request(request)
@@ -192,7 +193,8 @@ class Bench:
 
     def first_batch_of_the_rest(self) -> None:
         """From --resume to the first scores, for which the program then stops."""
-        from pagesort.prediction.folder_run import check_request, predict_folder
+        from pagesort.prediction.folder_run import predict_folder
+        from pagesort.prediction.request import check_request
 
         class Stops(Stub):
             def probabilities(self, pixels: Any) -> Any:

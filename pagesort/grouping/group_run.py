@@ -28,8 +28,8 @@ from pagesort.grouping.page_features import VERSION, describe
 from pagesort.grouping.pile import pile_of
 from pagesort.grouping.tables import GroupedPage, GroupTables
 from pagesort.pages.loader import Failure
-from pagesort.prediction.folder_run import check_readable, check_writable, no_pages
 from pagesort.prediction.listing import names_of
+from pagesort.prediction.request import check_readable, check_writable, no_pages
 from pagesort.prediction.scoring import FailureLog
 from utils import PassedOver, has_pages, round_scores
 

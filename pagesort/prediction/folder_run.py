@@ -5,144 +5,31 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import os
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.progress import Progress, duration
-from pagesort.common.tables import PLAIN, TableForm
 from pagesort.common.text import counted
 from pagesort.pages.documents import write_page_png
 from pagesort.pages.loader import PageLoader, PageRef
 from pagesort.prediction.journal import (
-    FINISHED_SUFFIX,
     JOURNAL_SUFFIX,
     Counts,
     FinishedTables,
     RunJournal,
 )
-from pagesort.prediction.likeness import Likeness
 from pagesort.prediction.listing import list_folder
-from pagesort.prediction.page_list import STANDARD_INPUT, list_named
+from pagesort.prediction.page_list import STANDARD_INPUT
+from pagesort.prediction.request import Outcome, Request, counts_of, no_names
 from pagesort.prediction.run_status import Heartbeat
 from pagesort.prediction.scoring import Classifier, FailureLog, score_batches
-from pagesort.prediction.shards import Shard
-from pagesort.sorting.destination import check_destination, check_labels
+from pagesort.sorting.destination import check_labels
 from pagesort.sorting.placer import SortedPage, SortReport, sort_pages
-from utils import PassedOver, has_pages, list_pages, round_scores, top_guesses
+from utils import PassedOver, round_scores, top_guesses
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Request:
-    """What to classify and which tables to write.
-
-    `batch_size` pages go through the model and reach the disk together; `max_megapixels` is the
-    size of the largest page accepted, in million pixels. With `sort_to`, the pages are put into
-    folders there when the tables are written (see `placer.sort_pages` for `link`, `min_score`);
-    with `dry_run`, it is only logged how many would go where. What a person says of a page beats
-    the guess: `corrected` is its file and its number in a document -> label. A `second` model is
-    asked as well, and the table says where it differs.
-    Tables name pages by their paths in the folder, or with `absolute_paths` on this machine.
-    With `resume` an interrupted run is gone on with, and with `update`, too, an earlier one, to
-    which the pages are added that came since. `keep_scores` makes that possible later.
-    `accepts` tells of a first guess and its score whether nobody needs to look: the table says so
-    in the column DECISION, and `sort_to` leaves the other pages in a folder of their own.
-    `slow_hint` says how a long run would be quicker. With a `shard`, only that part of the pages is
-    looked at, for `merging.merge_parts` to put all parts together. With a list, the pages `named`
-    there are looked at, and no others. `options` are JSON values that are kept with the scores, for
-    `--resume` to take up. `likeness` counts the pages that are unlike the model's training pages.
-    Each of `beside` is called with the finished tables before the scores are put away, and may
-    write more beside them.
-    """
-
-    folder: Path
-    formats: tuple[str, ...]
-    inner: bool
-    tables: Path
-    top_n: int
-    raw: bool
-    max_categ: int
-    batch_size: int
-    max_megapixels: float
-    resume: bool
-    sort_to: Path | None = None
-    link: str = "copy"
-    min_score: float = 0.0
-    dry_run: bool = False
-    corrected: Mapping[tuple[Path, int | None], str] = field(default_factory=dict)
-    absolute_paths: bool = False
-    form: TableForm = PLAIN
-    update: bool = False
-    second: Classifier | None = None
-    keep_scores: bool = True
-    accepts: Callable[[str, float], bool] | None = None
-    slow_hint: str = ""
-    shard: Shard | None = None
-    named: Path | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    likeness: Likeness | None = None
-    beside: tuple[Callable[[FinishedTables], object], ...] = ()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run has written; `failed` counts the pages that could not be read.
-
-    `sorting` is what became of `sort_to`, None without that.
-    """
-
-    tables: tuple[Path, ...]
-    failed: int
-    sorting: SortReport | None = None
-
-
-def check_request(request: Request) -> None:
-    """Refuse what can be refused before a model is loaded.
-
-    Raises:
-        PageSortError: the folder is missing or holds no pages, there is nothing to resume, or
-            neither tables nor pages can be put where they are wanted.
-    """
-    check_readable(request.folder)
-    _check_sort_to(request)
-    if request.resume or request.update:
-        _check_begun(request)
-    elif request.named is not None:
-        _check_list(request.named, request.folder)
-    elif not has_pages(request.folder, request.formats, request.inner):
-        raise no_pages(request.folder, request.formats, request.inner)
-    check_writable(request.tables)
-    if request.sort_to is not None and not request.dry_run:
-        check_destination(request.sort_to, request.link, request.folder)
-
-
-def _check_list(named: Path, folder: Path) -> None:
-    """Refuse a list without pages; what comes through a pipe can be read once only."""
-    if named != STANDARD_INPUT and next(list_named(named, folder), None) is None:
-        raise _no_names(named)
-
-
-def _no_names(named: Path) -> PageSortError:
-    return PageSortError("the list names no pages", where=named, remedy="Write a path a line")
-
-
-def _check_begun(request: Request) -> None:
-    """Refuse to go on where no run has left a journal."""
-    suffixes = (JOURNAL_SUFFIX, FINISHED_SUFFIX) if request.update else (JOURNAL_SUFFIX,)
-    if not any(any(request.tables.glob(f"*{suffix}")) for suffix in suffixes):
-        kind, flag = ("earlier", "--update") if request.update else ("interrupted", "--resume")
-        raise PageSortError(
-            f"there is no {kind} run to go on with",
-            where=request.tables,
-            remedy=f"Leave out {flag} to start one",
-        )
 
 
 def predict_folder(classifier: Classifier, request: Request) -> Outcome:
@@ -289,7 +176,7 @@ def _journal(classifier: Classifier, request: Request) -> RunJournal:
     )
     if request.named is not None and request.shard is None and not journal.counts().total:
         journal.discard()
-        raise _no_names(request.named)
+        raise no_names(request.named)
     _log_others(passed, request)
     return journal
 
@@ -312,7 +199,7 @@ def _log_others(passed: PassedOver, request: Request) -> None:
     """Name the scans of other kinds that a run leaves out, and how to have them in."""
     if passed.others:
         kinds = ",".join([*request.formats, *sorted(passed.others)])
-        found = _counts(passed.others)
+        found = counts_of(passed.others)
         logger.warning("not looked at: %s (to read them, too, add -ff %s)", found, kinds)
 
 
@@ -426,75 +313,3 @@ def _log_summary(finished: FinishedTables, counts: Counts, scored_now: int, seco
             counted(counts.failed),
             finished.failures,
         )
-
-
-def check_readable(folder: Path) -> None:
-    """Refuse a folder that is missing or closed to us."""
-    try:
-        with os.scandir(folder):
-            pass
-    except FileNotFoundError:
-        raise PageSortError(
-            "the folder does not exist", where=folder, remedy="Check -d or [INPUT] FOLDER_INPUT"
-        ) from None
-    except OSError as error:
-        raise PageSortError(f"cannot read the folder ({error.strerror})", where=folder) from error
-
-
-def _check_sort_to(request: Request) -> None:
-    """Refuse a destination whose pages the next run would take for new ones."""
-    if request.sort_to is None or not request.inner:
-        return
-    if request.folder.resolve() in (request.sort_to.resolve(), *request.sort_to.resolve().parents):
-        raise PageSortError(
-            "the pages cannot be sorted into the folder that they are read from",
-            where=request.sort_to,
-            remedy="Name a folder elsewhere with --sort_to",
-        )
-
-
-def no_pages(folder: Path, formats: tuple[str, ...], inner: bool) -> PageSortError:
-    """Say what a folder without pages holds instead: pages in subfolders, or other scans."""
-    what = f"no pages with the extension {', '.join(formats)}"
-    here, below = PassedOver(), PassedOver()
-    list(list_pages(folder, formats, False, here))
-    inside = sum(1 for _ in list_pages(folder, formats, True, below))
-    if inside:
-        return PageSortError(
-            f"{what} in the folder itself, but {inside} in its subfolders",
-            where=folder,
-            remedy="Add --inner to read them",
-        )
-    others = below.others if inner else here.others or below.others
-    if others:
-        is_here = inner or here.others
-        place, flag = ("", "") if is_here else (" in its subfolders", "--inner ")
-        return PageSortError(
-            f"{what}, but {_counts(others)}{place}",
-            where=folder,
-            remedy=f"Add {flag}-ff {','.join(sorted(others))} to read them",
-        )
-    return PageSortError(
-        what, where=folder, remedy="Name another folder, or other extensions with -ff"
-    )
-
-
-def _counts(kinds: Counter[str]) -> str:
-    most_first = sorted(kinds.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{count} {kind}" for kind, count in most_first)
-
-
-def check_writable(tables: Path) -> None:
-    """Try out that a file can be written where the tables shall be, before hours are spent."""
-    try:
-        tables.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=tables):
-            pass
-    except OSError as error:
-        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
-        reason = "a file is in the way of the folder" if in_the_way else error.strerror
-        raise PageSortError(
-            f"cannot write tables ({reason})",
-            where=tables,
-            remedy="Set [OUTPUT] FOLDER_RESULTS to a folder that can be written",
-        ) from error

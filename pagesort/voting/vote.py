@@ -16,6 +16,7 @@ from pagesort.common.text import named
 from pagesort.evaluation import accuracies
 from pagesort.models import catalogue
 from pagesort.prediction import folder_run, scoring
+from pagesort.prediction.request import Outcome, Request, check_request
 from pagesort.prediction.result_tables import FinishedTables
 from pagesort.voting import state
 from pagesort.voting.joined_tables import Ballot, VoteCount, join_failures, join_results
@@ -192,8 +193,8 @@ def vote_page(
 
 
 def predict_vote(
-    open_classifier: OpenClassifier, folders: Sequence[Path], request: folder_run.Request
-) -> folder_run.Outcome:
+    open_classifier: OpenClassifier, folders: Sequence[Path], request: Request
+) -> Outcome:
     """Let models vote on the pages of a folder, one model after the other.
 
     Each model's own tables are written as `folder_run.predict_folder` does, in a folder of the
@@ -214,7 +215,7 @@ def predict_vote(
         UsageError: no model has as many categories as guesses are asked for.
         Stopped: the vote was stopped; it tells what is kept.
     """
-    folder_run.check_request(dataclasses.replace(request, resume=False))
+    check_request(dataclasses.replace(request, resume=False))
     settings = {
         "files_format": ",".join(request.formats),
         "inner": request.inner,
@@ -239,7 +240,7 @@ def predict_vote(
     return _count(run, request)
 
 
-def _log_resumable(request: folder_run.Request, settings: Mapping[str, Any]) -> None:
+def _log_resumable(request: Request, settings: Mapping[str, Any]) -> None:
     """Mention an interrupted vote that `--resume` would have gone on with."""
     with contextlib.suppress(PageSortError):
         earlier = state.find_run(request.tables, request.folder, settings)
@@ -341,7 +342,7 @@ def _check_same(classifier: scoring.Classifier, voter: Voter) -> None:
         )
 
 
-def _run_voters(open_classifier: OpenClassifier, run: VoteRun, request: folder_run.Request) -> None:
+def _run_voters(open_classifier: OpenClassifier, run: VoteRun, request: Request) -> None:
     """Run every model that is not finished yet, going on where it was stopped."""
     for place, voter in enumerate(run.voters):
         interrupted = run.is_interrupted(voter)
@@ -363,7 +364,7 @@ def _run_voters(open_classifier: OpenClassifier, run: VoteRun, request: folder_r
             raise Stopped(f"{place} of {len(run.voters)} models are done; {kept}") from None
 
 
-def _count(run: VoteRun, request: folder_run.Request) -> folder_run.Outcome:
+def _count(run: VoteRun, request: Request) -> Outcome:
     """Join the models' tables, write what belongs beside, and say what the vote found."""
     names = [voter.name for voter in run.voters]
     results = [run.result_of(voter) for voter in run.voters]
@@ -387,8 +388,8 @@ def _count(run: VoteRun, request: folder_run.Request) -> folder_run.Outcome:
     _log_count(run, count, failed)
     if not failed:
         run.complete()
-        return folder_run.Outcome((run.votes,), 0)
-    return folder_run.Outcome((run.votes, run.failures), failed)
+        return Outcome((run.votes,), 0)
+    return Outcome((run.votes, run.failures), failed)
 
 
 def _log_count(run: VoteRun, count: VoteCount, failed: int) -> None:

@@ -21,6 +21,7 @@ from pagesort.pages.pdf_renderers import PdfRenderers
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.prediction import folder_run
 from pagesort.prediction.journal import RunJournal
+from pagesort.prediction.request import Request, check_request
 from tests.helpers.brightness import SQUASH, ByBrightness
 from tests.helpers.pages import colour_page, grey_page, write_page
 from tests.helpers.pdfs import METRE, Sheet, scan_pixels, write_pdf
@@ -45,13 +46,13 @@ def write_tiff(path: Path, *pages: np.ndarray, **options: object) -> Path:
     return path
 
 
-def request(place: Path, **more: object) -> folder_run.Request:
+def request(place: Path, **more: object) -> Request:
     settings = {
         "folder": place / "scans", "formats": ("png", "pdf", "tif"), "inner": True,
         "tables": place / "tables", "top_n": 1, "raw": True, "max_categ": 10, "batch_size": 4,
         "max_megapixels": 300.0, "resume": False,
     }  # fmt: skip
-    return folder_run.Request(**(settings | more))
+    return Request(**(settings | more))
 
 
 def rows(path: Path) -> list[list[str]]:
@@ -305,7 +306,7 @@ def test_stopping_ends_the_drawing_processes(tmp_path: Path) -> None:
 def test_the_folder_of_pdfs_only_is_told_how_to_read_them(tmp_path: Path) -> None:
     write_pdf(tmp_path / "scans" / "a.pdf", sheets(1))
     with pytest.raises(PageSortError, match="-ff pdf"):
-        folder_run.check_request(request(tmp_path, formats=("png",)))
+        check_request(request(tmp_path, formats=("png",)))
 
 
 def test_a_tiff_with_rubbish_after_its_only_page_stays_one_page(tmp_path: Path) -> None:

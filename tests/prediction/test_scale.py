@@ -23,6 +23,7 @@ from pagesort.pages.loader import PageRef
 from pagesort.prediction import folder_run, listing, result_tables
 from pagesort.prediction import journal as tables
 from pagesort.prediction.journal import Counts, RunJournal
+from pagesort.prediction.request import Request, check_request
 from pagesort.sorting import manifests
 from pagesort.sorting.manifests import HEADER, undo
 from pagesort.sorting.placer import SortedPage, sort_pages
@@ -171,13 +172,13 @@ def pages_in(folder: Path, *names: str) -> Path:
     return folder
 
 
-def request(place: Path, **more: Any) -> folder_run.Request:
+def request(place: Path, **more: Any) -> Request:
     options = {
         "folder": place / "pages", "formats": ("png",), "inner": True, "tables": place / "tables",
         "top_n": 1, "raw": False, "max_categ": 10, "batch_size": 2, "max_megapixels": 9.0,
         "resume": False,
     }  # fmt: skip
-    return folder_run.Request(**(options | more))
+    return Request(**(options | more))
 
 
 def test_a_resumed_run_scores_before_it_lists_the_folder_again(
@@ -204,7 +205,7 @@ def test_a_resumed_run_scores_before_it_lists_the_folder_again(
     done.clear()
     pages_in(tmp_path / "pages", "new-1.png", "new-2.png")
     again = request(tmp_path, resume=True)
-    folder_run.check_request(again)
+    check_request(again)
     outcome = folder_run.predict_folder(Model(), again)
     assert done == ["scored"] * 3 + ["listed"]
     assert "2 pages are new since the run began" in caplog.text
@@ -265,7 +266,7 @@ def test_one_look_tells_that_a_folder_has_pages(
         raise AssertionError("the folder is listed and sorted")
 
     monkeypatch.setattr(utils, "_natural_key", sort)
-    folder_run.check_request(request(tmp_path))
+    check_request(request(tmp_path))
 
 
 def manifest_of(folder: Path, entries: int) -> None:

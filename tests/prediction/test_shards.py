@@ -16,6 +16,7 @@ from PIL import Image
 from pagesort.common.progress import Progress
 from pagesort.prediction import folder_run
 from pagesort.prediction.journal import RunJournal
+from pagesort.prediction.request import Request
 from pagesort.prediction.run_status import Heartbeat, run_statuses
 from pagesort.prediction.shards import Shard, whole_base
 from tests.helpers.brightness import ByBrightness
@@ -53,7 +54,7 @@ def sort(scans: Path, shard: str = "", **more: object) -> list[Path]:
         "batch_size": 4, "max_megapixels": 9.0, "resume": False,
         "shard": Shard.parse(shard) if shard else None,
     }  # fmt: skip
-    request = folder_run.Request(**(settings | more))
+    request = Request(**(settings | more))
     return list(folder_run.predict_folder(ByBrightness(), request).tables)
 
 

@@ -14,24 +14,25 @@ from pagesort.common.errors import PageSortError
 from pagesort.pages.loader import WHOLE
 from pagesort.prediction import folder_run
 from pagesort.prediction.journal import RunJournal
+from pagesort.prediction.request import Outcome, Request, check_request
 from tests.helpers.brightness import ByBrightness
 from tests.helpers.pdfs import Sheet, write_pdf
 
 SHEET = Sheet((60, 80), text="")
 
 
-def request(place: Path, **more: object) -> folder_run.Request:
+def request(place: Path, **more: object) -> Request:
     settings = {
         "folder": place / "scans", "formats": ("png", "pdf"), "inner": True,
         "tables": place / "tables", "top_n": 2, "raw": True, "max_categ": 10, "batch_size": 4,
         "max_megapixels": 9.0, "resume": False,
     }  # fmt: skip
-    return folder_run.Request(**(settings | more))
+    return Request(**(settings | more))
 
 
-def run(place: Path, model: ByBrightness | None = None, **more: object) -> folder_run.Outcome:
+def run(place: Path, model: ByBrightness | None = None, **more: object) -> Outcome:
     asked = request(place, **more)
-    folder_run.check_request(asked)
+    check_request(asked)
     return folder_run.predict_folder(model or ByBrightness(), asked)
 
 
@@ -41,7 +42,7 @@ def draw(path: Path, grey: int) -> Path:
     return path
 
 
-def contents(outcome: folder_run.Outcome) -> list[bytes]:
+def contents(outcome: Outcome) -> list[bytes]:
     return [path.read_bytes() for path in outcome.tables]
 
 

@@ -12,6 +12,7 @@ import pytest
 from pagesort.common.errors import PageSortError
 from pagesort.evaluation.evaluate import score_variants, write_variants
 from pagesort.prediction import folder_run
+from pagesort.prediction.request import Request
 from pagesort.review.budget_lines import budget_lines
 from pagesort.review.error_budget import (
     NEVER,
@@ -157,7 +158,7 @@ def test_an_evaluation_decides_over_a_folder_and_over_where_its_pages_go(tmp_pat
     scans = tmp_path / "scans"
     write_page(scans / "p-1.png", COLOURS[0])
     write_page(scans / "p-2.png", (COLOURS[0] + COLOURS[1]) // 2)
-    request = folder_run.Request(
+    request = Request(
         scans, ("png",), True, tmp_path / "tables", 1, True, 10, 4, 20.0, False,
         sort_to=tmp_path / "sorted", accepts=budget.accepts,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from pagesort.common.errors import PageSortError
 from pagesort.pages import loader
 from pagesort.pages.loader import PageLoader, PageRef
 from pagesort.prediction import folder_run
+from pagesort.prediction.request import Outcome, Request, check_request
 from pagesort.sorting import manifests, placer
 from pagesort.sorting.destination import folder_name_problem
 from pagesort.sorting.placer import SortedPage, sort_pages
@@ -35,16 +36,16 @@ def draw(path: Path, grey: int) -> Path:
     return path
 
 
-def request(place: Path, **more: object) -> folder_run.Request:
+def request(place: Path, **more: object) -> Request:
     settings = {
         "folder": place / "scans", "formats": ("png", "pdf", "tif"), "inner": True,
         "tables": place / "tables", "top_n": 1, "raw": False, "max_categ": 10, "batch_size": 4,
         "max_megapixels": 20.0, "resume": False, "sort_to": place / "sorted",
     }  # fmt: skip
-    return folder_run.Request(**(settings | more))
+    return Request(**(settings | more))
 
 
-def run(place: Path, **more: object) -> folder_run.Outcome:
+def run(place: Path, **more: object) -> Outcome:
     return folder_run.predict_folder(ByBrightness(), request(place, **more))
 
 
@@ -181,10 +182,10 @@ def test_what_is_in_the_way_is_found_before_pages_are_scored(
     file.touch()
     for inside in (file, file / "sorted"):
         with pytest.raises(PageSortError, match="a file is in the way.*Rename or remove it"):
-            folder_run.check_request(request(tmp_path, sort_to=inside))
+            check_request(request(tmp_path, sort_to=inside))
     (tmp_path / "sorted").mkdir()
     (tmp_path / "sorted" / "LIGHT").touch()
-    folder_run.check_request(request(tmp_path))
+    check_request(request(tmp_path))
     model = ByBrightness()
     monkeypatch.setattr(model, "probabilities", None)  # no page is scored
     with pytest.raises(PageSortError, match=r"a file is in the way.*sorted/LIGHT\. Rename"):
@@ -210,12 +211,12 @@ def test_a_destination_that_takes_no_pages_is_found_before_pages_are_scored(
     with monkeypatch.context() as patch:
         patch.setattr(Path, call, refuse)
         with pytest.raises(PageSortError) as caught:
-            folder_run.check_request(request(tmp_path, link=link))
+            check_request(request(tmp_path, link=link))
     line = str(caught.value)
     assert expected in line
     assert "--out" not in line  # a flag of another program
     assert ("--link copy" in line) is (link != "copy")
-    folder_run.check_request(request(tmp_path, link=link))
+    check_request(request(tmp_path, link=link))
     assert list((tmp_path / "sorted").iterdir()) == []
 
 
@@ -227,14 +228,14 @@ def test_hard_links_to_another_disk_are_found_before_pages_are_scored(
         if Path(other).stat().st_dev == tmp_path.stat().st_dev:
             pytest.skip("they are one disk")
         with pytest.raises(PageSortError, match="another disk.*--link copy or --link sym"):
-            folder_run.check_request(request(tmp_path, link="hard", sort_to=Path(other) / "sorted"))
+            check_request(request(tmp_path, link="hard", sort_to=Path(other) / "sorted"))
 
 
 def test_a_dry_run_puts_nothing_anywhere_and_resume_does_it(
     tmp_path: Path, scans: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    folder_run.check_request(request(tmp_path, dry_run=True))
+    check_request(request(tmp_path, dry_run=True))
     planned = run(tmp_path, dry_run=True, min_score=0.6)
     assert not (tmp_path / "sorted").exists()
     assert len(planned.tables) == 2
@@ -268,8 +269,8 @@ def test_a_destination_inside_the_folder_is_refused_with_subfolders(
 ) -> None:
     for inside in (scans, scans / "sorted", scans / "b" / ".." / "sorted"):
         with pytest.raises(PageSortError, match="elsewhere"):
-            folder_run.check_request(request(tmp_path, sort_to=inside))
-    folder_run.check_request(request(tmp_path, sort_to=scans / "sorted", inner=False))
+            check_request(request(tmp_path, sort_to=inside))
+    check_request(request(tmp_path, sort_to=scans / "sorted", inner=False))
 
 
 def test_a_page_that_is_gone_is_told(tmp_path: Path) -> None:

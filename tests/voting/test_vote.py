@@ -22,7 +22,7 @@ from pagesort.common.errors import PageSortError, UsageError
 from pagesort.evaluation import accuracies
 from pagesort.models.metadata import METADATA_FILE
 from pagesort.pages.loader import load_page
-from pagesort.prediction import folder_run
+from pagesort.prediction.request import Outcome, Request
 from pagesort.voting.vote import choose_voters, model_folders, predict_vote, vote, vote_page
 from tests.helpers.command import read_table
 from tests.helpers.labels import LABELS
@@ -66,8 +66,8 @@ def pages(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def request_(pages: Path, tmp_path: Path) -> folder_run.Request:
-    return folder_run.Request(
+def request_(pages: Path, tmp_path: Path) -> Request:
+    return Request(
         folder=pages,
         formats=("png",),
         inner=False,
@@ -107,7 +107,7 @@ def _write_accuracies(stats: Path, rows: dict[str, float], **facts: Any) -> Path
 
 
 def test_every_page_gets_the_vote_of_all_models(
-    models: list[Path], request_: folder_run.Request, caplog: pytest.LogCaptureFixture
+    models: list[Path], request_: Request, caplog: pytest.LogCaptureFixture
 ) -> None:
     outcome = predict_vote(_open, models, request_)
     (table,) = outcome.tables
@@ -135,7 +135,7 @@ def test_every_page_gets_the_vote_of_all_models(
 
 
 def test_one_page_gets_the_same_vote_alone_and_in_its_folder(
-    models: list[Path], request_: folder_run.Request
+    models: list[Path], request_: Request
 ) -> None:
     rows = read_table(predict_vote(_open, models, request_).tables[0])
     for row in rows[::4]:
@@ -148,7 +148,7 @@ def test_one_page_gets_the_same_vote_alone_and_in_its_folder(
         assert result.guesses[0][2] == _guesses(models[0], page)[1]
 
 
-def test_two_votes_in_a_minute_stay_apart(models: list[Path], request_: folder_run.Request) -> None:
+def test_two_votes_in_a_minute_stay_apart(models: list[Path], request_: Request) -> None:
     tables = [predict_vote(_open, models[:2], request_).tables[0] for _ in range(2)]
     assert len(set(tables)) == 2
     assert read_table(tables[0]) == read_table(tables[1])
@@ -178,7 +178,7 @@ class _Counting:
 
 @pytest.mark.parametrize("done", [0, 2, 3, 5, 8])
 def test_a_stopped_vote_goes_on_without_doing_anything_twice(
-    models: list[Path], request_: folder_run.Request, done: int, tmp_path: Path
+    models: list[Path], request_: Request, done: int, tmp_path: Path
 ) -> None:
     whole = predict_vote(_open, models, replace(request_, tables=tmp_path / "other"))
     stopped = _Counting(done)
@@ -196,7 +196,7 @@ def test_a_stopped_vote_goes_on_without_doing_anything_twice(
 
 
 def test_a_stop_between_two_models_or_while_counting_loses_nothing(
-    models: list[Path], request_: folder_run.Request, monkeypatch: pytest.MonkeyPatch
+    models: list[Path], request_: Request, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
 
@@ -223,7 +223,7 @@ def test_a_stop_between_two_models_or_while_counting_loses_nothing(
 
 
 def test_a_run_that_was_killed_while_it_listed_pages_is_begun_again(
-    models: list[Path], request_: folder_run.Request
+    models: list[Path], request_: Request
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         predict_vote(_Counting(3), models, request_)
@@ -238,7 +238,7 @@ def test_a_run_that_was_killed_while_it_listed_pages_is_begun_again(
 
 
 def test_only_the_same_vote_goes_on(
-    models: list[Path], request_: folder_run.Request, caplog: pytest.LogCaptureFixture
+    models: list[Path], request_: Request, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         predict_vote(_Counting(4), models, request_)
@@ -275,7 +275,7 @@ def test_only_the_same_vote_goes_on(
 
 
 def test_pages_that_cannot_be_read_are_listed_and_tried_again(
-    models: list[Path], request_: folder_run.Request, caplog: pytest.LogCaptureFixture
+    models: list[Path], request_: Request, caplog: pytest.LogCaptureFixture
 ) -> None:
     broken = request_.folder / "doc-7.png"
     sound = broken.read_bytes()
@@ -290,14 +290,14 @@ def test_pages_that_cannot_be_read_are_listed_and_tried_again(
     broken.write_bytes(sound)
     rest = _Counting()
     mended = predict_vote(rest, (), replace(request_, resume=True))
-    assert mended == folder_run.Outcome((table,), 0)
+    assert mended == Outcome((table,), 0)
     assert len(read_table(table)) == 12
     assert rest.batches == ["first", "second", "third"]
     assert {path.name for path in request_.tables.iterdir()} == {table.name, table.stem}
 
 
 def test_a_page_that_one_model_has_no_score_for_keeps_the_votes_of_the_others(
-    models: list[Path], request_: folder_run.Request
+    models: list[Path], request_: Request
 ) -> None:
     def without_numbers(folder: Path) -> CLIP:
         clip = _open(folder)
@@ -316,7 +316,7 @@ def test_a_page_that_one_model_has_no_score_for_keeps_the_votes_of_the_others(
 
 
 def test_a_model_that_cannot_be_opened_is_told_and_two_are_enough(
-    models: list[Path], request_: folder_run.Request, caplog: pytest.LogCaptureFixture
+    models: list[Path], request_: Request, caplog: pytest.LogCaptureFixture
 ) -> None:
     (models[0] / "tokenizer.json").unlink()
     (table,) = predict_vote(_open, models, request_).tables
@@ -339,7 +339,7 @@ def test_a_model_that_cannot_be_opened_is_told_and_two_are_enough(
 def test_models_with_other_categories_vote_by_name(
     tiny_model_folder: Path,
     models: list[Path],
-    request_: folder_run.Request,
+    request_: Request,
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
 ) -> None:
@@ -363,7 +363,7 @@ def test_models_with_other_categories_vote_by_name(
 
 
 def test_a_copy_of_a_model_has_no_second_vote(
-    models: list[Path], request_: folder_run.Request, caplog: pytest.LogCaptureFixture
+    models: list[Path], request_: Request, caplog: pytest.LogCaptureFixture
 ) -> None:
     copy = shutil.copytree(models[0], models[0].parent / "copy")
     (table,) = predict_vote(_open, [*models[:2], copy], request_).tables
@@ -372,7 +372,7 @@ def test_a_copy_of_a_model_has_no_second_vote(
 
 
 def test_models_of_one_name_and_of_a_columns_name_get_names_of_their_own(
-    models: list[Path], request_: folder_run.Request, tmp_path: Path
+    models: list[Path], request_: Request, tmp_path: Path
 ) -> None:
     renamed = [models[0].rename(tmp_path / "vote"), models[1].rename(tmp_path / "models" / "x y,z")]
     renamed.append(shutil.move(models[2], tmp_path / "X-y-z"))
@@ -475,7 +475,7 @@ def test_too_few_models_are_told_with_a_way_to_get_more(models: list[Path], tmp_
 
 
 def test_pages_of_one_name_in_two_folders_keep_their_rows(
-    models: list[Path], request_: folder_run.Request
+    models: list[Path], request_: Request
 ) -> None:
     original = request_.folder.rename(request_.folder.with_name("original"))
     for name in (".", "a", "b"):
@@ -488,7 +488,7 @@ def test_pages_of_one_name_in_two_folders_keep_their_rows(
 
 
 def test_a_vote_that_cannot_begin_is_told_before_a_model_is_opened(
-    models: list[Path], request_: folder_run.Request
+    models: list[Path], request_: Request
 ) -> None:
     def never(folder: Path) -> CLIP:
         pytest.fail(f"{folder} was opened")
@@ -503,9 +503,7 @@ def test_a_vote_that_cannot_begin_is_told_before_a_model_is_opened(
         predict_vote(never, models, replace(request_, folder=empty))
 
 
-def test_pages_of_all_names_meet_in_the_join(
-    models: list[Path], request_: folder_run.Request
-) -> None:
+def test_pages_of_all_names_meet_in_the_join(models: list[Path], request_: Request) -> None:
     page = request_.folder / "doc-1.png"
     names = [
         "Z-1",

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from classifier import CLIP
     from pagesort.pages.loader import PageRef
-    from pagesort.prediction.folder_run import Request
     from pagesort.prediction.likeness import Likeness
+    from pagesort.prediction.request import Request
 
 logger = logging.getLogger(__name__)
 
@@ -135,8 +135,9 @@ def classify_folder(
         result = vote.predict_vote(_opener(settings), voters, request)
     else:
         from pagesort.prediction import folder_run
+        from pagesort.prediction.request import check_request
 
-        folder_run.check_request(request)
+        check_request(request)
         opened = _open_to_predict(settings, model)
         labels, beside.models = opened.classifier.labels, [opened_facts(opened)]
         second = _second_model(settings, opened.classifier)
@@ -169,7 +170,7 @@ def classify_folder(
 def prediction_request(settings: Settings, folder: Path) -> Request:
     """Say which pages of a folder are sorted into which tables."""
     from pagesort.common.tables import table_form
-    from pagesort.prediction.folder_run import Request
+    from pagesort.prediction.request import Request
     from pagesort.prediction.shards import Shard
 
     return Request(
