@@ -1,0 +1,59 @@
+"""A page's lines of text: where they run, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+Points = tuple[tuple[float, float], ...]
+"""Corners as (x, y) in pixels of the page, y downwards."""
+
+
+@dataclass(frozen=True)
+class TextLine:
+    """One line of text.
+
+    `baseline` runs below the letters in the direction of reading; `polygon` goes around them.
+    `text` is None for a line that nobody has read yet. `region` names what it belongs to on the
+    page, such as a column, and is empty where that is not known.
+    """
+
+    id: str
+    baseline: Points
+    polygon: Points
+    text: str | None = None
+    region: str = ""
+
+    def scaled(self, across: float, down: float) -> TextLine:
+        """The same line on a page that is so many times as wide and as high."""
+        return replace(
+            self,
+            baseline=_scaled(self.baseline, across, down),
+            polygon=_scaled(self.polygon, across, down),
+        )
+
+
+@dataclass(frozen=True)
+class PageText:
+    """The lines of a page in the order in which they are read.
+
+    `path` is the file that tells of them, `width` and `height` are the page's in pixels.
+    """
+
+    path: Path
+    width: int
+    height: int
+    lines: tuple[TextLine, ...]
+
+    def fitted(self, width: int, height: int) -> PageText:
+        """The same lines on a smaller or larger image of the page."""
+        if (width, height) == (self.width, self.height):
+            return self
+        across, down = width / self.width, height / self.height
+        lines = tuple(line.scaled(across, down) for line in self.lines)
+        return replace(self, width=width, height=height, lines=lines)
+
+
+def _scaled(points: Iterable[tuple[float, float]], across: float, down: float) -> Points:
+    return tuple((x * across, y * down) for x, y in points)
