@@ -20,6 +20,7 @@ _EITHER: tuple[tuple[str, ...], ...] = (
     ("best", "model_path"),
     ("best", "zero_shot"),
     ("eval_dir", "model_path"),
+    ("train_list", "train_folder"),
     *(("group", other) for other in ("best", "update", "zero_shot", "groups")),
     ("items", "sizes"),
     ("undo", *PREDICTIONS),
@@ -194,6 +195,8 @@ def _check_revision(settings: Settings) -> None:
 def _check_folders_of_pages(settings: Settings) -> None:
     """Refuse to take the samples where a settings file leaves open which pages are meant."""
     needs = {"input_folder": ("dir",), "train_folder": ("train",), "eval_folder": EVALUATIONS}
+    if settings.train_list is not None:
+        del needs["train_folder"]
     for name, actions in needs.items():
         if settings.origins[name].is_empty and set(actions) & set(settings.actions):
             option = BY_NAME[name]

@@ -116,6 +116,7 @@ class Settings:
     debug: bool
     train: bool
     train_folder: Path
+    train_list: Path | None
     epochs: int
     lr: float
     max_categ: int

@@ -120,6 +120,32 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
             yield dict(zip(header, cells, strict=True))
 
 
+def rows_by_name(stream: IO[str], needed: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line and cells of each row of a person's own table, by column name in small letters.
+
+    Comma, semicolon or tab part the cells, whichever the header has most of; a short row has empty
+    cells.
+
+    Args:
+        stream: opened as UTF-8 with `newline=""`, before its first line.
+        needed: columns that it must have.
+
+    Raises:
+        KeyError: a needed column is missing; it tells which.
+        csv.Error: the table is damaged.
+    """
+    header = stream.readline().removeprefix(BOM)
+    delimiter = max(",;\t", key=header.count)
+    names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
+    for name in needed:
+        if name not in names:
+            raise KeyError(name)
+    rows = csv.reader(stream, delimiter=delimiter)
+    for row in rows:
+        cells = [row[place] if place < len(row) else "" for place in range(len(names))]
+        yield rows.line_num + 1, dict(zip(names, cells, strict=True))
+
+
 def restored(cell: str) -> str:
     """A cell of a table for spreadsheets as it was before it was kept from being a formula."""
     return cell[1:] if HIDDEN_FORMULA.match(cell) else cell

@@ -37,6 +37,7 @@ __all__ = [
     "TRAINED_PAGES_FILE",
     "LabelledFolder",
     "LabelledPage",
+    "checked_folder",
     "page_digest",
     "page_digests",
     "page_pixels",
@@ -104,21 +105,56 @@ def read_labelled_folder(
         raise _not_listed(folder, error, remedy) from error
     if not paths:
         raise _no_pages(folder, labels, remedy)
-    by_label: dict[str, list[LabelledPage]] = {label: [] for label in labels}
     sources = read_sources(folder)
-    for path in paths:
-        page = _labelled_page(Path(path), sources)
-        by_label[page.label].append(page)
-    pages = [page for members in by_label.values() for page in _capped(members, max_categ)]
-    pages = join_corrected(pages, corrected)
-    labels = sorted({*labels, *(page.label for page in pages)})
-    _log_strays(folder, labels)
-    _log_contradictions(pages)
+    data = checked_folder(
+        folder,
+        labels,
+        [_labelled_page(Path(path), sources) for path in paths],
+        max_categ=max_categ,
+        empty_ok=empty_ok,
+        safe=safe,
+        max_megapixels=max_megapixels,
+        corrected=corrected,
+    )
+    _log_strays(folder, data.labels)
+    return data
+
+
+def checked_folder(
+    folder: Path,
+    labels: Sequence[str],
+    pages: Sequence[LabelledPage],
+    *,
+    max_categ: int | None = None,
+    always: frozenset[str] = frozenset(),
+    empty_ok: bool = False,
+    safe: bool = False,
+    max_megapixels: float = DEFAULT_MAX_MEGAPIXELS,
+    corrected: Sequence[tuple[Path, str]] = (),
+) -> LabelledFolder:
+    """Check pages that were listed, and leave out what shall not count.
+
+    Args:
+        pages: of each label in order.
+        always: names of pages that `max_categ` does not leave out, and does not count.
+
+    Raises:
+        PageSortError: a label is empty and that is not allowed.
+    """
+    by_label: dict[str, list[LabelledPage]] = {label: [] for label in labels}
+    for page in pages:
+        if page.name not in always:
+            by_label[page.label].append(page)
+    capped = {page for members in by_label.values() for page in _capped(members, max_categ)}
+    kept = [page for page in pages if page in capped or page.name in always]
+    kept = join_corrected(kept, corrected)
+    labels = sorted({*labels, *(page.label for page in kept)})
+    _log_contradictions(kept)
     left_out: tuple[tuple[LabelledPage, str], ...] = ()
     if safe:
-        pages, left_out = _readable(pages, max_megapixels)
-    _check_empty(folder, labels, pages, empty_ok, checked=safe)
-    return LabelledFolder(folder, tuple(labels), tuple(pages), left_out)
+        kept, left_out = _readable(kept, max_megapixels)
+    _check_empty(folder, labels, kept, empty_ok, checked=safe)
+    return LabelledFolder(folder, tuple(labels), tuple(kept), left_out)
 
 
 def _labelled_page(path: Path, sources: Mapping[str, str]) -> LabelledPage:

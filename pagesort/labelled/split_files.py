@@ -9,13 +9,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pagesort.common.checked_json import read_json
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, write_whole
+from pagesort.common.text import named
 from pagesort.labelled.folder import LabelledFolder, LabelledPage, file_size
-from pagesort.labelled.splits import PARTS, By, log_missing_parts, split_pages
+from pagesort.labelled.splits import (
+    PARTS,
+    By,
+    extended_split,
+    log_missing_parts,
+    split_pages,
+)
+from pagesort.labelled.train_list import TrainList
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +31,8 @@ FORMAT = "pagesort split"
 VERSION = 1
 NAME_DIGITS = 12
 ANEW = "Delete this file, and the split is made anew (a model trained before has seen other pages)"
+LEAST_SHARED = 0.5
+"""An earlier split is of the same pages if it shares more than this with the smaller of the two."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +40,7 @@ class PageSplit:
     """Which pages train, validate and test.
 
     `fingerprint` (64 hex digits) stands for the pages' names and sizes and for all that decides the
-    split; `path` is the file that holds it.
+    split; `path` is the file that holds it; `by` is `list` where a person has made it.
     """
 
     train: tuple[LabelledPage, ...]
@@ -40,7 +50,7 @@ class PageSplit:
     fingerprint: str
     path: Path
     folder: Path
-    by: By
+    by: By | Literal["list"]
 
 
 def open_split(
@@ -56,7 +66,8 @@ def open_split(
 
     The same pages (names and sizes, wherever the folder lies) and settings find the same file.
     Pages that a check left out stay in the file and are missing in the parts only, so that a check
-    moves no other page from one side to the other.
+    moves no other page from one side to the other. Where pages came or went, those that an earlier
+    split knows stay where they are; see `extended_split`.
 
     Args:
         stats: the folder of split files, made where it is missing.
@@ -74,12 +85,64 @@ def open_split(
     path = Path(stats) / f"split_{fingerprint[:NAME_DIGITS]}.json"
     parts = _read(path, fingerprint, listed)
     if parts is None:
-        parts = split_pages(listed, seed=seed, test_size=test_size, by=by)
+        known = _earlier_parts(path.parent, data.folder.name, settings, listed)
+        if known:
+            parts = extended_split(listed, known, seed=seed, test_size=test_size, by=by)
+            new = sum(page.name not in known for page in listed)
+            done = f"split of an earlier run kept, {new} pages added"
+            log_missing_parts(listed, parts, by, is_kept=True)
+        else:
+            parts = split_pages(listed, seed=seed, test_size=test_size, by=by)
+            done = "split made"
         _write(path, fingerprint, settings | {"max_categ": max_categ}, data, listed, parts)
-        done = "split made"
     else:
         log_missing_parts(listed, parts, by)
         done = "split of an earlier run used again"
+    return _parted(data, parts, fingerprint, path, by, done)
+
+
+def open_list_split(
+    pages: TrainList,
+    stats: str | Path,
+    *,
+    seed: int,
+    test_size: float,
+    by: By,
+    max_categ: int | None,
+) -> PageSplit:
+    """Return the split that a list tells; that of `open_split` where it tells none.
+
+    Raises:
+        PageSortError: as `open_split`.
+    """
+    data = pages.data
+    if pages.parts is None:
+        return open_split(data, stats, seed=seed, test_size=test_size, by=by, max_categ=max_categ)
+    parts = {page.name: pages.parts.get(page.name, "train") for page in data.pages}
+    sides: dict[str, set[str]] = {}
+    for page in data.pages:
+        sides.setdefault(page.document, set()).add(parts[page.name])
+    both = sorted(document for document, found in sides.items() if len(found) > 1)
+    if both:
+        logger.warning(
+            "documents with pages in several parts of the list, so that figures promise too much: "
+            "%s",
+            named(both),
+        )
+    said = {"split": "list", "parts": parts, "labels": [page.label for page in data.pages]}
+    fingerprint = _fingerprint(data.pages, said)
+    return _parted(data, parts, fingerprint, pages.file, "list", "split of the list")
+
+
+def _parted(
+    data: LabelledFolder,
+    parts: Mapping[str, str],
+    fingerprint: str,
+    path: Path,
+    by: By | Literal["list"],
+    done: str,
+) -> PageSplit:
+    """Put the pages into their parts; tells how many each has."""
     train, validation, test = (
         tuple(page for page in data.pages if parts[page.name] == part) for part in PARTS
     )
@@ -88,6 +151,43 @@ def open_split(
         done, len(train), len(validation), len(test), path,
     )  # fmt: skip
     return PageSplit(train, validation, test, data.labels, fingerprint, path, data.folder, by)
+
+
+def _earlier_parts(
+    stats: Path, folder: str, settings: Mapping[str, Any], listed: Sequence[LabelledPage]
+) -> dict[str, str]:
+    """Page name -> part, from all splits that were made of these pages when they were others.
+
+    Of two that disagree, as those of an older version may, the later one counts.
+    """
+    present = {page.name for page in listed}
+    parts: dict[str, str] = {}
+    for path in sorted(stats.glob("split_*.json"), key=_age):
+        try:
+            content = read_json(path, ANEW)
+        except (FileNotFoundError, PageSortError) as error:
+            logger.warning("passed over, so that its pages may change sides: %s", error)
+            continue
+        said = content.get("settings")
+        # A cap changes which pages are listed, and no page's side.
+        same = isinstance(said, dict) and {**said, "max_categ": 0} == {**settings, "max_categ": 0}
+        if not same or content.get("folder") != folder:
+            continue
+        if _problem(content, content.get("fingerprint")):
+            logger.warning("passed over, so that its pages may change sides: %s", path)
+            continue
+        names = {name: part for part in PARTS for name in content[part]}
+        if len(present & names.keys()) > LEAST_SHARED * min(len(present), len(names)):
+            parts = names | parts
+    return parts
+
+
+def _age(path: Path) -> tuple[int, str]:
+    """Orders files by when they were written, the newest first."""
+    try:
+        return -path.stat().st_mtime_ns, path.name
+    except OSError:
+        return 0, path.name
 
 
 def _fingerprint(listed: Sequence[LabelledPage], settings: Mapping[str, Any]) -> str:
@@ -159,7 +259,7 @@ def _read(path: Path, fingerprint: str, listed: Sequence[LabelledPage]) -> dict[
     raise PageSortError(problem, where=path, remedy=ANEW)
 
 
-def _problem(content: Mapping[str, Any], fingerprint: str) -> str | None:
+def _problem(content: Mapping[str, Any], fingerprint: object) -> str | None:
     """What is wrong with a split file's content; None if it is as it was written."""
     if content.get("format") != FORMAT:
         return "this is no split file"

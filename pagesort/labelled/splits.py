@@ -13,7 +13,7 @@ import numpy as np
 
 from pagesort.common.errors import PageSortError
 from pagesort.common.text import named
-from pagesort.labelled.folder import LabelledPage
+from pagesort.labelled.page import LabelledPage, document_of
 
 logger = logging.getLogger(__name__)
 
@@ -145,6 +145,14 @@ def split_pages(
     Raises:
         PageSortError: `test_size` is not between 0 and 0.5.
     """
+    parts = _new_parts(pages, seed, test_size, by)
+    log_missing_parts(pages, parts, by)
+    return parts
+
+
+def _new_parts(
+    pages: Sequence[LabelledPage], seed: int, test_size: float, by: By
+) -> dict[str, str]:
     if not 0.0 < test_size < 0.5:
         raise PageSortError(
             f"test_size is {test_size:g}",
@@ -152,11 +160,8 @@ def split_pages(
         )
     ordered = sorted(pages, key=lambda page: page.name)
     if by == "document":
-        parts = _split_by_document(ordered, seed, test_size)
-    else:
-        parts = _split_by_page(ordered, seed, test_size)
-    log_missing_parts(ordered, parts, by)
-    return parts
+        return _split_by_document(ordered, seed, test_size)
+    return _split_by_page(ordered, seed, test_size)
 
 
 def _split_by_page(ordered: Sequence[LabelledPage], seed: int, test_size: float) -> dict[str, str]:
@@ -325,8 +330,55 @@ def label_stream(seed: int, label: str, *more: int) -> np.random.Generator:
     return np.random.default_rng([seed & _SEED_BITS, name, *more])
 
 
-def log_missing_parts(pages: Sequence[LabelledPage], parts: Mapping[str, str], by: By) -> None:
-    """Warn, in one line, of labels that have no test or no validation pages."""
+def extended_split(
+    pages: Sequence[LabelledPage],
+    known: Mapping[str, str],
+    *,
+    seed: int,
+    test_size: float,
+    by: By,
+) -> dict[str, str]:
+    """Split pages so that those of an earlier split stay where they are.
+
+    Pages that came since train, but for two kinds. By document, pages of a document that was split
+    before go where it is. And labels that had no test page are split as if they were new.
+
+    Args:
+        known: page name -> part, of pages that may be gone meanwhile.
+        seed, test_size, by: as for `split_pages`.
+
+    Returns:
+        Page name -> part.
+
+    Raises:
+        PageSortError: `test_size` cannot be meant.
+    """
+    parts = {page.name: known[page.name] for page in pages if page.name in known}
+    places: dict[str, str] = {}
+    if by == "document":
+        for name, part in known.items():
+            document = document_of(Path(name))
+            # A document that was split page by page is kept from training as far as it can be.
+            places[document] = max(places.get(document, "train"), part, key=PARTS.index)
+    tested = {page.label for page in pages if parts.get(page.name) == "test"}
+    new = [page for page in pages if page.name not in parts]
+    untested = [page for page in new if page.label not in tested and page.document not in places]
+    fresh = _new_parts(untested, seed, test_size, by)
+    if by == "document":
+        places |= {page.document: fresh[page.name] for page in untested}
+    for page in new:
+        parts[page.name] = fresh.get(page.name) or places.get(page.document, "train")
+    return parts
+
+
+def log_missing_parts(
+    pages: Sequence[LabelledPage], parts: Mapping[str, str], by: By, *, is_kept: bool = False
+) -> None:
+    """Warn, in one line, of labels that have no test or no validation pages.
+
+    Args:
+        is_kept: whether the parts are those of an earlier split.
+    """
     found: dict[str, set[str]] = {}
     for page in pages:
         found.setdefault(page.label, set()).add(parts[page.name])
@@ -346,6 +398,8 @@ def log_missing_parts(pages: Sequence[LabelledPage], parts: Mapping[str, str], b
         )
     else:
         reason = "three pages of a label are needed"
+    if is_kept:
+        reason += "; pages that are added to a split train"
     logger.warning("%s: %s", "; ".join(gaps), reason)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.tables import rows_by_name
 
 STANDARD_INPUT = Path("-")
 _BOM = "\ufeff"
@@ -72,17 +73,11 @@ def _lines(stream: io.TextIOWrapper) -> Iterator[tuple[int, str]]:
 
 def _cells(stream: io.TextIOWrapper, file: Path) -> Iterator[tuple[int, str]]:
     """Yield the cells of the column of paths; comma, semicolon or tab part them."""
-    header = stream.readline().removeprefix(_BOM)
-    delimiter = max(",;\t", key=header.count)
-    names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
-    if _COLUMN not in names:
-        raise PageSortError("the table has no column path", where=file, remedy=_REMEDY)
-    place = names.index(_COLUMN)
-    rows = csv.reader(stream, delimiter=delimiter)
     try:
-        for row in rows:
-            if len(row) > place and row[place]:
-                yield rows.line_num + 1, row[place]
+        for line, row in rows_by_name(stream, (_COLUMN,)):
+            if row[_COLUMN]:
+                yield line, row[_COLUMN]
+    except KeyError:
+        raise PageSortError("the table has no column path", where=file, remedy=_REMEDY) from None
     except csv.Error as error:
-        where = f"{file}, line {rows.line_num + 1}"
-        raise PageSortError(f"the table is damaged ({error})", where=where) from error
+        raise PageSortError(f"the table is damaged ({error})", where=file) from error

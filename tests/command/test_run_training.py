@@ -140,6 +140,35 @@ def test_pages_that_a_model_has_seen_never_count(command: Run, shades: Path) -> 
     assert {f"{row['FILE']}-{row['PAGE']}" for row in read_table(path)} <= shown
 
 
+def test_a_list_says_what_trains_and_what_tests(command: Run, shades: Path) -> None:
+    parts = ("train",) * 4 + ("val", "val", "test", "test")
+    listed = shades / "split ř.csv"
+    rows = [
+        f"{label}/{path.name},{'night' if label == 'dark' else 'day'},{part}"
+        for label in SHADES
+        for path, part in zip(sorted((shades / label).iterdir()), parts, strict=True)
+    ]
+    listed.write_text("\n".join(["path,label,split", *rows, "dark/none-1.png,night,train"]))
+    status, out, err = command("--train", "--train_list", listed, "--epochs", "1", "--eval")
+    assert status == 3, err
+    assert "split of the list: 13 pages train, 6 validate, 6 test" in err
+    assert "none-1.png" in err
+    table = read_table(next(line for line in out.splitlines() if "EVAL_table" in line))
+    assert {row["PATH"] for row in table} == {
+        row.split(",")[0] for row in rows if row.endswith("test")
+    }
+    assert {row["TRUE"] for row in table} == {"night", "day"}
+    both = command("--train", "--train_list", listed, "--train_folder", shades)
+    assert "contradict each other" in error_line(both, 2)
+    assert "line 2" in error_line(command("--train", "--train_list", write_broken_list(shades)))
+
+
+def write_broken_list(folder: Path) -> Path:
+    path = folder / "broken.csv"
+    path.write_text("path,label,split\n../page.png,night,train\n")
+    return path
+
+
 @pytest.mark.slow
 def test_a_fresh_checkout_trains_and_evaluates_with_the_bundled_model(
     command: Run, shades: Path

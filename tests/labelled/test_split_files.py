@@ -215,3 +215,65 @@ def test_processes_that_start_together_agree(folder: Path, tmp_path: Path) -> No
     left = [path.name for path in (tmp_path / "stats").rglob("*") if path.is_file()]
     assert len(left) == 40
     assert all(name.startswith("split_") for name in left)
+
+
+def grown(folder: Path, names: list[str]) -> None:
+    for number, name in enumerate(names):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x" * (number + 100))
+
+
+@pytest.mark.parametrize("by", ["document", "page"])
+def test_added_pages_train_and_move_no_other(folder: Path, tmp_path: Path, by: str) -> None:
+    first = split(folder, tmp_path, by=by)
+    for number in range(1, 8):  # the way of picking at even steps would move pages each time
+        grown(folder, [f"TEXT/A{number:02}-1.png", f"DRAW/Z{number:02}-1.png"])
+        later = split(folder, tmp_path, by=by)
+        assert later.path != first.path
+        assert names(later)[1:] == names(first)[1:]
+        assert len(later.train) == len(first.train) + 2 * number
+    assert split(folder, tmp_path, by=by) == later
+
+
+def test_removed_and_returned_pages_keep_their_parts(folder: Path, tmp_path: Path) -> None:
+    first = split(folder, tmp_path)
+    gone = {page.path: page.path.read_bytes() for page in (first.test[0], first.train[0])}
+    for path in gone:
+        path.unlink()
+    fewer = split(folder, tmp_path)
+    assert [page.name for page in fewer.test] == names(first)[2][1:]
+    for path, content in gone.items():
+        path.write_bytes(content + b"y")  # another size, so that the first split is not found
+    assert names(split(folder, tmp_path)) == names(first)
+
+
+def test_a_cap_moves_no_page(folder: Path, tmp_path: Path) -> None:
+    part = {name: part for part, own in zip(PARTS, names(split(folder, tmp_path)), strict=True)
+            for name in own}  # fmt: skip
+    capped = split(folder, tmp_path, max_categ=7)
+    assert all(
+        part[name] == PARTS[place] for place, own in enumerate(names(capped)) for name in own
+    )
+
+
+def test_pages_of_a_document_join_it_and_new_labels_are_split(folder: Path, tmp_path: Path) -> None:
+    first = split(folder, tmp_path)
+    document = first.test[0].path.stem.split("-")[0]
+    grown(folder, [f"TEXT/{document}-99.png", *(f"NEW/n{n:02}-1.png" for n in range(20))])
+    later = split(folder, tmp_path)
+    held = names(later)[2]
+    assert f"TEXT/{document}-99.png" in held
+    assert set(names(first)[2]) < set(held)
+    assert [sum(page.label == "NEW" for page in getattr(later, part)) for part in PARTS] == [
+        16, 2, 2,
+    ]  # fmt: skip
+
+
+def test_other_folders_of_the_same_name_are_split_anew(folder: Path, tmp_path: Path) -> None:
+    first = split(folder, tmp_path / "stats")
+    other = tmp_path / "elsewhere" / "pages"
+    for label in ("TEXT", "DRAW"):
+        other.mkdir(parents=True, exist_ok=True)
+        grown(other, [f"{label}/other{number:02}-1.png" for number in range(20)])
+    shutil.copy(first.train[0].path, other / first.train[0].name)
+    assert len(split(other, tmp_path / "stats").test) == 4

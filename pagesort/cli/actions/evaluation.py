@@ -122,10 +122,11 @@ def evaluation_request(settings: Settings) -> EvaluationRequest:
     from pagesort.labelled import folder as labelled
 
     folder, part = settings.eval_folder, "all pages"
-    if _is_same_folder(folder, settings.train_folder):
+    if _evaluates_training_pages(settings):
         split, _ = training_split(settings)
         pages, labels, part = split.test, split.labels, f"test part of {split.path.name}"
         pages = labelled.cap_pages(pages, settings.max_categ_eval)
+        folder = split.folder
     else:
         corrected, _ = corrected_images(settings)
         data = labelled.read_labelled_folder(
@@ -153,6 +154,13 @@ def evaluation_request(settings: Settings) -> EvaluationRequest:
         absolute_paths=settings.absolute_paths,
         form=table_form(settings.csv_excel),
     )
+
+
+def _evaluates_training_pages(settings: Settings) -> bool:
+    """Whether the pages are the test part of those that one trains on."""
+    if settings.train_list is not None:
+        return not settings.is_named("eval_folder")
+    return _is_same_folder(settings.eval_folder, settings.train_folder)
 
 
 def _is_same_folder(one: Path, other: Path) -> bool:

@@ -32,7 +32,9 @@ def suspects_of_table(settings: Settings, table: Path) -> int:
     """
     from pagesort.review.suspects import read_scores
 
-    _write(settings, read_scores(table), settings.train_folder, table.stem)
+    listed = settings.train_list
+    folder = settings.train_folder if listed is None else listed.parent
+    _write(settings, read_scores(table), folder, table.stem)
     return 0
 
 

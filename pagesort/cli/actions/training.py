@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pagesort.cli import opening
 from pagesort.cli.actions.review import corrected_images
@@ -13,6 +13,7 @@ from pagesort.common.processes import is_first_process
 
 if TYPE_CHECKING:
     from pagesort.labelled.split_files import PageSplit
+    from pagesort.labelled.train_list import TrainList
     from pagesort.training.recipe import Recipe, TrainRequest
 
 
@@ -38,27 +39,37 @@ def train_model(settings: Settings) -> tuple[Path, int]:
 
 def training_split(settings: Settings) -> tuple[PageSplit, int]:
     """Return the split of the training pages, and how many a check has left out."""
-    from pagesort.labelled import folder as labelled
     from pagesort.labelled import split_files
 
-    corrected, lost = corrected_images(settings)
-    data = labelled.read_labelled_folder(
-        settings.train_folder,
-        named_by="--train_folder or [TRAIN] FOLDER_PAGES",
-        max_categ=settings.max_categ,
-        safe=settings.safe,
-        max_megapixels=settings.max_megapixels,
-        corrected=corrected,
-    )
-    split = split_files.open_split(
-        data,
+    pages, lost = training_pages(settings)
+    split = split_files.open_list_split(
+        pages,
         settings.results_folder / "stats",
         seed=settings.seed,
         test_size=settings.test_size,
         by=settings.split,
         max_categ=settings.max_categ,
     )
-    return split, len(data.left_out) + lost
+    return split, len(pages.data.left_out) + lost
+
+
+def training_pages(settings: Settings) -> tuple[TrainList, int]:
+    """Return the labelled pages of the list or the folder, and how many corrections are lost."""
+    from pagesort.labelled import train_list
+    from pagesort.labelled.folder import read_labelled_folder
+
+    corrected, lost = corrected_images(settings)
+    asked: Any = {
+        "max_categ": settings.max_categ,
+        "safe": settings.safe,
+        "max_megapixels": settings.max_megapixels,
+        "corrected": corrected,
+    }
+    if settings.train_list is not None:
+        return train_list.read_train_list(settings.train_list, **asked), lost
+    folder, named_by = settings.train_folder, "--train_folder or [TRAIN] FOLDER_PAGES"
+    data = read_labelled_folder(folder, named_by=named_by, **asked)
+    return train_list.TrainList(data, None, folder), lost
 
 
 def training_recipe(settings: Settings) -> Recipe:

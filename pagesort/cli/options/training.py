@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pagesort.cli.options.option import EVALUATIONS, TRAINING, Option
-from pagesort.cli.value_types import DIRECTORY, SWITCH, auto_or, choice, real, share, whole
+from pagesort.cli.value_types import DIRECTORY, FILE, SWITCH, auto_or, choice, real, share, whole
 
 # One row, two lines or three: a table to look things up in.
 # fmt: off
@@ -19,6 +19,11 @@ OPTIONS: tuple[Option, ...] = (
         "labelled pages: one subfolder a category",
         "TRAIN", "FOLDER_PAGES", ("--train_folder",), TRAINING, shipped=True,
         used_by=("train", *EVALUATIONS),
+    ),
+    Option(
+        "train_list", FILE, None,
+        "instead of a folder, a CSV table of pages: path, label, split (train, val or test)",
+        flags=("--train_list",), audience=TRAINING, used_by=("train", "suspects_of", *EVALUATIONS),
     ),
     Option(
         "epochs", whole(1), 3, "how many times training goes through the pages",
