@@ -98,6 +98,8 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
         yield evaluation.evaluate_model(settings, model)
     if "eval_dir" in settings.actions:
         yield evaluation.evaluate_models(settings)
+    if settings.compare_models is not None:
+        yield evaluation.compare_models(settings, settings.compare_models)
     if "vis" in settings.actions:
         yield evaluation.redraw_plots(settings)
     if settings.file is not None:

@@ -119,7 +119,7 @@ def farewell(interrupt: KeyboardInterrupt, arguments: Sequence[str], is_program:
     kept = interrupt.kept if isinstance(interrupt, Stopped) else ""
     if isinstance(interrupt, Stopped) and interrupt.next_command is not None:
         return f"stopped; {kept}. {interrupt.next_command}"
-    if not kept and {"--eval", "--eval_dir"} & set(arguments):
+    if not kept and {"--eval", "--eval_dir", "--compare_models"} & set(arguments):
         return "stopped; the same command starts again"
     if not kept and "--hf" in arguments:
         return "stopped; the same command goes on with what was fetched, or sends anew"

@@ -258,6 +258,19 @@ def _base_source(settings: Settings, purpose: str) -> Path | None:
     return folder
 
 
+def model_called(settings: Settings, word: str) -> Path:
+    """Return the path of a model that is named by it, or by its name under --model_dir.
+
+    Raises:
+        PageSortError: there is none.
+    """
+    path = Path(word).expanduser()
+    for candidate in (path, settings.model_dir / path):
+        if candidate.exists():
+            return candidate
+    raise PageSortError("the model does not exist", where=path, remedy=_models_in(settings))
+
+
 def _model_source(settings: Settings) -> Path | None:
     """Return the path of the model to use; None stands for the bundled one.
 

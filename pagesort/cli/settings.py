@@ -145,6 +145,7 @@ class Settings:
     eval_folder: Path
     max_categ_eval: int
     eval_dir: bool
+    compare_models: tuple[str, ...] | None
     vis: bool
     visualize: bool
     testing: bool

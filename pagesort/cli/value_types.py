@@ -172,6 +172,13 @@ def _read_paths(text: str) -> tuple[str, ...]:
     return tuple(text.split("\n"))
 
 
+def _read_two_models(text: str) -> tuple[str, ...]:
+    words = _read_paths(text)
+    if len(words) != 2 or not all(word.strip() for word in words):
+        raise ValueError(text)
+    return words
+
+
 def _read_shard(text: str) -> str:
     return str(Shard.parse(text))
 
@@ -221,4 +228,5 @@ AUDIT = Kind(_read_audit, "a number of pages, and perhaps the table of a finishe
 REVIEW = Kind(_read_review, "the table of a finished run, or nothing beside -d FOLDER", "TABLE")
 REVISION = Kind(_read_revision, "main, or a revision such as v1.1 or v2.2.3.4", "REV")
 PATHS = Kind(_read_paths, "one path or more", "FILE ...")
+TWO_MODELS = Kind(_read_two_models, "two models: folders, files or names", "A B")
 SHARD = Kind(_read_shard, "a part of how many, as in 2/8", "I/N")

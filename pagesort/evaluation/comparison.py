@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.text import counted, named
 from pagesort.evaluation import accuracies
 from pagesort.evaluation.accuracies import Row, redraw
 from pagesort.evaluation.evaluate import (
@@ -43,7 +44,7 @@ class ComparisonOutcome:
 
     Attributes:
         rows: one for each model and description set, the best first; those of the pages that most
-            models were scored on precede all others.
+            models were scored on precede all others, which are not ranked.
         lines: the same for a person.
         files: the tables and plots of all models, then those of each evaluation.
         refused: models that could not be evaluated, and why.
@@ -62,13 +63,14 @@ def evaluate_all(
     model_folders: Sequence[Path],
     request: EvaluationRequest,
     description_sets: Sequence[DescriptionSet] = (),
+    written: Callable[[Path, EvaluationOutcome], None] | None = None,
 ) -> ComparisonOutcome:
     """Evaluate every model with averaged and with single descriptions; write rows and plots.
 
-    All models are scored on the same pages, those that none of them was trained on, as far as
-    there are any. A model that cannot be evaluated is told of, and the others go on. Each
-    evaluation leaves its EVAL table and its JSON; the rows of a model are written before the next
-    one is opened.
+    All models are scored on the same pages, those that none of them was trained on. Models that
+    leave the others none are not ranked with them. A model that cannot be evaluated is told of, and
+    the others go on. Each evaluation leaves its EVAL table and its JSON; the rows of a model are
+    written before the next one is opened.
 
     Args:
         open_classifier: opens a model folder, and tells what reports call the descriptions that it
@@ -78,6 +80,8 @@ def evaluate_all(
             all rows go to the table of untouched models, else only those of models that carry no
             labels of their own.
         description_sets: further descriptions for every model whose labels they fit.
+        written: called with the folder of a model and each of its evaluations once these are
+            written.
 
     Raises:
         PageSortError: there is no model, none of them could be evaluated, or the results cannot be
@@ -90,9 +94,9 @@ def evaluate_all(
     check_writable(request.results)
     stats = request.results / "stats"
     accuracies.check_tables(stats)
-    request = _on_shared_pages(request, model_folders)
+    shared = _on_shared_pages(request, model_folders)
     outcomes, refused, tables = _evaluate_each(
-        open_classifier, model_folders, request, description_sets
+        open_classifier, model_folders, shared, description_sets, written or _ignore
     )
     if not outcomes:
         raise PageSortError(
@@ -102,27 +106,52 @@ def evaluate_all(
     rows = _ranked([each.row for each in outcomes])
     return ComparisonOutcome(
         rows=tuple(rows),
-        lines=tuple(_lines(rows, refused)),
+        lines=tuple(_lines(rows, _reasons(outcomes, rows[0], shared.apart), refused)),
         files=(*tables, *redraw(stats), *(path for each in outcomes for path in each.files)),
         refused=tuple(refused),
         failed=max(each.failed for each in outcomes),
     )
 
 
+def _ignore(folder: Path, outcome: EvaluationOutcome) -> None:
+    """Do nothing with an evaluation that is written."""
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """The pages that models are ranked on.
+
+    Attributes:
+        request: with these pages.
+        whole: with all pages, for models that are not ranked.
+        apart: folders of those models, by name -> why.
+    """
+
+    request: EvaluationRequest
+    whole: EvaluationRequest
+    apart: Mapping[str, str]
+
+    def for_model(self, folder: Path) -> EvaluationRequest:
+        """What is asked of a model."""
+        return self.whole if folder.name in self.apart else self.request
+
+
 def _evaluate_each(
     open_classifier: Callable[[Path], tuple[Classifier, str]],
     model_folders: Sequence[Path],
-    request: EvaluationRequest,
+    shared: _Shared,
     description_sets: Sequence[DescriptionSet],
+    written: Callable[[Path, EvaluationOutcome], None],
 ) -> tuple[list[EvaluationOutcome], list[tuple[str, str]], list[Path]]:
     """Evaluate one model after the other: what each was worth, which were refused, the tables."""
-    stats = request.results / "stats"
+    stats = shared.whole.results / "stats"
     outcomes: list[EvaluationOutcome] = []
     refused: list[tuple[str, str]] = []
     tables: dict[Path, None] = {}
     for number, folder in enumerate(model_folders, 1):
         logger.info("model %d of %d: %s", number, len(model_folders), folder.name)
         try:
+            request = shared.for_model(folder)
             scored = _score_model(open_classifier, folder, request, description_sets)
         except PageSortError as error:
             logger.warning("left out: the model %s (%s)", folder.name, error)
@@ -131,45 +160,52 @@ def _evaluate_each(
         made = write_variants(scored, draw=False)
         zero_shot = scored.requests[0].zero_shot
         del scored  # so that two models are never held at once
+        for outcome in made:
+            written(folder, outcome)
         tables[accuracies.record(stats, [each.row for each in made], zero_shot=zero_shot)] = None
         outcomes += made
     return outcomes, refused, list(tables)
 
 
-def _on_shared_pages(
-    request: EvaluationRequest, model_folders: Sequence[Path]
-) -> EvaluationRequest:
-    """Leave out the pages that any of the models was trained on, unless these are all pages."""
+def _on_shared_pages(request: EvaluationRequest, model_folders: Sequence[Path]) -> _Shared:
+    """Leave out the pages that any of the models was trained on.
+
+    Where nothing would be left, the models that know most pages are not ranked with the others.
+    """
     trained = {folder.name: _trained_pages(folder) for folder in model_folders}
-    of_any = frozenset().union(*trained.values())
-    if not of_any:
-        return request
+    if not any(trained.values()):
+        return _Shared(request, request, {})
     digests = page_digests(request.pages)
+    readable = {each for each in digests if each is not None}
+    known = {name: readable & its for name, its in trained.items()}
+    counts = {name: sum(each in its for each in digests) for name, its in known.items()}
+    ranked = sorted(known, key=lambda name: counts[name])
+    while ranked and frozenset().union(*(known[name] for name in ranked)) >= readable:
+        ranked.pop()
+    apart = {
+        name: f"was trained on {counts[name]} of the {len(digests)} pages"
+        for name in known
+        if name not in ranked
+    }
+    for name, why in apart.items():
+        logger.warning("not ranked with the other models: %s, which %s", name, why)
+    of_any = frozenset().union(*(known[name] for name in ranked))
     pages = tuple(
         page for page, digest in zip(request.pages, digests, strict=True) if digest not in of_any
     )
-    left_out = len(request.pages) - len(pages)
-    if not left_out:
-        return request
-    known = {name: sum(each in digests for each in its) for name, its in trained.items()}
-    most = max(known, key=lambda name: known[name])
-    if not pages:
-        logger.warning(
-            "every page was trained on by one of the models (%d of them by %s), so no two "
-            "models can be compared that were trained on different pages",
-            known[most],
-            most,
-        )
-        return request
+    if len(pages) == len(request.pages):
+        return _Shared(request, request, apart)
+    most = max(ranked, key=lambda name: counts[name])
     logger.warning(
-        "left out for all models, as one of them was trained on them: %d of %d pages (%s alone: "
-        "%d)",
-        left_out,
+        "left out for all ranked models, as one of them was trained on them: %d of %d pages (%s "
+        "alone: %d)",
+        len(request.pages) - len(pages),
         len(request.pages),
         most,
-        known[most],
+        counts[most],
     )
-    return replace(request, pages=pages, part=f"{request.part}{accuracies.SHARED}")
+    shared = replace(request, pages=pages, part=f"{request.part}{accuracies.SHARED}")
+    return _Shared(shared, request, apart)
 
 
 def _trained_pages(folder: Path) -> frozenset[str]:
@@ -199,7 +235,7 @@ def _score_model(
 ) -> ScoredVariants:
     """Open one model and score the pages with all its variants."""
     classifier, descriptions = open_classifier(folder)
-    zero_shot = request.zero_shot or _is_untouched(folder, classifier)
+    zero_shot = request.zero_shot or is_untouched(folder, classifier)
     trained = request.trained | (read_trained_pages(folder) if folder.is_dir() else frozenset())
     names = read_trained_names(folder) if folder.is_dir() else NO_NAMES
     request = replace(
@@ -210,7 +246,7 @@ def _score_model(
     return score_variants([each for _, each in variants], requests)
 
 
-def _is_untouched(folder: Path, classifier: Classifier) -> bool:
+def is_untouched(folder: Path, classifier: Classifier) -> bool:
     """Whether a model was never trained on labels: it brings neither labels nor their making."""
     training = classifier.metadata.training
     if training:
@@ -243,22 +279,45 @@ def _variants(
     return variants
 
 
-def _lines(rows: Sequence[Row], refused: Sequence[tuple[str, str]]) -> list[str]:
-    """The rows as aligned text; of several sets of pages, each has its heading."""
+def _reasons(
+    outcomes: Sequence[EvaluationOutcome], first: Row, apart: Mapping[str, str]
+) -> dict[tuple[str, ...], str]:
+    """Say of rows what keeps their figures from being compared with those of the first."""
+    reasons = {}
+    for outcome in outcomes:
+        row = outcome.row
+        why = [apart[row.model]] if row.model in apart else []
+        if row.labels != first.labels:
+            why.append(f"tells {row.labels} categories apart, not {first.labels}")
+        if outcome.unknown:
+            why.append(f"does not know {named(outcome.unknown)}")
+        if outcome.failed:
+            why.append(f"could not read {counted(outcome.failed)}")
+        reasons[row.key] = "; ".join(why) or "was measured on fewer or more pages"
+    return reasons
+
+
+def _lines(
+    rows: Sequence[Row],
+    reasons: Mapping[tuple[str, ...], str],
+    refused: Sequence[tuple[str, str]],
+) -> list[str]:
+    """The ranked rows as aligned text, then those that no place can be given to, and why."""
     names = {row.key: f"{row.model} ({row.descriptions}, {_averaged(row)})" for row in rows}
     width = max(map(len, names.values()))
-    lines: list[str] = []
     bases = list(dict.fromkeys(map(_basis, rows)))
+    lines: list[str] = []
     for basis in bases:
         alike = [row for row in rows if _basis(row) == basis]
-        if len(bases) > 1:
-            part, _, labels = basis
-            counted = f"{alike[0].pages} pages of {labels} categories"
-            lines += ["", f"on {counted} ({part}):"] if lines else [f"on {counted} ({part}):"]
+        pages = f"{alike[0].pages} pages of {alike[0].labels} categories ({alike[0].part})"
+        if basis != bases[0]:
+            lines += ["", f"not ranked with these, on {pages}:"]
+        elif len(bases) > 1:
+            lines.append(f"on {pages}:")
         lines.append(f"{'model':<{width}}  pages  top-1  95 % interval  top-3  macro F1    ECE")
         lines += [_line(names[row.key], width, row) for row in alike]
-    if len(bases) > 1:
-        lines.append("note: figures under different headings do not compare")
+        if basis != bases[0]:
+            lines += dict.fromkeys(f"note: {row.model} {reasons[row.key]}" for row in alike)
     return lines + [f"not evaluated: {name}: {reason}" for name, reason in refused]
 
 

@@ -108,6 +108,9 @@ class EvaluationOutcome:
         lines: the report for a person.
         files: all that was written.
         failed: how many pages could not be read.
+        familiar_pages: how many pages come from documents or sources that were trained on.
+        unknown: labels of the folder that the model does not know.
+        fingerprint: what decides the scores (`CLIP.fingerprint`).
         row: the model's row in the table of accuracies.
         table: the table of guesses, a row a page.
         scores: all scores of these rows, a column a label.
@@ -117,6 +120,9 @@ class EvaluationOutcome:
     lines: tuple[str, ...]
     files: tuple[Path, ...]
     failed: int
+    familiar_pages: int
+    unknown: tuple[str, ...]
+    fingerprint: str
     row: accuracies.Row
     table: pd.DataFrame
     scores: pd.DataFrame
@@ -240,6 +246,9 @@ def _write(
         lines=lines,
         files=tuple(files),
         failed=len(scored.failures),
+        familiar_pages=int(selection.familiar[scored.places].sum()),
+        unknown=tuple(selection.unknown),
+        fingerprint=classifier.fingerprint,
         row=row,
         table=table,
         scores=pd.DataFrame(scores, columns=list(labels)),

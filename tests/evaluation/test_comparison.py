@@ -129,7 +129,7 @@ def test_models_are_ranked_on_pages_that_none_of_them_was_trained_on(
     assert [row.pages for row in alone.rows] == [10]
 
 
-def test_models_that_share_no_page_stand_under_headings_of_their_own(tmp_path: Path) -> None:
+def test_only_models_measured_on_the_same_pages_are_ranked(tmp_path: Path) -> None:
     from pagesort.labelled.folder import write_trained_pages
 
     folder = write_pages(tmp_path / "pages", "AB", 4)
@@ -138,16 +138,29 @@ def test_models_that_share_no_page_stand_under_headings_of_their_own(tmp_path: P
     write_trained_pages(paths[0], request.pages[:3])
     write_trained_pages(paths[1], request.pages)
     outcome = evaluate_all(lambda _: (colour_model("AB"), "own"), paths, request)
-    assert [(row.model, row.pages) for row in outcome.rows] == [
-        ("none", 8), ("nothing", 8), ("half", 5), ("all", 8),
-    ]  # fmt: skip
-    headings = [line for line in outcome.lines if line.startswith("on ")]
-    assert headings == [
-        "on 8 pages of 2 categories (all pages):",
-        "on 5 pages of 2 categories (all pages):",
-        "on 8 pages of 2 categories (all pages, all of them trained on):",
+    assert {row.model: row.pages for row in outcome.rows[:3]} == {
+        "half": 5,
+        "none": 5,
+        "nothing": 5,
+    }
+    assert (outcome.rows[3].model, outcome.rows[3].pages) == ("all", 8)
+    shared = "all pages, without those that a compared model was trained on"
+    assert [line for line in outcome.lines if "on " in line and line.endswith(":")] == [
+        f"on 5 pages of 2 categories ({shared}):",
+        "not ranked with these, on 8 pages of 2 categories (all pages, all of them trained on):",
     ]
-    assert "note: figures under different headings do not compare" in outcome.lines
+    assert outcome.lines[-1] == "note: all was trained on 8 of the 8 pages"
+
+
+def test_a_model_without_a_label_is_not_ranked_and_the_label_is_named(tmp_path: Path) -> None:
+    folder = write_pages(tmp_path / "pages", "ABC", 4)
+    request = request_of(folder, tmp_path / "result")
+    paths = _models(tmp_path / "models", "few", "one", "two")
+    outcome = evaluate_all(
+        lambda path: (colour_model("AB" if path.name == "few" else "ABC"), "own"), paths, request
+    )
+    assert [row.model for row in outcome.rows][2:] == ["few"]
+    assert outcome.lines[-1] == "note: few tells 2 categories apart, not 3; does not know C"
 
 
 def test_a_table_without_the_set_of_pages_is_read(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pagesort.cli import opening
 from pagesort.cli.actions.prediction import check_topn
@@ -16,11 +17,12 @@ from pagesort.cli.actions.suspects import suspects_of_evaluation
 from pagesort.cli.actions.training import training_split
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
-from pagesort.common.errors import PageSortError
+from pagesort.common.errors import PageSortError, UsageError
 
 if TYPE_CHECKING:
     from classifier import CLIP
     from pagesort.evaluation.evaluate import EvaluationOutcome, EvaluationRequest
+    from pagesort.evaluation.paired import Contender, PairOutcome
 
 
 def evaluate_model(settings: Settings, model: Path | None = None) -> int:
@@ -46,7 +48,7 @@ def evaluate_model(settings: Settings, model: Path | None = None) -> int:
     )
     started = datetime.now().astimezone()
     outcome = evaluate.evaluate(opened.classifier, request)
-    _write_records(settings, request, outcome, opened, started)
+    _write_records(settings, request, outcome, opened_facts(opened), started)
     for line in (*outcome.lines, *map(str, outcome.files)):
         emit(line)
     if settings.suspects:
@@ -58,7 +60,7 @@ def _write_records(
     settings: Settings,
     request: EvaluationRequest,
     outcome: EvaluationOutcome,
-    opened: opening.Opened,
+    facts: Mapping[str, Any],
     started: datetime,
 ) -> None:
     """Write where the tables of an evaluation come from, beside them."""
@@ -71,10 +73,20 @@ def _write_records(
     write_provenance(
         settings,
         Written(tables, failures, request.folder, listing),
-        models=[opened_facts(opened)],
+        models=[{**facts, **_texts_facts(outcome)}],
         started=started,
         counts={"pages": outcome.report.pages, "unread": outcome.failed},
     )
+
+
+def _texts_facts(outcome: EvaluationOutcome) -> dict[str, Any]:
+    """What is told of the descriptions that one evaluation was made with."""
+    row = outcome.row
+    return {
+        "descriptions": row.descriptions,
+        "averaged": row.averaged,
+        "fingerprint": outcome.fingerprint,
+    }
 
 
 def evaluate_models(settings: Settings) -> int:
@@ -86,24 +98,96 @@ def evaluate_models(settings: Settings) -> int:
     folders = vote.model_folders(settings.model_dir)
     if settings.zero_shot:
         folders += opening.base_models(settings)
+    started = datetime.now().astimezone()
+    facts: dict[Path, dict[str, Any]] = {}
 
     def open_model(folder: Path) -> tuple[CLIP, str]:
         if settings.zero_shot:
             opened = opening.open_zero_shot(settings, request.labels, folder)
         else:
             opened = opening.open_classifier(settings, folder, own_descriptions=True)
+        facts[folder] = opened_facts(opened)
         return opened.classifier, opened.descriptions
+
+    def written(folder: Path, outcome: EvaluationOutcome) -> None:
+        _write_records(settings, request, outcome, facts[folder], started)
 
     sets = [
         comparison.DescriptionSet(opening.with_prompts(settings, name), texts)
         for name, texts in opening.description_sets(settings).items()
     ]
-    outcome = comparison.evaluate_all(open_model, folders, request, sets)
+    outcome = comparison.evaluate_all(open_model, folders, request, sets, written)
     for line in (*outcome.lines, *map(str, outcome.files)):
         emit(line)
     if outcome.refused:
         return PageSortError.exit_status
     return UNREADABLE_PAGES_STATUS if outcome.failed else 0
+
+
+def compare_models(settings: Settings, named: Sequence[str]) -> int:
+    """Say which of two models is right more often; prints the figures and what was written."""
+    from pagesort.evaluation import paired
+
+    sources = [opening.model_called(settings, word) for word in named]
+    if sources[0].resolve() == sources[1].resolve():
+        raise UsageError(
+            "--compare_models takes two models, and these are the same", where=sources[0]
+        )
+    request = evaluation_request(settings)
+    started = datetime.now().astimezone()
+    opened = [opening.open_classifier(settings, source) for source in sources]
+    names = [each.name for each in opened]
+    if names[0] == names[1]:  # of two places
+        names = [source.as_posix() for source in sources]
+    for each in opened:
+        check_topn(settings, each.classifier)
+    contenders = [_contender(each, name) for each, name in zip(opened, names, strict=True)]
+    outcome = paired.compare_pair(contenders, request)
+    facts = [opened_facts(each) for each in opened]
+    for evaluation, its in zip(outcome.evaluations, facts, strict=True):
+        _write_records(settings, request, evaluation, its, started)
+    _write_pair_record(settings, request, outcome, facts, started)
+    evaluated = (path for each in outcome.evaluations for path in each.files)
+    for line in (*outcome.lines, *map(str, (*outcome.files, *evaluated))):
+        emit(line)
+    return UNREADABLE_PAGES_STATUS if outcome.failed else 0
+
+
+def _contender(opened: opening.Opened, name: str) -> Contender:
+    from pagesort.evaluation.comparison import is_untouched
+    from pagesort.evaluation.paired import Contender
+    from pagesort.labelled import folder as labelled
+    from pagesort.labelled import trained_names
+
+    return Contender(
+        classifier=opened.classifier,
+        name=name,
+        descriptions=opened.descriptions,
+        trained=labelled.read_trained_pages(opened.folder),
+        trained_names=trained_names.read_trained_names(opened.folder),
+        zero_shot=is_untouched(opened.folder, opened.classifier),
+    )
+
+
+def _write_pair_record(
+    settings: Settings,
+    request: EvaluationRequest,
+    outcome: PairOutcome,
+    facts: Sequence[Mapping[str, Any]],
+    started: datetime,
+) -> None:
+    """Write where the table of the pages on which two models differ comes from."""
+    from pagesort.records.provenance import Written
+
+    table = outcome.differing
+    listing = table.with_name(f"{table.stem}_PAGES.txt.gz")
+    write_provenance(
+        settings,
+        Written((table,), None, request.folder, listing),
+        models=facts,
+        started=started,
+        counts={"pages": outcome.figures.pages, "differing": outcome.figures.differ},
+    )
 
 
 def redraw_plots(settings: Settings) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pagesort.cli.options.option import EVALUATION, EVALUATIONS, Option
-from pagesort.cli.value_types import DIRECTORY, SWITCH, whole
+from pagesort.cli.value_types import DIRECTORY, SWITCH, TWO_MODELS, whole
 
 # One row, two lines or three: a table to look things up in.
 # fmt: off
@@ -26,6 +26,12 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "eval_dir", SWITCH, False, "evaluate every model under --model_dir",
         flags=("--eval_dir",), audience=EVALUATION,
+    ),
+    Option(
+        "compare_models", TWO_MODELS, None, "say which of two models is right more often on "
+        "labelled pages that neither was trained on, and where they differ: A and B are folders, "
+        "files or names under --model_dir",
+        flags=("--compare_models",), audience=EVALUATION, words=True,
     ),
     Option(
         "vis", SWITCH, False, "redraw the plots that compare models",

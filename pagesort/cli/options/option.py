@@ -25,7 +25,7 @@ AUDIENCES = (
 # Options that say what is to be done, in the order in which it is.
 FOLDER_ACTIONS = ("directory", "dir")
 PREDICTIONS = ("file", *FOLDER_ACTIONS)
-EVALUATIONS = ("eval", "eval_dir")
+EVALUATIONS = ("eval", "eval_dir", "compare_models")
 SEARCHES = ("find", "similar", "duplicates")
 ACTIONS = (
     *("hf", "train", "train_groups", *EVALUATIONS, "vis", *PREDICTIONS, *SEARCHES),
