@@ -32,6 +32,7 @@ from pagesort.cli.console import (
     log_failure,
     stop_signals,
 )
+from pagesort.cli.logged import logged
 from pagesort.cli.options import BY_NAME, OPTIONS
 from pagesort.cli.parser import build_parser
 from pagesort.cli.settings import Settings, read_settings
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop = Stop(is_program=argv is None)
     with console(debug), stop.watching():
         try:
-            return _run(arguments)
+            return _run(arguments, stop)
         except KeyboardInterrupt as interrupt:
             logger.error("%s", farewell(interrupt, arguments, argv is None), exc_info=debug)
             return 128 + stop.signal_number
@@ -60,16 +61,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             return log_failure(logger, error, debug)
 
 
-def _run(arguments: Sequence[str]) -> int:
-    """Read the settings and call the handlers of the actions they name, in their order.
+def _run(arguments: Sequence[str], stop: Stop) -> int:
+    """Read the settings and do what they ask for."""
+    settings = read_settings(arguments, PROGRAM_FOLDER, Path.cwd())
+    if not settings.actions:
+        build_parser().print_help(sys.stderr)
+        return UsageError.exit_status
+    with logged(settings, lambda: 128 + stop.signal_number) as ended:
+        return ended(_carry_out(settings))
+
+
+def _carry_out(settings: Settings) -> int:
+    """Call the handlers of the actions that the settings name, in their order.
 
     A model trained by this very command is the one that is then evaluated and predicts.
     """
-    settings = read_settings(arguments, PROGRAM_FOLDER, Path.cwd())
     actions = settings.actions
-    if not actions:
-        build_parser().print_help(sys.stderr)
-        return UsageError.exit_status
     _log_idle(settings)
     model = hub.fetch_model(settings)
     statuses = [0]

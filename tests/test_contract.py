@@ -238,6 +238,7 @@ def test_run_imports_little_at_the_top() -> None:
         "pagesort.cli.actions.suspects",
         "pagesort.cli.actions.training",
         "pagesort.cli.console",
+        "pagesort.cli.logged",
         "pagesort.cli.parser",
         "pagesort.cli.settings",
         "pagesort.common.errors",

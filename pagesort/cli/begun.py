@@ -23,6 +23,7 @@ TABLES = (
     "max_megapixels",
     "absolute_paths",
     "csv_excel",
+    "table_formats",
     "review_below",
     "max_error",
     "budget",

@@ -63,6 +63,7 @@ class Settings:
     undo: bool
     absolute_paths: bool
     csv_excel: bool
+    table_formats: tuple[str, ...]
     compare_with: Path | None
     write_alto: Path | None
     check: Path | None
@@ -158,6 +159,7 @@ class Settings:
     latest: str
     shard: str | None
     page_list: Path | None
+    log_file: Path | None
     merge: tuple[str, ...] | None
     status: bool
     origins: Mapping[str, Origin]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pagesort.models import catalogue
 from pagesort.prediction.shards import Shard
+from pagesort.records import machine_tables
 
 Value = str | int | float | bool | Path | tuple[str, ...] | Mapping[str, str] | None
 
@@ -123,6 +124,13 @@ def _read_formats(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(extensions))
 
 
+def _read_table_formats(text: str) -> tuple[str, ...]:
+    words = [word.lower() for word in re.split(r"[,;\s]+", text) if word]
+    if not words or not set(words) <= set(machine_tables.FORMATS):
+        raise ValueError(text)
+    return tuple(form for form in machine_tables.FORMATS if form in {*words, machine_tables.CSV})
+
+
 def _read_prompt(text: str) -> str:
     if text.count("{description}") + text.count("{}") != 1:
         raise ValueError(text)
@@ -210,6 +218,12 @@ FILE = Kind(_read_path, "the path of a file", "FILE")
 DIRECTORY = Kind(_read_path, "the path of a folder", "FOLDER")
 PATH = Kind(_read_path, "a path", "PATH")
 FORMATS = Kind(_read_formats, "file name extensions separated by commas, as in png,jpg", "EXT,EXT")
+TABLE_FORMATS = Kind(
+    _read_table_formats,
+    f"{', '.join(machine_tables.FORMATS[:-1])} or {machine_tables.FORMATS[-1]}, or several with "
+    "commas between them",
+    "FORMAT,FORMAT",
+)
 PROMPT = Kind(_read_prompt, "a text that holds {description} or {} once", "TEXT")
 DEVICE = Kind(_read_device, "auto, cpu, cuda, cuda:NUMBER or mps", "DEVICE")
 BASE_CODE = Kind(_read_base, "one of " + ", ".join(base.code for base in catalogue.BASES), "CODE")

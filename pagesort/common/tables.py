@@ -104,12 +104,7 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
         OSError, UnicodeDecodeError, csv.Error: it cannot be read.
     """
     with path.open(encoding="utf-8", newline="") as file:
-        is_for_excel = file.read(1) == BOM
-        start = file.tell() if is_for_excel else 0
-        file.seek(start)
-        first = FIRST_CELL.match(file.read(len('"FILE",')))
-        file.seek(start)
-        rows = csv.reader(file, delimiter=first[1] if first else ",")
+        rows, is_for_excel = _cells(file)
         header = next(rows, [])
         for row in rows:
             if not row:
@@ -144,6 +139,22 @@ def rows_by_name(stream: IO[str], needed: Iterable[str]) -> Iterator[tuple[int, 
     for row in rows:
         cells = [row[place] if place < len(row) else "" for place in range(len(names))]
         yield rows.line_num + 1, dict(zip(names, cells, strict=True))
+
+
+def header_of(path: Path) -> list[str]:
+    """The columns of a table of either form; raises as `read_rows` does."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return next(_cells(file)[0], [])
+
+
+def _cells(file: IO[str]) -> tuple[Iterator[list[str]], bool]:
+    """The rows of an open table, its header the first, and whether it was written for Excel."""
+    is_for_excel = file.read(1) == BOM
+    start = file.tell() if is_for_excel else 0
+    file.seek(start)
+    first = FIRST_CELL.match(file.read(len('"FILE",')))
+    file.seek(start)
+    return csv.reader(file, delimiter=first[1] if first else ","), is_for_excel
 
 
 def restored(cell: str) -> str:

@@ -269,11 +269,14 @@ def _score_pages(
         request.likeness,
     )
     with contextlib.closing(batches), progress:
-        for batch in batches:
-            journal.record(batch)
-            log.add(batch)
-            progress.advance(len(batch), _relative_name(journal, batch[-1].ref))
-            heartbeat.beat(progress)
+        try:
+            for batch in batches:
+                journal.record(batch)
+                log.add(batch)
+                progress.advance(len(batch), _relative_name(journal, batch[-1].ref))
+                heartbeat.beat(progress)
+        finally:
+            heartbeat.end(progress)
     return progress
 
 

@@ -19,6 +19,7 @@ from pagesort.common.checked_json import Kind, parse_object
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import write_json
 from pagesort.common.progress import Progress
+from pagesort.common.run_log import tell
 from pagesort.prediction.journal import Counts, RunJournal
 from pagesort.prediction.journal_files import (
     FINISHED_SUFFIX,
@@ -89,6 +90,7 @@ class Heartbeat:
         if now - self._said < SECONDS_BETWEEN:
             return
         self._said = now
+        self._tell(progress)
         journal, counts = self._journal, self._journal.counts()
         status = {
             "folder": str(journal.folder),
@@ -100,6 +102,13 @@ class Heartbeat:
         }
         with contextlib.suppress(OSError):
             write_json(progress_file(journal.path), status)
+
+    def end(self, progress: Progress) -> None:
+        """Say how far the run is in the end, or where it is stopped."""
+        self._tell(progress)
+
+    def _tell(self, progress: Progress) -> None:
+        tell("pages", **asdict(self._journal.counts()), rate=round(progress.rate, 2))
 
 
 def run_statuses(tables: Path) -> list[RunStatus]:

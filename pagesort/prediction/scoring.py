@@ -17,6 +17,7 @@ import numpy as np
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.hardware import freed_memory_kept
+from pagesort.common.run_log import tell
 from pagesort.common.text import MOST_NAMED
 from pagesort.pages.loader import Failure, Page, PageLoader, PageRef, Preprocessing
 from pagesort.prediction.likeness import Likeness
@@ -268,6 +269,8 @@ class FailureLog:
         for result in results:
             if not isinstance(result, Failure):
                 continue
+            page = {"page": result.ref.page} if result.ref.page else {}
+            tell("failed", path=str(result.ref.path), **page, reason=result.reason)
             if self._logged < MOST_NAMED:
                 logger.warning("cannot read %s: %s", result.ref, result.reason)
             elif self._logged == MOST_NAMED:

@@ -14,6 +14,7 @@ import numpy as np
 
 from pagesort.common.errors import PageSortError, UsageError
 from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, whole, whole_text
+from pagesort.common.optional import optional_package
 from pagesort.common.tables import TableForm, TableWriter
 from pagesort.common.text import shown
 from pagesort.pages.loader import PageRef
@@ -138,11 +139,6 @@ def _write_parquet(path: Path, rows: Iterator[Row]) -> int:
 
 
 def _pyarrow() -> Any:
-    try:
-        import pyarrow
-    except ImportError:
-        raise PageSortError(
-            "writing .parquet takes a package that is not installed (pyarrow)",
-            remedy="python3 -m pip install -r requirements-parquet.txt, or name a .npz file",
-        ) from None
-    return pyarrow
+    return optional_package(
+        "pyarrow", "writing .parquet", "requirements-parquet.txt", "name a .npz file"
+    )

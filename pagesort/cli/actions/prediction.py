@@ -112,6 +112,7 @@ def classify_folder(
 ) -> int:
     """Write the tables of a folder's pages and print their paths, one a line."""
     from pagesort.cli.begun import as_begun
+    from pagesort.records.machine_tables import check_formats
 
     if folder.is_file():
         what = f"{named_by} takes a folder, and this is a file"
@@ -125,6 +126,7 @@ def classify_folder(
         from pagesort.records.layout_files import check_target
 
         check_target(folder, settings.write_alto)
+    check_formats(settings.table_formats)
     beside = TableRecords(settings)
     labels: tuple[str, ...] = ()
     if settings.best:
@@ -156,7 +158,7 @@ def classify_folder(
         result = folder_run.predict_folder(opened.classifier, request)
         if request.likeness is not None:
             request.likeness.tell()
-    for path in result.tables:
+    for path in (*result.tables, *beside.copies):
         emit(str(path))
     if settings.review is not None:
         review.write_review(settings, result.tables[0], folder, labels)

@@ -14,6 +14,7 @@ from pagesort.cli.console import as_typed, emit
 from pagesort.cli.options import OPTIONS
 from pagesort.cli.settings import Settings
 from pagesort.common.errors import PageSortError
+from pagesort.common.run_log import tell
 from pagesort.common.text import counted, named
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class TableRecords:
     Attributes:
         likeness: what counts the pages unlike the training pages; None where nobody counts.
         problems: how many ALTO and PAGE files could not be copied.
+        copies: the tables of pages in the other formats of `--format`.
     """
 
     def __init__(
@@ -47,10 +49,12 @@ class TableRecords:
         self.models = models
         self.started = datetime.now().astimezone()
         self.problems = 0
+        self.copies: list[Path] = []
         self.likeness: Likeness | None = None
 
     def __call__(self, tables: FinishedTables) -> None:
         """Write the table of documents, and where every table comes from."""
+        from pagesort.records.machine_tables import write_copies
         from pagesort.records.provenance import Written, forget
 
         documents = _write_documents(self.settings, tables)
@@ -77,6 +81,14 @@ class TableRecords:
             started=self.started,
             counts=counts,
         )
+        failed = tables.result.with_name(f"{tables.stem}_FAILED.csv")
+        self.copies = write_copies(
+            [path for path in (tables.result, tables.raw, tables.failures) if path],
+            self.settings.table_formats,
+            gone=[] if tables.failures else [failed],
+        )
+        for path in (*filter(None, written), *self.copies):
+            tell("table", path=str(path))
         self._copy_layouts(tables)
 
     def _copy_layouts(self, tables: FinishedTables) -> None:
@@ -103,8 +115,8 @@ def write_provenance(
 
     finished = datetime.now().astimezone()
     facts = {
-        "command": TOKEN.sub("hf_…", as_typed(["python3", "run.py", *settings.arguments])),
-        "settings": _settings(settings),
+        "command": typed_command(settings),
+        "settings": written_settings(settings),
         "models": list(models),
         "machine": machine_facts(),
         "times": {
@@ -180,7 +192,12 @@ def voters(folders: Sequence[Path]) -> list[dict[str, Any]]:
     return [model_facts(folder) for folder in folders]
 
 
-def _settings(settings: Settings) -> dict[str, Any]:
+def typed_command(settings: Settings) -> str:
+    """The command line as a person would type it, without secrets."""
+    return TOKEN.sub("hf_…", as_typed(["python3", "run.py", *settings.arguments]))
+
+
+def written_settings(settings: Settings) -> dict[str, Any]:
     """Every setting that is no secret, with where it was set."""
     told = {}
     for option in OPTIONS:

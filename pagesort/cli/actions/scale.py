@@ -21,9 +21,11 @@ def merge_tables(settings: Settings, parts: Sequence[str]) -> int:
     """Write the tables of a whole run out of those of its parts; prints their paths."""
     from pagesort.common.tables import table_form
     from pagesort.prediction import merging
+    from pagesort.records.machine_tables import check_formats
 
     paths = tuple(path for part in parts for path in _expanded(part))
     settings = as_parts(settings, merging.options_of(paths))
+    check_formats(settings.table_formats)
     beside = TableRecords(settings, models_of_parts(paths))
     merged = merging.merge_parts(
         merging.MergeRequest(
@@ -37,7 +39,7 @@ def merge_tables(settings: Settings, parts: Sequence[str]) -> int:
             beside=(beside,),
         )
     )
-    for path in merged.tables:
+    for path in (*merged.tables, *beside.copies):
         emit(str(path))
     return UNREADABLE_PAGES_STATUS if merged.failed or beside.problems else 0
 

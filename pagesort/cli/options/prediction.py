@@ -20,6 +20,7 @@ from pagesort.cli.value_types import (
     FORMATS,
     PATH,
     SWITCH,
+    TABLE_FORMATS,
     choice,
     percentage,
     share,
@@ -117,6 +118,11 @@ OPTIONS: tuple[Option, ...] = (
         "a mark for UTF-8, the separator and decimal sign of this machine, and no formulas",
         "OUTPUT", "csv_excel", ("--csv_excel",), FOLDER,
         used_by=(*FOLDER_ACTIONS, *EVALUATIONS, *SEARCHES),
+    ),
+    Option(
+        "table_formats", TABLE_FORMATS, ("csv",), "also write the tables of pages as parquet "
+        "(large ones as a folder of files) or jsonl, for programs; csv is always written",
+        "OUTPUT", "format", ("--format",), FOLDER, used_by=(*FOLDER_ACTIONS, "merge"),
     ),
     Option(
         "compare_with", PATH, None, "let a second model see the pages as well, and mark those on "

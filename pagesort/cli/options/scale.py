@@ -26,5 +26,10 @@ OPTIONS: tuple[Option, ...] = (
         "status", SWITCH, False, "say of running and finished runs how far they are",
         flags=("--status",), audience=SCALE,
     ),
+    Option(
+        "log_file", FILE, None, "append to this file what a program that watches the run wants to "
+        "know, a line of JSON each: start, settings, pages, failures, warnings, end",
+        "OUTPUT", "log", ("--log",), SCALE,
+    ),
 )
 # fmt: on
