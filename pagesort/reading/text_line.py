@@ -38,19 +38,20 @@ class TextLine:
 class PageText:
     """The lines of a page in the order in which they are read.
 
-    `path` is the file that tells of them, `width` and `height` are the page's in pixels.
+    `path` is the file that tells of them, `width` and `height` are the page's in pixels, or 0 where
+    the file does not say, which stands for the image's. `image` is the name of the image as a
+    layout file has it: anything, and no path to be opened.
     """
 
     path: Path
     width: int
     height: int
     lines: tuple[TextLine, ...]
+    image: str = ""
 
     def fitted(self, width: int, height: int) -> PageText:
         """The same lines on a smaller or larger image of the page."""
-        if (width, height) == (self.width, self.height):
-            return self
-        across, down = width / self.width, height / self.height
+        across, down = width / (self.width or width), height / (self.height or height)
         lines = tuple(line.scaled(across, down) for line in self.lines)
         return replace(self, width=width, height=height, lines=lines)
 

@@ -95,7 +95,7 @@ def write_copies(table: Path, folder: Path, target: Path) -> CopyReport:
     root = folder.resolve()
     for path, rows in itertools.groupby(read_rows(table), key=lambda row: row.get("PATH", "")):
         pages = list(rows)
-        sources = [each for each in _beside(root / path) if root in each.parents]
+        sources = [each for each in layout_files_beside(root / path) if root in each.parents]
         report.without += 0 if sources else len(pages)
         for source in sources:
             _copy(source, target / source.relative_to(root), pages, report)
@@ -117,8 +117,8 @@ def _having(pages: int) -> str:
     return f"{counted(pages)} {'has' if pages == 1 else 'have'}"
 
 
-def _beside(page: Path) -> Iterator[Path]:
-    """The files that may tell of a page's layout, each once."""
+def layout_files_beside(page: Path) -> Iterator[Path]:
+    """Yield the files that may tell of a page's layout, each once."""
     seen: set[tuple[int, int]] = set()
     for folder, name in itertools.product(FOLDERS, NAMES):
         path = page.parent / folder / name.format(stem=page.stem, name=page.name)
