@@ -85,12 +85,19 @@ class Progress(Meter):
         done: pages that an earlier part of the run has done.
         is_terminal: whether to draw a bar; by default whether stderr is a terminal.
         hint: how the run would be quicker; logged once, if it turns out to be a long one.
+        unit: what is counted.
     """
 
     def __init__(
-        self, total: int, done: int, is_terminal: bool | None = None, hint: str = ""
+        self,
+        total: int,
+        done: int,
+        is_terminal: bool | None = None,
+        hint: str = "",
+        unit: str = "pages",
     ) -> None:
-        super().__init__(total, is_terminal, initial=done, unit=" pages")
+        super().__init__(total, is_terminal, initial=done, unit=f" {unit}")
+        self._unit = unit
         self.done = done
         self._start_done = done
         self._hint = hint
@@ -122,10 +129,12 @@ class Progress(Meter):
             return
         left = duration(self.seconds_left) if self.rate else "unknown time"
         logger.info(
-            "%d of %d pages, %.1f pages/s, %s left, now at %s",
+            "%d of %d %s, %.1f %s/s, %s left, now at %s",
             self.done,
             self.total,
+            self._unit,
             self.rate,
+            self._unit,
             left,
             current,
         )

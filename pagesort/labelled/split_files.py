@@ -61,6 +61,7 @@ def open_split(
     test_size: float,
     by: By,
     max_categ: int | None,
+    unit: str = "pages",
 ) -> PageSplit:
     """Read the split of these pages from `stats`, or make it and write it there.
 
@@ -75,6 +76,7 @@ def open_split(
         test_size: share of a label's pages that are tested on, and as much to validate, below 0.5.
         by: whether a document's pages stay on one side.
         max_categ: the cap that `data` was read with; only noted in the file.
+        unit: what is split, for the log.
 
     Raises:
         PageSortError: the file found is damaged or was changed, or a new one cannot be written.
@@ -147,8 +149,8 @@ def _parted(
         tuple(page for page in data.pages if parts[page.name] == part) for part in PARTS
     )
     logger.info(
-        "%s: %d pages train, %d validate, %d test (%s)",
-        done, len(train), len(validation), len(test), path,
+        "%s: %d %s train, %d validate, %d test (%s)",
+        done, len(train), unit, len(validation), len(test), path,
     )  # fmt: skip
     return PageSplit(train, validation, test, data.labels, fingerprint, path, data.folder, by)
 

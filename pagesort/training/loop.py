@@ -104,6 +104,7 @@ def fit(
     validate: Callable[[int], Figures] | None = None,
     run: RunFolder | None = None,
     watchers: Sequence[Watcher] = (),
+    is_enough: Callable[[Sequence[Figures]], bool] | None = None,
 ) -> list[dict[str, float]]:
     """Train a learner in place to the last step, from the last checkpoint if there is one.
 
@@ -119,6 +120,8 @@ def fit(
         validate: returns figures of the present weights; called at the end of each epoch with the
             step, in every process.
         run: an open folder for checkpoints; without one none is kept.
+        is_enough: asked at the end of each epoch, with all reports, whether the training ends
+            early; nothing else must decide its answer.
 
     Returns:
         All reports of this training, those before an interruption included, each with its `step`.
@@ -127,7 +130,7 @@ def fit(
         PageSortError: the loss is no number any more, a checkpoint is damaged or cannot be written.
     """
     training = _Training(
-        learner, views, collate, optimiser, schedule, average, validate, run, watchers
+        learner, views, collate, optimiser, schedule, average, validate, run, watchers, is_enough
     )
     with translate_unwritable(run.folder) if run else contextlib.nullcontext():
         try:
@@ -155,6 +158,7 @@ class _Training:
     validate: Callable[[int], Figures] | None
     run: RunFolder | None
     watchers: Sequence[Watcher]
+    is_enough: Callable[[Sequence[Figures]], bool] | None
     history: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -180,7 +184,7 @@ class _Training:
         for watcher in self.watchers:
             watcher.begin(step, self.schedule.steps)
         self._saved = time.monotonic()
-        while step < self.schedule.steps:
+        while step < self.schedule.steps and not self._ends_early(step):
             begun = time.monotonic()
             rate, norm = self._step(model, batches)
             step += 1
@@ -188,6 +192,11 @@ class _Training:
                 self.average.update(self.learner, step)
             self._seconds += time.monotonic() - begun
             self._after_step(step, rate, norm)
+
+    def _ends_early(self, step: int) -> bool:
+        """Whether an epoch has just ended, or the interrupted one had, as the last one."""
+        is_end = step > 0 and step % (self.schedule.steps_per_epoch or self.schedule.steps) == 0
+        return is_end and self.is_enough is not None and self.is_enough(self.history)
 
     def _batches(self, step: int) -> Any:
         loader = DataLoader(

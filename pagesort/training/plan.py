@@ -149,8 +149,13 @@ def default_workers(device: torch.device, processors: int) -> int:
 
 
 @contextlib.contextmanager
-def translate_training_errors(recipe: Recipe) -> Iterator[None]:
-    """Turn what the library raises for want of memory, and in its workers, into one line."""
+def translate_training_errors(batch_size: int, remedy: str, unit: str = "pages") -> Iterator[None]:
+    """Turn what the library raises for want of memory, and in its workers, into one line.
+
+    Args:
+        batch_size: how many pages, or what `unit` says, the device takes at once.
+        remedy: against want of memory.
+    """
     import torch
 
     try:
@@ -165,13 +170,18 @@ def translate_training_errors(recipe: Recipe) -> Iterator[None]:
         short = any(words in str(error).lower() for words in _SHORT_OF_MEMORY)
         if not (short or isinstance(error, (MemoryError, torch.OutOfMemoryError))):
             raise
-        remedy = "Lower --batch_size and raise [TRAIN] accumulation as much"
-        if not recipe.gradient_checkpointing:
-            remedy += ", or set [TRAIN] gradient_checkpointing = True"
         raise PageSortError(
-            f"there is not enough memory to train on {recipe.batch_size} pages at once",
+            f"there is not enough memory to train on {batch_size} {unit} at once",
             remedy=remedy,
         ) from error
+
+
+def memory_remedy(recipe: Recipe) -> str:
+    """What to do where a training wants more memory than there is."""
+    remedy = "Lower --batch_size and raise [TRAIN] accumulation as much"
+    if not recipe.gradient_checkpointing:
+        remedy += ", or set [TRAIN] gradient_checkpointing = True"
+    return remedy
 
 
 def processors() -> int:

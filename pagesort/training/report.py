@@ -31,6 +31,8 @@ class Reporter(Watcher):
         is_terminal: whether to draw a bar; by default whether stderr is a terminal.
     """
 
+    unit = "pages"
+
     def __init__(
         self, steps_per_epoch: int, pages_per_step: int, is_terminal: bool | None = None
     ) -> None:
@@ -80,7 +82,8 @@ class Reporter(Watcher):
         left = passed / max(1, step - self._begin_step) * (self._steps - step)
         rate = self.pages_per_step / max(figures["seconds_per_step"], 1e-6)
         epoch, epochs = (-(-count // self.steps_per_epoch) for count in (step, self._steps))
-        text = f"loss {figures['loss']:.4f}, lr {figures['learning_rate']:.2e}, {rate:.1f} pages/s"
+        text = f"loss {figures['loss']:.4f}, lr {figures['learning_rate']:.2e}"
+        text += f", {rate:.1f} {self.unit}/s"
         if self._bar is not None:
             self._bar.set_postfix_str(f"epoch {epoch} of {epochs}, {text}")
             return

@@ -62,13 +62,21 @@ class RunFolder:
         parent: the folder of all trainings.
         base: what the starting model is called in file names.
         facts: all that decides the weights; the same facts find the same folder.
+        figures_of: reads the figures of validation that a model's folder tells; None if it is none.
     """
 
-    def __init__(self, parent: Path, base: str, facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        parent: Path,
+        base: str,
+        facts: Mapping[str, Any],
+        figures_of: Callable[[Path], Mapping[str, float] | None] | None = None,
+    ) -> None:
         text = json.dumps(facts, sort_keys=True, default=str)
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
         self.folder = parent / f"{base}_{self.fingerprint[:_FINGERPRINT_DIGITS]}"
         self._facts = dict(facts)
+        self._figures_of = figures_of or _figures_of_classifier
         self._held = ExitStack()
         self._is_held = False
 
@@ -138,14 +146,12 @@ class RunFolder:
 
     def best(self) -> Best | None:
         """The best epoch that is on disk; of equal ones the earliest, without figures the last."""
-        from pagesort.models.metadata import read_metadata
-
         found = []
         for step, path in sorted(self._numbered(_BEST)):
             with translate_damaged(self.folder):
-                metadata = read_metadata(path)
-                if metadata is not None:
-                    found.append(Best(step, path, metadata.training["figures"]))
+                figures = self._figures_of(path)
+                if figures is not None:
+                    found.append(Best(step, path, figures))
         return max(
             found,
             key=lambda best: (best.quality, -best.step if best.figures else best.step),
@@ -180,6 +186,13 @@ class RunFolder:
 
     def _write_facts(self, more: Mapping[str, Any]) -> None:
         write_json(self.folder / _FACTS_FILE, {**self._facts, **more})
+
+
+def _figures_of_classifier(folder: Path) -> Mapping[str, float] | None:
+    from pagesort.models.metadata import read_metadata
+
+    metadata = read_metadata(folder)
+    return None if metadata is None else metadata.training["figures"]
 
 
 @contextmanager

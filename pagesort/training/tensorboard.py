@@ -47,6 +47,11 @@ class TensorBoard(Watcher):
                 title = name.replace("eval_", "eval/") if "eval_" in name else f"train/{name}"
                 self._writer.add_scalar(title, value, int(figures["step"]))
 
+    def write_text(self, title: str, text: str, step: int) -> None:
+        """Show a text, which may be a table in Markdown, at a step."""
+        if self._writer is not None:
+            self._writer.add_text(title, text, step)
+
     def end(self) -> None:
         """Complete the file."""
         if self._writer is not None:

@@ -37,6 +37,7 @@ from pagesort.training.plan import (
     deciding_facts,
     default_workers,
     make_plan,
+    memory_remedy,
     processors,
     threads,
     translate_training_errors,
@@ -82,7 +83,8 @@ def train(classifier: Any, request: TrainRequest) -> TrainOutcome:
     run = RunFolder(request.checkpoints, classifier.name, facts)
     start = {name: value.cpu().clone() for name, value in classifier.model.state_dict().items()}
     try:
-        with translate_training_errors(plan.recipe), quiet_transformers():
+        remedy = memory_remedy(plan.recipe)
+        with translate_training_errors(plan.recipe.batch_size, remedy), quiet_transformers():
             return _Session(classifier, request, plan, facts, run, start).outcome()
     except KeyboardInterrupt:
         raise Stopped(_what_is_kept(run, plan)) from None

@@ -1,0 +1,168 @@
+"""The network that reads a line: convolutions, two attention layers, CTC.
+
+Its shape is that of PP-OCRv6's small recogniser (Apache-2.0), so that training can start from its
+published weights, with two changes: one grey channel, and twice as many steps a line, because
+handwriting is denser than print.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+HEIGHT = 48  # pixels of a line as the network sees it
+STEP = 4  # pixels of its width that become one step of the reading
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Blocks of one width, at one resolution; those that weigh channels are marked."""
+
+    channels: int
+    weighed: tuple[bool, ...]
+
+
+STAGES = (
+    Stage(96, (True, False, False)),
+    Stage(192, (True, False, True, False, True, False)),
+    Stage(384, (True, False)),
+)
+NECK = 120  # channels of the attention layers
+HEADS = 8
+
+
+def steps_of(width: int) -> int:
+    """How many steps a line of so many columns has."""
+    return -(-width // STEP) - 1
+
+
+class Stem(nn.Module):
+    """From grey pixels (n, 1, h, w) to (n, 96, h/4, w/4)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 48, 3, 2, 1)
+        self.narrow = nn.Conv2d(48, 24, 2)
+        self.wide = nn.Conv2d(24, 48, 2)
+        self.down = nn.Conv2d(96, 48, 3, 2, 1)
+        self.out = nn.Conv2d(48, STAGES[0].channels, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features = functional.pad(functional.relu(self.first(images)), (0, 1, 0, 1))
+        branch = functional.pad(functional.relu(self.narrow(features)), (0, 1, 0, 1))
+        branch = functional.relu(self.wide(branch))
+        pooled = functional.max_pool2d(features, 2, 1)
+        features = functional.relu(self.down(torch.cat([pooled, branch], 1)))
+        return functional.relu(self.out(features))
+
+
+class ChannelWeights(nn.Module):
+    """Squeeze and excitation (Hu et al. 2018, arXiv 1709.01507)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.squeeze = nn.Conv2d(channels, channels // 4, 1)
+        self.excite = nn.Conv2d(channels // 4, channels, 1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        mean = features.mean((2, 3), keepdim=True)
+        return features * functional.hardsigmoid(self.excite(functional.relu(self.squeeze(mean))))
+
+
+class Block(nn.Module):
+    """A depthwise convolution, then a residual layer over the channels."""
+
+    def __init__(self, channels: int, is_weighed: bool) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 3, 1, 1, groups=channels)
+        self.weights = ChannelWeights(channels) if is_weighed else nn.Identity()
+        self.expand = nn.Conv2d(channels, 2 * channels, 1)
+        self.project = nn.Conv2d(2 * channels, channels, 1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        features = self.weights(self.depthwise(features))
+        return features + self.project(functional.gelu(self.expand(features)))
+
+
+class Halving(nn.Module):
+    """Half the height, the same width, twice the channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(channels, channels, 3, (2, 1), 1, groups=channels)
+        self.expand = nn.Conv2d(channels, 2 * channels, 1)
+        self.project = nn.Conv2d(2 * channels, 2 * channels, 1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.project(functional.gelu(self.expand(self.depthwise(features))))
+
+
+class Attention(nn.Module):
+    """A transformer layer, normalised before each part, without places: convolutions know them."""
+
+    def __init__(self, channels: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels, eps=1e-5)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+        self.norm_after = nn.LayerNorm(channels, eps=1e-5)
+        self.expand = nn.Linear(channels, 2 * channels)
+        self.project = nn.Linear(2 * channels, channels)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, steps: torch.Tensor) -> torch.Tensor:
+        count, length, channels = steps.shape
+        parts = self.qkv(self.norm(steps)).view(count, length, 3, HEADS, channels // HEADS)
+        query, key, value = parts.permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        mixed = mixed.transpose(1, 2).reshape(count, length, channels)
+        steps = steps + self.dropout(self.out(mixed))
+        inner = functional.silu(self.expand(self.norm_after(steps)))
+        return steps + self.dropout(self.project(inner))
+
+
+class Neck(nn.Module):
+    """From (n, 384, 3, w) to steps (n, w - 1, 120)."""
+
+    def __init__(self, channels: int, dropout: float) -> None:
+        super().__init__()
+        self.shortcut = nn.Conv2d(channels, NECK, 1)
+        self.entrance = nn.Conv2d(channels, NECK, 1)
+        # Every second step is a step of the network whose weights it starts from.
+        self.around = nn.Conv2d(NECK, NECK, (1, 7), 1, (0, 6), dilation=(1, 2), groups=NECK)
+        self.layers = nn.ModuleList([Attention(NECK, dropout) for _ in range(2)])
+        self.norm = nn.LayerNorm(NECK, eps=1e-6)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        pooled = functional.avg_pool2d(features, (3, 2), (3, 1))
+        around = functional.silu(self.entrance(pooled))
+        around = around + functional.silu(self.around(around))
+        steps = around.squeeze(2).transpose(1, 2)
+        for layer in self.layers:
+            steps = layer(steps)
+        shortcut = functional.silu(self.shortcut(pooled))
+        return self.norm(steps) + shortcut.squeeze(2).transpose(1, 2)
+
+
+class CtcNetwork(nn.Module):
+    """Grey lines (n, 1, 48, w), -1 black to 1 white, to logits (n, w / 4 - 1, classes), 0 blank."""
+
+    def __init__(self, classes: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.stem = Stem()
+        layers: list[nn.Module] = []
+        for number, stage in enumerate(STAGES):
+            layers += [Block(stage.channels, is_weighed) for is_weighed in stage.weighed]
+            if number < len(STAGES) - 1:
+                layers.append(Halving(stage.channels))
+        self.blocks = nn.Sequential(*layers)
+        self.neck = Neck(STAGES[-1].channels, dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(NECK, classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        steps = self.neck(self.blocks(self.stem(images)))
+        return self.head(self.dropout(steps))
