@@ -15,6 +15,7 @@ from pagesort.cli.actions import (
     grouping,
     hub,
     prediction,
+    reader,
     records,
     review,
     scale,
@@ -99,6 +100,8 @@ def _carry_out(settings: Settings) -> int:
 
 def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
     """Evaluate, sort and publish as far as that is asked for; yields each action's exit status."""
+    if settings.train_reader or settings.eval_reader or settings.synthetic_samples:
+        yield reader.teach_and_measure(settings)
     if settings.train_groups is not None:
         yield grouping.train_groups(settings, settings.train_groups, model)
     if "eval" in settings.actions:

@@ -156,9 +156,10 @@ def test_shipped_config_says_the_defaults(tmp_path: Path) -> None:
         assert value == (True if option.name == "inner" else default), option.name
 
 
-def test_config_sections_are_those_of_the_published_design_and_two_more() -> None:
+def test_config_sections_are_those_of_the_published_design_and_some_more() -> None:
     assert {o.section for o in OPTIONS if o.section} == {
         "OUTPUT", "EVAL", "TRAIN", "SETUP", "INPUT", "HF", "ROUTES", "GROUP", "SEARCH",
+        "READ", "TRAIN_READER",
     }  # fmt: skip
 
 
@@ -237,6 +238,7 @@ def test_run_imports_little_at_the_top() -> None:
         "pagesort.cli.actions.grouping",
         "pagesort.cli.actions.hub",
         "pagesort.cli.actions.prediction",
+        "pagesort.cli.actions.reader",
         "pagesort.cli.actions.review",
         "pagesort.cli.actions.records",
         "pagesort.cli.actions.scale",

@@ -123,7 +123,7 @@ def farewell(interrupt: KeyboardInterrupt, arguments: Sequence[str], is_program:
         return "stopped; the same command starts again"
     if not kept and "--hf" in arguments:
         return "stopped; the same command goes on with what was fetched, or sends anew"
-    trains = "--train" in arguments
+    trains = bool({"--train", "--train_reader"} & set(arguments))
     if not kept and "--resume" not in arguments:
         before = "the training began" if trains else "a page was scored"
         return f"stopped before {before}; the same command starts again"

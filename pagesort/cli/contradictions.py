@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pagesort.cli.options import BY_NAME, EVALUATIONS, FOLDER_ACTIONS, PREDICTIONS, SEARCHES
+from pagesort.cli.options import (
+    BY_NAME,
+    EVALUATIONS,
+    FOLDER_ACTIONS,
+    PREDICTIONS,
+    READER_ACTIONS,
+    SEARCHES,
+)
 from pagesort.common.errors import UsageError
 from pagesort.models import catalogue
 
@@ -33,6 +40,8 @@ _EITHER: tuple[tuple[str, ...], ...] = (
     ("resume", "update"),
     ("merge", *PREDICTIONS),
     ("status", *PREDICTIONS),
+    ("train", "train_reader"),
+    ("from_scratch", "reader_path"),
 )
 _NEEDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("best", PREDICTIONS),
@@ -41,7 +50,8 @@ _NEEDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("shard", FOLDER_ACTIONS),
     ("page_list", FOLDER_ACTIONS),
     ("zero_shot", ("eval", "eval_dir", *PREDICTIONS)),
-    ("resume", (*FOLDER_ACTIONS, "train")),
+    ("resume", (*FOLDER_ACTIONS, "train", "train_reader")),
+    ("data", READER_ACTIONS),
 )
 
 
@@ -57,6 +67,7 @@ def check_together(settings: Settings) -> None:
         _refuse_together(settings, "hf", "zero_shot")
     for name, actions in _NEEDS:
         _need(settings, name, actions)
+    _check_reader(settings)
     _check_grouping(settings)
     _check_search(settings)
     _check_sorting(settings)
@@ -73,6 +84,16 @@ def check_together(settings: Settings) -> None:
             "contradict each other",
             remedy="Give one of them",
         )
+
+
+def _check_reader(settings: Settings) -> None:
+    """Refuse to teach or to measure without lines."""
+    for name in READER_ACTIONS:
+        if getattr(settings, name) and settings.data is None:
+            raise UsageError(
+                f"{settings.flag(name)} needs lines with their text",
+                remedy="Add --data FOLDER or --data TABLE.csv",
+            )
 
 
 def _check_grouping(settings: Settings) -> None:

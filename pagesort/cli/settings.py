@@ -142,6 +142,25 @@ class Settings:
     checkpoint_folder: Path
     training: bool
     seed: int
+    train_reader: bool
+    eval_reader: bool
+    data: Path | None
+    reader_path: Path
+    language_model: bool
+    from_scratch: bool
+    synthetic: float
+    synthetic_samples: int | None
+    reader_epochs: int
+    reader_lr: float
+    reader_batch: int
+    reader_accumulation: int
+    reader_patience: int
+    reader_ema: float
+    reader_augment: bool
+    reader_weight_decay: float
+    reader_warmup: float
+    reader_precision: Literal["auto", "no", "bf16", "fp16"]
+    reader_test_size: float
     eval: bool
     eval_folder: Path
     max_categ_eval: int

@@ -45,6 +45,7 @@ class Example:
         kind: such as hand, typed or printed; empty where that is not known.
         part: of a split that the data bring along; empty without one.
         line: where it lies on the page; None where the picture is the line.
+        page_size: width and height of the page that `line` is of; 0 is the picture's.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Example:
     kind: str = ""
     part: str = ""
     line: TextLine | None = None
+    page_size: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,11 @@ def cut_out(page: np.ndarray, example: Example) -> np.ndarray:
     from pagesort.reading.line_images import cut_line
 
     assert example.line is not None, "asked of lines of a page only"
+    high, wide = page.shape
+    width, height = example.page_size
+    line = example.line.scaled(wide / (width or wide), high / (height or high))
     try:
-        return cut_line(page, example.line)
+        return cut_line(page, line)
     except PageSortError as error:
         raise PageUnreadableError(error.what, where=example.name) from error
 

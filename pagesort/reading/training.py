@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pagesort.reading.line_images import HEIGHT as PICTURE_HEIGHT
 
 from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.text import named
@@ -21,6 +20,7 @@ from pagesort.reading.alphabet import Alphabet
 from pagesort.reading.ctc_reader import build_network, load_network
 from pagesort.reading.language import CharacterModel
 from pagesort.reading.learner import CtcLearner, make_optimiser
+from pagesort.reading.line_images import HEIGHT as PICTURE_HEIGHT
 from pagesort.reading.network import HEIGHT
 from pagesort.reading.pictures import Pictures
 from pagesort.reading.reader_folder import (

@@ -9,6 +9,7 @@ from pagesort.cli.options import (
     hub,
     models,
     prediction,
+    reader,
     review,
     scale,
     search,
@@ -20,6 +21,7 @@ from pagesort.cli.options.option import (
     EVALUATIONS,
     FOLDER_ACTIONS,
     PREDICTIONS,
+    READER_ACTIONS,
     SEARCHES,
     Option,
 )
@@ -32,6 +34,7 @@ OPTIONS: tuple[Option, ...] = (
     *models.OPTIONS,
     *everyone.OPTIONS,
     *training.OPTIONS,
+    *reader.OPTIONS,
     *evaluation.OPTIONS,
     *hub.OPTIONS,
     *scale.OPTIONS,
@@ -46,6 +49,7 @@ __all__ = [
     "FOLDER_ACTIONS",
     "OPTIONS",
     "PREDICTIONS",
+    "READER_ACTIONS",
     "SEARCHES",
     "Option",
 ]

@@ -12,6 +12,7 @@ GROUPING = "grouping pages into items (archivist)"
 SEARCH = "finding pages (archivist)"
 TRAINING = "training (researcher)"
 REVIEW = "looking at the result and correcting it (archivist)"
+READER = "teaching a reader of handwriting, and measuring it (archivist, researcher)"
 EVALUATION = "evaluation and comparison (researcher)"
 MODELS = "models and descriptions (researcher)"
 HUB = "fetching and publishing models (both)"
@@ -19,16 +20,18 @@ SCALE = "several processes and machines (batch jobs)"
 EVERYONE = "everyone"
 AUDIENCES = (
     *(ONE_PAGE, FOLDER, REVIEW, GROUPING, SEARCH),
-    *(TRAINING, EVALUATION, MODELS, HUB, SCALE, EVERYONE),
+    *(TRAINING, READER, EVALUATION, MODELS, HUB, SCALE, EVERYONE),
 )
 
 # Options that say what is to be done, in the order in which it is.
 FOLDER_ACTIONS = ("directory", "dir")
 PREDICTIONS = ("file", *FOLDER_ACTIONS)
 EVALUATIONS = ("eval", "eval_dir", "compare_models")
+READER_ACTIONS = ("train_reader", "synthetic_samples", "eval_reader")
 SEARCHES = ("find", "similar", "duplicates")
 ACTIONS = (
-    *("hf", "train", "train_groups", *EVALUATIONS, "vis", *PREDICTIONS, *SEARCHES),
+    *("hf", "train", *READER_ACTIONS, "train_groups", *EVALUATIONS, "vis"),
+    *(*PREDICTIONS, *SEARCHES),
     *(
         "compare",
         "review",

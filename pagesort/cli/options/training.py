@@ -27,11 +27,11 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "epochs", whole(1), 3, "how many times training goes through the pages",
-        "TRAIN", "epochs", ("--epochs",), TRAINING, used_by=("train",),
+        "TRAIN", "epochs", ("--epochs",), TRAINING, used_by=("train", "train_reader"),
     ),
     Option(
         "lr", real(0, 1), 5e-5, "learning rate",
-        "TRAIN", "lr", ("--lr",), TRAINING, used_by=("train",),
+        "TRAIN", "lr", ("--lr",), TRAINING, used_by=("train", "train_reader"),
     ),
     Option(
         "max_categ", whole(1), 2000, "use at most so many pages of a category; C in table names",
