@@ -100,7 +100,7 @@ def open_split(
     else:
         log_missing_parts(listed, parts, by)
         done = "split of an earlier run used again"
-    return _parted(data, parts, fingerprint, path, by, done)
+    return _parted(data, parts, fingerprint, path, by, done, unit)
 
 
 def open_list_split(
@@ -143,6 +143,7 @@ def _parted(
     path: Path,
     by: By | Literal["list"],
     done: str,
+    unit: str = "pages",
 ) -> PageSplit:
     """Put the pages into their parts; tells how many each has."""
     train, validation, test = (

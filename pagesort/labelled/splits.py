@@ -356,8 +356,9 @@ def extended_split(
     parts = {page.name: known[page.name] for page in pages if page.name in known}
     places: dict[str, str] = {}
     if by == "document":
+        documents = {page.name: page.document for page in pages}
         for name, part in known.items():
-            document = document_of(Path(name))
+            document = documents.get(name) or document_of(Path(name))
             # A document that was split page by page is kept from training as far as it can be.
             places[document] = max(places.get(document, "train"), part, key=PARTS.index)
     tested = {page.label for page in pages if parts.get(page.name) == "test"}

@@ -32,8 +32,8 @@ def draw_line(path: Path, text: str, paper: int = 220) -> None:
 
 def write_lines(folder: Path, rows: Sequence[tuple[str, str, str]]) -> Path:
     """Draw lines (name, text, hand) and write their table; returns that."""
-    for name, text, hand in rows:
-        draw_line(folder / name, text, paper=200 + len(hand) % 40)
+    for number, (name, text, _) in enumerate(rows):
+        draw_line(folder / name, text, paper=190 + number % 50)
     table = folder / "lines.csv"
     with table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

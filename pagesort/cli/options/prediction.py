@@ -81,7 +81,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "batch_size", whole(1, 4096), 16, "pages that go through the model together",
         "SETUP", "batch", ("--batch_size",), FOLDER,
-        used_by=("train", *FOLDER_ACTIONS, *EVALUATIONS, *SEARCHES),
+        used_by=("train", "train_reader", *FOLDER_ACTIONS, *EVALUATIONS, *SEARCHES),
     ),
     Option(
         "chunk_size", whole(1), 1000, "scored pages are saved after so many at the latest",
