@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from bundled_models.page_classifier.recipe import Recipe
 from bundled_models.page_classifier.views import NO_GROUP, normalised
+from pagesort.models.image_tower import has_bf16
 from pagesort.training.objective import unit
 
 _LARGEST_LOGIT_SCALE = 4.6052
@@ -106,11 +107,12 @@ def page_embeddings(
     """Normalised embeddings of pages, uint8 (H, W, 3), at `scored_size`: float32 (N, D)."""
     model.eval()
     height, width = recipe.scored_size
+    in_bf16 = has_bf16(torch.device("cpu"))
     rows = []
     for page in pages:
         image = Image.fromarray(page).resize((width, height), Image.Resampling.BICUBIC)
         pixels = normalised(torch.from_numpy(np.array(image)[None]), recipe)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
             embedding = model.get_image_features(pixels).pooler_output
         rows.append(unit(embedding))
     return torch.cat(rows).numpy()

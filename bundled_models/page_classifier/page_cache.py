@@ -63,11 +63,11 @@ def _stored_regions(regions: np.ndarray) -> np.ndarray:
     )
 
 
-def draw_shard(folder: Path, seed: int, number: int) -> None:
-    """Draw shard `number`, every label equally often, and put its three files in place."""
+def draw_shard(folder: Path, seed: int, number: int, count: int) -> None:
+    """Draw the `count` pages of shard `number`, the labels in turn, and put its files in place."""
     pages, regions, labels = [], [], []
-    for offset in range(PAGES_PER_SHARD):
-        index = number * PAGES_PER_SHARD + offset
+    for offset in range(count):
+        index = number * count + offset
         label = index % len(synth.LABELS)
         page = synth.draw_page(synth.LABELS[label], synth.page_rng(seed, index), _DRAWN_HEIGHT)
         pages.append(stored_pixels(page.image))
@@ -88,9 +88,12 @@ class PageCache:
     """Artificial pages of one seed in `folder`, drawn by worker processes as they are needed."""
 
     def __init__(self, folder: Path, seed: int, page_count: int) -> None:
-        self.folder = folder / f"seed{seed}"
+        # What only tries things out needs no whole shard, but a page of every label.
+        self.shard_size = min(PAGES_PER_SHARD, max(page_count, len(synth.LABELS)))
+        small = f"-{self.shard_size}" if self.shard_size < PAGES_PER_SHARD else ""
+        self.folder = folder / f"seed{seed}{small}"
         self.seed = seed
-        self.shard_count = -(-page_count // PAGES_PER_SHARD)
+        self.shard_count = -(-page_count // self.shard_size)
         self._open: dict[int, Shard] = {}
 
     def missing(self) -> list[int]:
@@ -105,9 +108,8 @@ class PageCache:
             return None
         pool = multiprocessing.get_context("spawn").Pool(processes, initializer=_yield_to_training)
         for number in missing:
-            pool.apply_async(
-                draw_shard, (self.folder, self.seed, number), error_callback=_log_drawing_error
-            )
+            task = (self.folder, self.seed, number, self.shard_size)
+            pool.apply_async(draw_shard, task, error_callback=_log_drawing_error)
         pool.close()
         return pool
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 PROMPTS = ("a scan of {description}", "a page with {description}", "{description}")
 """What descriptions are put into while training; a finished model uses the first."""
 
+_LEAST_BATCH = 4  # that the statistics of batch normalisation are statistics
+
 
 @dataclass(frozen=True)
 class Phase:
@@ -62,7 +64,10 @@ class Recipe:
         return sum(phase.batches for phase in self.phases)
 
     def scaled(self, scale: float) -> Recipe:
-        """A share of the steps, from as small a share of the pages, for trying things out."""
+        """A share of the steps, from as small a share of the pages, for trying things out.
+
+        A phase keeps one step; where that is more than the share, steps are of fewer views.
+        """
         phases = tuple(
             replace(
                 phase,
@@ -71,7 +76,9 @@ class Recipe:
             )
             for phase in self.phases
         )
-        return replace(self, phases=phases)
+        whole = replace(self, phases=phases)
+        share = min(1.0, self.steps * scale / whole.steps)
+        return replace(whole, batch=max(_LEAST_BATCH, round(self.batch * share)))
 
 
 def drawn_recipe() -> Recipe:

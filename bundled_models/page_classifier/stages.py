@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from bundled_models.page_classifier.learner import PageLearner
+    from pagesort.training.recipe import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -111,17 +112,18 @@ def run_stage(stage: Stage, workshop: Workshop) -> None:
         processes(),
     )
     average = moving_average(learner, recipe.ema_decay)
-    run = RunFolder(workshop.folder, stage.name, _deciding(stage, processes()))
+    precision = _precision()
+    run = RunFolder(workshop.folder, stage.name, _deciding(stage, processes(), precision))
     if process_number() == 0:
         run.open()
     wait_for_all()
-    with quick_on_processors(learner.dual_encoder, "bf16", 2 * recipe.batch):
+    with quick_on_processors(learner.dual_encoder, precision, 2 * recipe.batch):
         history = fit(
             learner,
             views,
             Collator(recipe, workshop.prompts(PROMPTS), workshop.tokenizer),
             _optimiser(learner, recipe),
-            _schedule(recipe),
+            _schedule(recipe, precision),
             average=average,
             run=run,
         )
@@ -187,7 +189,7 @@ def _optimiser(learner: PageLearner, recipe: Recipe) -> Any:
     return make_optimiser(learner, recipe)
 
 
-def _schedule(recipe: Recipe) -> Any:
+def _schedule(recipe: Recipe, precision: Precision) -> Any:
     from pagesort.training.loop import Schedule
 
     return Schedule(
@@ -196,15 +198,24 @@ def _schedule(recipe: Recipe) -> Any:
         seed=recipe.seed,
         warmup_steps=round(recipe.warmup_ratio * recipe.steps),
         gradient_clip=1.0,
-        precision="bf16",
+        precision=precision,
         log_every=_STEPS_BETWEEN_REPORTS,
         save_seconds=_SECONDS_BETWEEN_CHECKPOINTS,
     )
 
 
-def _deciding(stage: Stage, world: int) -> dict[str, Any]:
+def _precision() -> Precision:
+    """bfloat16 where the processors multiply it; others take ten times as long over it."""
+    import torch
+
+    from pagesort.training.plan import chosen_precision
+
+    return chosen_precision("auto", torch.device("cpu"))
+
+
+def _deciding(stage: Stage, world: int, precision: Precision) -> dict[str, Any]:
     """All that decides the weights of a stage, given the pages."""
-    return {**asdict(stage), "world": world}
+    return {**asdict(stage), "world": world, "precision": precision}
 
 
 def embed_left_out(

@@ -24,8 +24,8 @@ def test_a_shard_depends_on_seed_and_number_alone(tmp_path: Path) -> None:
     for cache in caches:
         cache.folder.mkdir(parents=True)
     for number in (0, 1):
-        draw_shard(caches[0].folder, 7, number)
-    draw_shard(caches[1].folder, 7, 1)
+        draw_shard(caches[0].folder, 7, number, len(LABELS))
+    draw_shard(caches[1].folder, 7, 1, len(LABELS))
     assert caches[0].missing() == []
     assert caches[1].missing() == [0]
     mine, theirs = caches[0].shard(1), caches[1].shard(1)
@@ -36,3 +36,10 @@ def test_a_shard_depends_on_seed_and_number_alone(tmp_path: Path) -> None:
     assert mine.pages.shape == (len(LABELS), *page_cache.STORED_SIZE, 3)
     assert mine.regions.shape == (len(LABELS), 6, *page_cache.REGION_SIZE)
     assert mine.regions.max() > 0
+
+
+def test_few_pages_are_a_small_shard_of_every_label_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    few, many = (PageCache(tmp_path, 7, count) for count in (3, 500))
+    assert (few.shard_size, few.shard_count) == (len(LABELS), 1)
+    assert (many.shard_size, many.shard_count) == (page_cache.PAGES_PER_SHARD, 3)
+    assert few.folder != many.folder

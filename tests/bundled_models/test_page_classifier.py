@@ -26,7 +26,7 @@ from bundled_models.page_classifier.learner import PageLearner, label_embeddings
 from bundled_models.page_classifier.page_cache import REGION_SIZE, STORED_SIZE, Shard
 from bundled_models.page_classifier.pasted_pictures import with_real_pictures
 from bundled_models.page_classifier.real_pages import RealPage, RealPages
-from bundled_models.page_classifier.recipe import Phase, Recipe
+from bundled_models.page_classifier.recipe import Phase, Recipe, drawn_recipe, real_recipe
 from bundled_models.page_classifier.sampling import Choice
 from bundled_models.page_classifier.trait_texts import LABELS as TRAIT_LABELS
 from bundled_models.page_classifier.views import NO_GROUP, Collator, PageViews
@@ -178,6 +178,16 @@ def test_groups_name_the_texts_that_share_labels(tokenizer) -> None:
     assert grouped["loss"] > alone["loss"]
 
 
+def test_a_small_share_of_a_recipe_has_fewer_views_in_a_step_for_each_phase() -> None:
+    for whole in (drawn_recipe(), real_recipe()):
+        assert whole.scaled(1.0) == whole
+        half, least = whole.scaled(0.5), whole.scaled(0.001)
+        assert (half.steps, half.batch) == (whole.steps / 2, whole.batch)
+        assert [phase.size for phase in least.phases] == [phase.size for phase in whole.phases]
+        assert [phase.batches for phase in least.phases] == [1] * len(whole.phases)
+        assert 4 <= least.batch < whole.batch
+
+
 @pytest.mark.parametrize("autocast", [False, True])
 def test_quick_depthwise_gradients_are_the_plain_ones(autocast: bool) -> None:
     torch.manual_seed(4)
@@ -226,7 +236,7 @@ def test_the_documented_command_makes_a_model_that_answers(
     command += ["--real", str(tmp_path / "real"), "--folds", "2"]
     command += ["--other_descriptions", str(ROOT / "benchmarks" / "paraphrases.tsv")]
     command += ["--cache", str(tmp_path / "cache"), "--scale", "0.001", "--processes", "2"]
-    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
     assert made.returncode == 0, made.stderr[-2000:]
     page = next((ROOT / "category_samples" / "DRAW").glob("*.png"))
     assert run.main(["-f", str(page), "--model_path", str(out), "-tn", "11"]) == 0

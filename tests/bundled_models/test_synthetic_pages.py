@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,14 @@ SAMPLES = ROOT / "category_samples"
 HEIGHT = 320
 
 
-def pages(label: str, count: int, seed: int = 7) -> list[synth.SynthPage]:
-    return [synth.draw_page(label, synth.page_rng(seed, i), HEIGHT) for i in range(count)]
+@cache
+def drawn(label: str, number: int) -> synth.SynthPage:
+    """A page that several tests look at."""
+    return synth.draw_page(label, synth.page_rng(7, number), HEIGHT)
+
+
+def pages(label: str, count: int) -> list[synth.SynthPage]:
+    return [drawn(label, number) for number in range(count)]
 
 
 def coverage(label: str, count: int = 10) -> dict[str, float]:
@@ -38,11 +45,11 @@ def only_bundled_fonts(monkeypatch: pytest.MonkeyPatch):
     caches = (fonts.installed_files, fonts.role_files)
     bundled = fonts.font_folders()[-1]
     monkeypatch.setattr(fonts, "font_folders", lambda: [bundled])
-    for cache in caches:
-        cache.cache_clear()
+    for kept in caches:
+        kept.cache_clear()
     yield
-    for cache in caches:
-        cache.cache_clear()
+    for kept in caches:
+        kept.cache_clear()
 
 
 def blank_sheet(scale: float = 8.0) -> Sheet:
