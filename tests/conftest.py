@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from pagesort.common.hardware import free_memory
 from tests.helpers.labels import LABELS
 from tests.helpers.paths import ROOT
 
@@ -16,6 +18,14 @@ from tests.helpers.paths import ROOT
 PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if PROCESSES > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // PROCESSES)))
+
+# What is written is flushed to the disk, many times a run: memory keeps nobody waiting for that.
+MEMORY_DISK = Path("/dev/shm")
+MEMORY_NEEDED = 8 << 30
+if MEMORY_DISK.is_dir() and os.access(MEMORY_DISK, os.W_OK):
+    ROOM = min(shutil.disk_usage(MEMORY_DISK).free, free_memory())
+    if ROOM > MEMORY_NEEDED:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY_DISK))
 
 
 @pytest.fixture(scope="module", autouse=True)

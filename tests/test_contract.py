@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,15 @@ MAY_LOAD |= dict.fromkeys(
 KNOWN_FLAGS = {flag for option in OPTIONS for flag in flags_of(option)} | OTHER_FLAGS
 
 
-def imports_of(path: Path, top_only: bool = False) -> set[str]:
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """What a file says, read once for all the rules below."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imports_of(path: Path, top_only: bool = False) -> frozenset[str]:
     """The modules a file imports, inside functions too, those for type checking left out."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
     found: set[str] = set()
 
     def visit(node: ast.AST, in_function: bool) -> None:
@@ -79,8 +86,8 @@ def imports_of(path: Path, top_only: bool = False) -> set[str]:
         for child in ast.iter_child_nodes(node):
             visit(child, inside)
 
-    visit(tree, False)
-    return found
+    visit(tree_of(path), False)
+    return frozenset(found)
 
 
 def name_of(path: Path) -> str:
@@ -214,13 +221,15 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.startswith("usage: run.py")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_package_never_imports_its_users(path: Path) -> None:
-    names = {name.split(".")[0] for name in imports_of(path)}
-    users = {"run", "classifier", "tests", "benchmarks"}
-    if "cli" in path.parts:  # which opens models for the command
-        users.remove("classifier")
-    assert not names & users
+def test_package_never_imports_its_users() -> None:
+    found = {}
+    for path in MODULES:
+        names = {name.split(".")[0] for name in imports_of(path)}
+        users = {"run", "classifier", "tests", "benchmarks"}
+        if "cli" in path.parts:  # which opens models for the command
+            users.remove("classifier")
+        found[name_of(path)] = names & users
+    assert {path: names for path, names in found.items() if names} == {}
 
 
 def test_utils_imports_nothing_of_ours() -> None:
@@ -255,22 +264,30 @@ def test_run_imports_little_at_the_top() -> None:
     }
 
 
-@pytest.mark.parametrize("path", [ROOT / "utils.py", ROOT / "run.py", *MODULES], ids=name_of)
-def test_heavy_libraries_load_where_they_are_needed(path: Path) -> None:
-    tops = {name.split(".")[0] for name in imports_of(path, top_only=True)}
-    assert tops & HEAVY <= MAY_LOAD.get(name_of(path), set())
+def test_heavy_libraries_load_where_they_are_needed() -> None:
+    found = {}
+    for path in (ROOT / "utils.py", ROOT / "run.py", *MODULES):
+        tops = {name.split(".")[0] for name in imports_of(path, top_only=True)}
+        found[name_of(path)] = tops & HEAVY - MAY_LOAD.get(name_of(path), set())
+    assert {path: names for path, names in found.items() if names} == {}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_package_never_prints(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for function in ast.walk(tree):
+def test_package_never_prints() -> None:
+    found = {
+        f"{name_of(path)}: {function.name}"
+        for path in MODULES
+        for function in ast.walk(tree_of(path))
         # `main` is a command of its own, so its results go to stdout.
-        if isinstance(function, ast.FunctionDef) and function.name != "main":
-            names = [node.id for node in ast.walk(function) if isinstance(node, ast.Name)]
-            assert "print" not in names, function.name
+        if isinstance(function, ast.FunctionDef) and function.name != "main"
+        for node in ast.walk(function)
+        if isinstance(node, ast.Name) and node.id == "print"
+    }
+    assert found == set()
 
 
-@pytest.mark.parametrize("path", [*sorted(ROOT.glob("*.py")), *MODULES], ids=name_of)
-def test_modules_stay_small(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
+def test_modules_stay_small() -> None:
+    lines = {
+        name_of(path): len(path.read_text(encoding="utf-8").splitlines())
+        for path in (*ROOT.glob("*.py"), *MODULES)
+    }
+    assert {path: count for path, count in lines.items() if count > 500} == {}

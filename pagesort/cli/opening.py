@@ -58,11 +58,11 @@ def open_classifier(
 
 def quicker_precision(settings: Settings, classifier: CLIP) -> str:
     """Say how a run in float32 would be quicker on this processor; empty where it would not be."""
-    from pagesort.models.image_tower import has_int8
-
     chosen = settings.precision == "auto" and not settings.resume
     if not chosen or classifier.precision != "fp32" or classifier.device.type != "cpu":
         return ""
+    from pagesort.models.image_tower import has_int8
+
     again = "the same command with --precision int8"
     if not has_int8():
         again = f"python3 -m pip install -r requirements-int8.txt, then {again}"

@@ -474,7 +474,7 @@ def test_a_missing_model_is_told_where_nothing_can_be_kept(
         assert "--hf -rev v1.1" in err
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
 def test_the_first_example_of_the_readme_is_what_is_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:

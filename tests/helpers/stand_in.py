@@ -41,7 +41,7 @@ class StandIn:
     name = "stand-in"
     fingerprint = "0" * 64
     device = Processor()
-    precision = "fp32"
+    precision = "bf16"  # in float32, a run looks for what would be quicker
     dimension = 3
     metadata = ModelMetadata(LABELS, {label: [label] for label in LABELS})
     preprocessing: Preprocessing
@@ -84,6 +84,7 @@ formats.read_metadata = lambda _folder: StandIn.metadata
 classifier = types.ModuleType("classifier")
 classifier.CLIP = StandIn
 sys.modules |= {"pagesort.models.formats": formats, "classifier": classifier}
+sys.modules |= {"torch": None}  # whoever imports it fails: it would cost every start seconds
 models.formats = formats
 
 if __name__ == "__main__":

@@ -201,7 +201,7 @@ def test_batch_normalisation_stays_in_float32() -> None:
     assert torch.allclose(tower(pages.half())[:, 1:].float(), exact[:, 1:], atol=0.01)
 
 
-@pytest.mark.slow  # minutes on a processor without bfloat16
+@pytest.mark.slow  # a page takes seconds on a processor without bfloat16
 def test_the_bundled_kind_of_tower_keeps_its_first_parts_in_float32_and_stays_near_it() -> None:
     exact, quick = (open_in(BUNDLED, precision) for precision in ("fp32", "bf16"))
     assert (exact.precision, quick.precision) == ("fp32", "bf16")
@@ -209,7 +209,7 @@ def test_the_bundled_kind_of_tower_keeps_its_first_parts_in_float32_and_stays_ne
     assert net.conv_stem.weight.dtype == torch.float32
     assert net.conv_head.weight.dtype == net.blocks[1][0].conv_dw.weight.dtype == torch.bfloat16
     prepared = PageLoader(exact.preprocessing)
-    pages = [prepared.pixels(path) for path in sorted(SAMPLES.rglob("*.png"))]
+    pages = [prepared.pixels(path) for path in sorted(SAMPLES.rglob("*.png"))[::3]]
     moved = np.abs(quick.probabilities(np.stack(pages)) - exact.probabilities(np.stack(pages)))
     # With neither folded norms nor float32 parts the mean is 0.0039, with both 0.0015.
     assert 0 < moved.mean() < 0.0025
@@ -387,7 +387,8 @@ def test_tables_do_not_depend_on_how_many_threads_decode_and_score(
 ) -> None:
     place = tmp_path / "in"
     place.mkdir()
-    for number, sample in enumerate(sorted(SAMPLES.rglob("*.png"))[::3]):
+    is_dear = kind == "bundled"
+    for number, sample in enumerate(sorted(SAMPLES.rglob("*.png"))[:: 8 if is_dear else 3]):
         with Image.open(sample) as page:
             mode, ending = (("L", "png"), ("RGB", "jpg"), ("1", "tif"))[number % 3]
             page.convert(mode).save(place / f"page-{number}.{ending}")
@@ -395,12 +396,14 @@ def test_tables_do_not_depend_on_how_many_threads_decode_and_score(
     tables, bits = [], []
     before = torch.get_num_threads()
     try:
-        for threads in (1, 5, 12, 16):
+        for threads in (1, 5) if is_dear else (1, 5, 12, 16):
             monkeypatch.setattr(loader, "decoding_threads", lambda threads=threads: threads)
             monkeypatch.setattr(image_tower, "processors", lambda threads=threads: threads)
             torch.set_num_threads(threads)
-            clip = open_in(BUNDLED if kind == "bundled" else tiny_model_folder, precision)
+            clip = open_in(BUNDLED if is_dear else tiny_model_folder, precision)
             assert clip._tower._workers == threads
+            if is_dear:  # at its own size, a page takes seconds where there is no bfloat16
+                clip.preprocessing = dataclasses.replace(clip.preprocessing, resize=(192, 136))
             asked = request(
                 tmp_path,
                 folder=place,

@@ -26,14 +26,21 @@ def write_scans(folder: Path, count: int) -> list[Path]:
     return [write_page(folder / f"p-{n}.png", n, (60 + n % 5, 80)) for n in range(count)]
 
 
-@pytest.fixture
-def model(tiny_model_folder: Path, tmp_path: Path) -> Path:
-    """The tiny model, trained on the pages of `write_scans`."""
-    folder = tmp_path / "models" / "mine"
+@pytest.fixture(scope="module")
+def trained(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model, trained on the pages of `write_scans`; tests leave it as it is."""
+    place = tmp_path_factory.mktemp("likeness")
+    folder = place / "models" / "mine"
     shutil.copytree(tiny_model_folder, folder)
-    vectors = CLIP.open(folder).embed(write_scans(tmp_path / "trained", 30))
+    vectors = CLIP.open(folder).embed(write_scans(place / "trained", 30))
     write_training_pages(folder, sum_up(vectors, [str(n % 10) for n in range(30)], 0))
     return folder
+
+
+@pytest.fixture
+def own_model(trained: Path, tmp_path: Path) -> Path:
+    """The same, for a test that changes it."""
+    return shutil.copytree(trained, tmp_path / "models" / "mine")
 
 
 def write_strangers(folder: Path, count: int) -> None:
@@ -43,18 +50,18 @@ def write_strangers(folder: Path, count: int) -> None:
 
 
 def test_strangers_are_told_with_a_figure_and_ordinary_pages_are_not(
-    command: Run, tmp_path: Path, model: Path
+    command: Run, tmp_path: Path, trained: Path
 ) -> None:
     write_strangers(tmp_path / "strange", 24)
     ordinary = write_scans(tmp_path / "ordinary", 24)[0].parent
-    status, out, err = command("-d", tmp_path / "strange", "--model_path", model, model=False)
+    status, out, err = command("-d", tmp_path / "strange", "--model_path", trained, model=False)
     (line,) = [line for line in err.splitlines() if "unlike" in line]
     assert status == 0 and "% of 24 pages scored now are unlike any that mine was trained" in line
     facts = json.loads(Path(out.splitlines()[0]).with_suffix(".json").read_text(encoding="utf-8"))
     told = facts["counts"]["training_pages"]
     assert told["pages"] == 24 and f"{100 * told['unlike'] / 24:.0f} % of 24" in line
     assert told["unlike"] > 24 * told["ordinary_up_to"]
-    _, _, err = command("-d", ordinary, "--model_path", model, model=False)
+    _, _, err = command("-d", ordinary, "--model_path", trained, model=False)
     assert "unlike" not in err
     _, _, err = command("-d", tmp_path / "strange")
     assert "unlike" not in err, "this model tells nothing of its training pages"
@@ -69,25 +76,25 @@ def test_the_bundled_model_knows_its_training_pages() -> None:
 
 
 def test_few_pages_and_black_slots_of_a_batch_tell_nothing(
-    command: Run, tmp_path: Path, model: Path
+    command: Run, tmp_path: Path, trained: Path
 ) -> None:
     write_strangers(tmp_path / "few", 19)
-    _, out, err = command("-d", tmp_path / "few", "--model_path", model, model=False)
+    _, out, err = command("-d", tmp_path / "few", "--model_path", trained, model=False)
     assert "unlike" not in err
     (tmp_path / "few" / "t-1.png").write_bytes(b"no page")
-    status, out, err = command("-d", tmp_path / "few", "--model_path", model, model=False)
+    status, out, err = command("-d", tmp_path / "few", "--model_path", trained, model=False)
     assert status == 3 and "unlike" not in err
     facts = json.loads(Path(out.splitlines()[0]).with_suffix(".json").read_text(encoding="utf-8"))
     assert facts["counts"]["training_pages"]["pages"] == 19
 
 
-def test_scores_are_the_same_to_the_bit(command: Run, tmp_path: Path, model: Path) -> None:
+def test_scores_are_the_same_to_the_bit(command: Run, tmp_path: Path, own_model: Path) -> None:
     folder = write_scans(tmp_path / "scans", 7)[0].parent
     tables = []
     for known in (True, False):
         if not known:
-            (model / SUMMARY).unlink()
-        arguments = ("-d", folder, "--raw", "--batch_size", "4", "--model_path", model)
+            (own_model / SUMMARY).unlink()
+        arguments = ("-d", folder, "--raw", "--batch_size", "4", "--model_path", own_model)
         _, out, _ = command(*arguments, model=False)
         tables.append([Path(line).read_bytes() for line in out.splitlines()])
     assert len(tables[0]) == 2 and tables[0] == tables[1]
@@ -107,12 +114,12 @@ def test_scores_are_the_same_to_the_bit(command: Run, tmp_path: Path, model: Pat
     ids=str,
 )
 def test_a_damaged_summary_is_one_error(
-    command: Run, tmp_path: Path, model: Path, change: dict[str, object]
+    command: Run, tmp_path: Path, own_model: Path, change: dict[str, object]
 ) -> None:
     folder = write_scans(tmp_path / "scans", 1)[0].parent
-    content = json.loads((model / SUMMARY).read_text(encoding="utf-8"))
-    (model / SUMMARY).write_text(json.dumps(content | change), encoding="utf-8")
-    line = error_line(command("-d", folder, "--model_path", model, model=False))
+    content = json.loads((own_model / SUMMARY).read_text(encoding="utf-8"))
+    (own_model / SUMMARY).write_text(json.dumps(content | change), encoding="utf-8")
+    line = error_line(command("-d", folder, "--model_path", own_model, model=False))
     assert SUMMARY in line and "Fetch or train the model again" in line
 
 

@@ -31,10 +31,14 @@ SMALL = (120.0, 160.0)
 
 @pytest.fixture
 def pdf2png(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run pdf2png on `tmp_path / "in"`: (exit status, stdout, stderr)."""
+    """Run pdf2png on `tmp_path / "in"`: (exit status, stdout, stderr).
+
+    One process draws: each takes half a second to start.
+    """
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        status = prepare.main(["pdf2png", str(tmp_path / "in"), *arguments])
+        workers = [] if "--workers" in arguments else ["--workers", "1"]
+        status = prepare.main(["pdf2png", str(tmp_path / "in"), *workers, *arguments])
         out, err = capsys.readouterr()
         return status, out, err
 
@@ -61,7 +65,7 @@ def test_every_page_gets_its_name_size_and_pixels(tmp_path: Path, pdf2png: Run) 
     sheets = [Sheet(size, scan=scan)] + [Sheet(SMALL, text=str(n)) for n in range(10)]
     write_pdf(tmp_path / "in" / "a report.PDF", sheets)
     write_pdf(tmp_path / "in" / "Příloha č. 7.pdf", [Sheet(A4), Sheet((A4[1], A4[0]))])
-    status, out, err = pdf2png()
+    status, out, err = pdf2png("--workers", "2")
     assert status == 0, err
     assert out.splitlines() == [
         f"a report.PDF\t11 pages\t{tmp_path / 'in' / 'a report' / 'a report-11.png'}",
