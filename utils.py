@@ -42,8 +42,10 @@ IMAGE_SUFFIXES = frozenset(
     + (".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".tga")
 )
 SCAN_SUFFIXES = IMAGE_SUFFIXES | {".pdf"}
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")  # of files that may hold pages
+PACKED = (".zip", ".tar", ".gz", ".tgz")
 # Extensions that mean one thing; the first of each stands for the others.
-ALIKE = (("jpg", "jpeg", "jpe"), ("tif", "tiff"))
+ALIKE = (("jpg", "jpeg", "jpe"), ("tif", "tiff"), ("tar", "tar.gz", "tgz"))
 # Folders that systems make for thumbnails, other halves of files and what was thrown away.
 SYSTEM_FOLDERS = ("@eadir", "__macosx", "$recycle.bin", "system volume information", "lost+found")
 # Lies in a folder that pages were sorted into, whose copies nobody wants to meet as pages.
@@ -112,6 +114,12 @@ def has_pages(folder: str | Path, formats: Formats = ("png",), inner: bool = Fal
         if any(not is_folder for _, is_folder in _visible(entries, endings, PassedOver())):
             return True
     return inner and next(list_pages(folder, formats, inner), None) is not None
+
+
+def endings_in_archives(formats: Formats) -> tuple[str, ...]:
+    """The endings of pages in archives: those that are asked for, or of all scans where none is."""
+    pages = tuple(each for each in _endings(formats) if each not in ARCHIVE_SUFFIXES)
+    return pages or tuple(SCAN_SUFFIXES)
 
 
 def _endings(formats: Formats) -> tuple[str, ...]:
@@ -183,6 +191,8 @@ def _visible(
             yield name, False
         elif (suffix := name[name.rfind(".") :].lower()) in SCAN_SUFFIXES:
             passed.others[_alike(suffix[1:])[0]] += 1
+        elif suffix in PACKED and name.lower().endswith(ARCHIVE_SUFFIXES):
+            passed.others["zip" if suffix == ".zip" else "tar"] += 1
 
 
 def _in_order(entries: Iterator[Entry]) -> Iterator[Entry]:
@@ -217,8 +227,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _natural_key(entry: Entry) -> str:
+    return natural_key(entry[0])
+
+
+def natural_key(name: str) -> str:
     """Sorts numbers by value, as each gets its length in front; the name itself breaks ties."""
-    name, _ = entry
     return f"{DIGITS.sub(_sized, name.casefold())}\0{name}"
 
 

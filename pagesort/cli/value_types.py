@@ -119,7 +119,9 @@ def _read_path(text: str) -> Path:
 def _read_formats(text: str) -> tuple[str, ...]:
     parts = [part for part in re.split(r"[,;\s]+", text) if part]
     extensions = [re.sub(r"^\*?\.", "", part).lower() for part in parts]
-    if not extensions or not all(re.fullmatch(r"\w+", extension) for extension in extensions):
+    if not extensions or not all(
+        re.fullmatch(r"\w+|tar\.gz", extension) for extension in extensions
+    ):
         raise ValueError(text)
     return tuple(dict.fromkeys(extensions))
 

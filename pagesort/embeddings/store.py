@@ -13,7 +13,6 @@ import os
 import re
 import secrets
 import sqlite3
-import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,11 +21,13 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from pagesort.common.files import RESULTS_ELSEWHERE, file_digest, translate_unwritable
+from pagesort.common.errors import PageUnreadableError
+from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable
 from pagesort.common.hardware import decoding_threads
 from pagesort.common.parallel import in_order
 from pagesort.embeddings.page import STORED, EmbeddedPage, unit_rows
 from pagesort.pages.loader import Failure, PageRef
+from pagesort.pages.places import digest_of, facts_of
 from pagesort.pages.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
@@ -402,18 +403,15 @@ def _state(path: Path) -> tuple[int, int] | None:
 
     A change that is only just over is JUST_NOW, which no look takes for unchanged.
     """
-    try:
-        found = path.stat()
-    except OSError:
+    found = facts_of(path)
+    if found is None:
         return None
-    if not stat.S_ISREG(found.st_mode):
-        return None
-    is_fresh = time.time() - found.st_mtime_ns / 1e9 < FRESH_S
-    return found.st_size, JUST_NOW if is_fresh else found.st_mtime_ns
+    is_fresh = time.time() - found.changed_ns / 1e9 < FRESH_S
+    return found.size, JUST_NOW if is_fresh else found.changed_ns
 
 
 def _hash(path: Path) -> bytes | None:
     try:
-        return bytes.fromhex(file_digest(path))
-    except OSError:  # reading it as a page tells why
+        return digest_of(path)
+    except (OSError, PageUnreadableError):  # reading it as a page tells why
         return None

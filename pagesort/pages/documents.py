@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pagesort.common.errors import PageUnreadableError
+from pagesort.pages import archives
 from pagesort.pages.image_file import count_tiff_pages
 from pagesort.pages.loader import WHOLE, PageRef, load_page
 from pagesort.pages.pdf_renderers import PdfRenderers, is_pdf
 from pagesort.pages.pdf_stamp import COMPRESSION
+from pagesort.pages.places import facts_of
+from utils import Formats, endings_in_archives
+
+logger = logging.getLogger(__name__)
 
 SORTED_DPI = 300.0
 DOCUMENT_SUFFIXES = (".pdf", ".tif", ".tiff")
@@ -21,7 +27,7 @@ def parts_of(path: Path, renderers: PdfRenderers) -> Sequence[int | None]:
     Every PDF is a document, of one page too; a TIFF is one if it has two pages or more. A PDF that
     cannot be opened gives `(WHOLE,)`, and loading that tells why.
     """
-    if not path.is_file():  # a pipe would be waited for; loading it tells what it is
+    if facts_of(path) is None:  # a pipe would be waited for; loading it tells what it is
         return (None,)
     if is_pdf(path):
         try:
@@ -47,13 +53,36 @@ def pages_of(path: Path) -> list[PageRef]:
     """Return the pages of one file as a listing of their own.
 
     Raises:
-        PageUnreadableError: a document that cannot be opened.
+        PageUnreadableError: a document or an archive that cannot be opened.
     """
+    if archives.is_archive(path) and path.is_file():
+        archives.check_archive(path)
+        found = expand(opened([path], ()))
+        return [PageRef(index, *place) for index, place in enumerate(found)]
     with PdfRenderers() as renderers:
         parts = parts_of(path, renderers)
         if WHOLE in parts:
             renderers.survey(path)
         return [PageRef(index, path, part) for index, part in enumerate(parts)]
+
+
+def opened(paths: Iterable[Path], formats: Formats) -> Iterator[Path]:
+    """Yield files, and in place of archives the pages in them; see `archives.pages_in`.
+
+    An archive that cannot be opened stays itself, and loading it tells why.
+
+    Args:
+        formats: the pages that are asked for; if these are archives only, all kinds of scans.
+    """
+    endings = endings_in_archives(formats)
+    for path in paths:
+        if archives.is_archive(path) and path.is_file():
+            try:
+                yield from archives.pages_in(path, endings)
+                continue
+            except PageUnreadableError as error:
+                logger.warning("%s: %s", error.what, path)
+        yield path
 
 
 def expand(paths: Iterable[Path], closed: Iterable[Path] = ()) -> Iterator[tuple[Path, int | None]]:
@@ -64,6 +93,9 @@ def expand(paths: Iterable[Path], closed: Iterable[Path] = ()) -> Iterator[tuple
     """
     with PdfRenderers() as renderers:
         for path in paths:
+            if archives.is_archive(path):  # that could not be opened
+                yield path, WHOLE
+                continue
             may_be = path.suffix.lower() in DOCUMENT_SUFFIXES
             for part in parts_of(path, renderers) if may_be else (None,):
                 yield path, part

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from pathlib import Path
+from typing import IO
 
 LOOKED_AT = 4096  # bytes
 
@@ -52,14 +52,16 @@ _ZIPPED = (
 _MARKUP = ((r"<!doctype html|<html\b", "an HTML page"), (r"<svg\b", "an SVG drawing"))
 
 
-def describe(path: str | Path) -> str | None:
+def describe(file: IO[bytes]) -> str | None:
     """Say what a file is that is no image, with its article; None if its first bytes do not tell.
+
+    Args:
+        file: open at its start.
 
     Raises:
         OSError: the file cannot be read.
     """
-    with Path(path).open("rb") as file:
-        start = file.read(LOOKED_AT)
+    start = file.read(LOOKED_AT)
     for beginning, kind in _BEGINNINGS:
         if start.startswith(beginning):
             return kind
@@ -69,7 +71,7 @@ def describe(path: str | Path) -> str | None:
         brands = start[8 : max(12, int.from_bytes(start[:4], "big"))]
         return next((kind for brand, kind in _MEDIA if re.match(brand, brands)), "a video")
     if start[:4] == b"PK\x03\x04":
-        return _zipped(path)
+        return _zipped(file)
     if start[257:262] == b"ustar":
         return "a tar archive"
     if start and not start.strip(b"\0"):
@@ -77,9 +79,9 @@ def describe(path: str | Path) -> str | None:
     return _text(start)
 
 
-def _zipped(path: str | Path) -> str:
+def _zipped(file: IO[bytes]) -> str:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
             for beginning, kind in _ZIPPED:
                 if any(name.startswith(beginning) for name in names):

@@ -6,8 +6,6 @@ import contextlib
 import ctypes
 import itertools
 import logging
-import os
-import stat
 import struct
 import warnings
 import zlib
@@ -21,6 +19,7 @@ from PIL import Image, ImageFile, PngImagePlugin, UnidentifiedImageError
 
 from pagesort.common.errors import PageUnreadableError
 from pagesort.pages import file_kinds
+from pagesort.pages.places import open_page_file
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.pages.raster import SIDEWAYS, Scan
 from pagesort.pages.reduced_decoding import CAN_DECODE_SMALLER, bytes_needed, decode_smaller
@@ -101,7 +100,7 @@ Hold = Callable[[int], AbstractContextManager[None]]
 
 def check_page(path: str | Path, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS) -> None:
     """Refuse, from its first bytes, a file that is no page; raises as `opened_scan` does."""
-    with _translated(path), _open_file(path) as file, _identify(file, path) as image:
+    with _translated(path), open_page_file(path) as file, _identify(file, path) as image:
         _check_size(image, path, max_megapixels)
 
 
@@ -142,7 +141,7 @@ def opened_scan(
     Raises:
         PageUnreadableError: with a short reason as `what`, and the path as `where`.
     """
-    with _translated(path), _open_file(path) as file, _identify(file, path) as image:
+    with _translated(path), open_page_file(path) as file, _identify(file, path) as image:
         if page is not None:
             _turn_to(image, page)
         _check_size(image, path, max_megapixels)
@@ -172,28 +171,6 @@ def _reason(error: OSError) -> str:
     return "the image data is damaged"
 
 
-def _why_folder(path: str | Path) -> str:
-    """Why a folder stands where a page is wanted: a listing names those that it cannot read."""
-    try:
-        os.scandir(path).close()
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        return f"the folder cannot be read, nor the pages in it ({reason})"
-    return "it is a folder; start a new run to sort the pages in it"
-
-
-def _open_file(path: str | Path) -> IO[bytes]:
-    """Open a regular, non-empty file; a pipe is refused before it can block."""
-    status = Path(path).stat()
-    if stat.S_ISDIR(status.st_mode):
-        raise PageUnreadableError(_why_folder(path), where=path)
-    if not stat.S_ISREG(status.st_mode):
-        raise PageUnreadableError("it is not an ordinary file", where=path)
-    if status.st_size == 0:
-        raise PageUnreadableError("the file is empty", where=path)
-    return Path(path).open("rb")
-
-
 @lru_cache(maxsize=1)
 def formats() -> list[str]:
     """The wanted formats that this Pillow was built with."""
@@ -205,7 +182,8 @@ def _identify(file: IO[bytes], path: str | Path) -> ImageFile.ImageFile:
     try:
         return Image.open(file, formats=formats())
     except UnidentifiedImageError as error:
-        kind = file_kinds.describe(path)
+        file.seek(0)
+        kind = file_kinds.describe(file)
         reason = f"it is {kind}, not an image" if kind else "it is not an image of a known kind"
         if kind is not None and kind.endswith("image"):
             reason = f"it is {kind}, a kind that cannot be read"
@@ -259,7 +237,7 @@ def count_tiff_pages(path: str | Path) -> int:
     pages = 0
     try:
         # Opened afresh, so that an image in use is not turned to another page.
-        with _open_file(path) as file, Image.open(file, formats=["TIFF"]) as image:
+        with open_page_file(path) as file, Image.open(file, formats=["TIFF"]) as image:
             for _ in _frames(image):
                 pages += 1
     except PageUnreadableError:

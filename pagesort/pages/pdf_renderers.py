@@ -19,6 +19,7 @@ from PIL import Image
 from pagesort.common.closing import Closing
 from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.paths import ROOT
+from pagesort.pages.places import open_page_file
 
 LONGEST_SECONDS = 300.0  # for one page; a map of a million lines takes some 20
 START = (
@@ -32,9 +33,9 @@ FULL_DISK = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno
 def is_pdf(path: str | Path) -> bool:
     """Whether a file begins as a PDF does; False if it cannot be read."""
     try:
-        with Path(path).open("rb") as file:
+        with open_page_file(path) as file:
             return b"%PDF-" in file.read(1024)
-    except OSError:
+    except (OSError, PageUnreadableError):
         return False
 
 

@@ -24,8 +24,9 @@ import pypdfium2
 import pypdfium2.raw as pdfium
 from PIL import Image
 
-from pagesort.common.files import file_digest
+from pagesort.common.errors import PageUnreadableError
 from pagesort.pages.pdf_stamp import COMPRESSION, read_stamp, stamp_note
+from pagesort.pages.places import FileFacts, digest_of, facts_of, open_page_file
 
 POINTS_PER_INCH = 72
 PAGES_TO_REOPEN = 16  # an open document keeps the data of all pages it has shown in memory
@@ -50,22 +51,23 @@ class Documents:
     """Opens PDFs and keeps the last one open, as its pages are asked for one after the other."""
 
     def __init__(self) -> None:
-        self._key: tuple[str, int, int] | None = None
+        self._key: tuple[str, FileFacts | None] | None = None
         self._document: pypdfium2.PdfDocument | None = None
         self._file: IO[bytes] | None = None
         self._pages_served = 0
 
     def open(self, path: str) -> pypdfium2.PdfDocument:
         """Return the document of a file; raises Refused, or OSError if it is gone."""
-        status = Path(path).stat()
-        key = (path, status.st_mtime_ns, status.st_size)
+        key = (path, facts_of(path))
         if key == self._key and self._document is not None:
             return self._document
         self.close()
-        if status.st_size == 0:
-            raise Refused("the file is empty")
-        # Opened here, as PDFium cannot open a name that is not UTF-8; kept for the next page.
-        file = Path(path).open("rb")  # noqa: SIM115
+        # Opened here, as PDFium cannot open a name that is not UTF-8, nor what lies in an archive;
+        # kept for the next page.
+        try:
+            file = open_page_file(path)
+        except PageUnreadableError as error:
+            raise Refused(error.what) from error
         try:
             document = pypdfium2.PdfDocument(file)
         except pypdfium2.PdfiumError as error:
@@ -316,7 +318,7 @@ def _checksum(image: Image.Image) -> int:
 
 
 def _digest(path: str) -> str:
-    return file_digest(Path(path))[:32]
+    return digest_of(path).hex()[:32]
 
 
 def answer(worker: Worker, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:

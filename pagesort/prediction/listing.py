@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pagesort.pages.documents import expand
+from pagesort.pages.documents import expand, opened
 from pagesort.pages.loader import WHOLE
 from pagesort.prediction.page_list import list_named
 from pagesort.prediction.shards import Shard
@@ -45,7 +45,7 @@ def list_folder(
         return shard is None or shard.holds(path.relative_to(folder).as_posix())
 
     every = list_named(named, folder) if named else list_pages(folder, formats, inner, passed)
-    files = filter(is_ours, every)
+    files = filter(is_ours, opened(every, () if named else formats))
     # Closed folders are known once all files are listed.
     closed = (path for path in passed.closed if is_ours(path))
     for path, part in expand(files, closed):

@@ -121,9 +121,17 @@ def machine_facts() -> dict[str, Any]:
 
 
 def page_facts(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of the last change in seconds of a page's file; GONE without one."""
+    """Size in bytes and time of the last change in seconds of a page's file; GONE without one.
+
+    Of a page in an archive, those of the archive.
+    """
     try:
         status = path.stat()
+    except NotADirectoryError:
+        archive = next((parent for parent in path.parents if parent.is_file()), None)
+        if archive is None:
+            return GONE, 0
+        status = archive.stat()
     except (OSError, ValueError):
         return GONE, 0
     return status.st_size, int(status.st_mtime)

@@ -19,6 +19,7 @@ from pagesort.pages.documents import part_of
 from pagesort.pages.image_file import formats, opened_scan
 from pagesort.pages.memory_budget import MemoryBudget
 from pagesort.pages.pdf_renderers import PdfRenderers, is_pdf
+from pagesort.pages.places import facts_of, is_on_disk
 from pagesort.pages.preprocessing import REDUCING_GAP, Preprocessing
 
 THUMBNAILS, PREVIEWS = "thumbnails", "previews"
@@ -155,6 +156,7 @@ class PictureMaker:
         with opened_scan(source, self._max_megapixels, hold, size, part) as scan:
             is_shown = (
                 part is None
+                and is_on_disk(source)
                 and scan.image.format in BROWSER_FORMATS
                 and scan.image.width * scan.image.height <= BROWSER_PIXELS
                 and not _is_large(source)
@@ -185,7 +187,8 @@ def _written(path: Path) -> Iterator[Path]:
 
 
 def _is_large(source: Path) -> bool:
-    return source.stat().st_size > BROWSER_BYTES
+    facts = facts_of(source)
+    return facts is not None and facts.size > BROWSER_BYTES
 
 
 def _shrunk(image: Image.Image, side: int) -> Image.Image:

@@ -18,7 +18,7 @@ from pagesort.common.progress import Progress
 from pagesort.embeddings.embed import Embedder, embed_pages
 from pagesort.embeddings.page import STORED, EmbeddedPage
 from pagesort.embeddings.store import EmbeddingStore
-from pagesort.pages.documents import expand
+from pagesort.pages.documents import expand, opened
 from pagesort.pages.loader import Failure, PageRef
 from pagesort.prediction.scoring import FailureLog
 from utils import list_pages
@@ -43,7 +43,8 @@ class Folder:
             PageSortError: there are none, or the folder cannot be read.
         """
         try:
-            found = list(expand(list_pages(self.path, self.formats, self.inner)))
+            files = list_pages(self.path, self.formats, self.inner)
+            found = list(expand(opened(files, self.formats)))
         except OSError as error:
             raise PageSortError(
                 f"cannot read the folder ({error.strerror})", where=self.path, remedy="Check -d"

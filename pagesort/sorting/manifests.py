@@ -20,6 +20,7 @@ from typing import IO, Literal
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import exclusive, file_digest, readable_folder, unwritable
 from pagesort.common.text import MOST_NAMED, counted
+from pagesort.pages.places import facts_of
 from utils import SORTED_MARK
 
 logger = logging.getLogger(__name__)
@@ -377,7 +378,7 @@ def _reason_to_stay(entry: Entry, may_be_gone: bool) -> str | None:
                 return None
             return f"something is at its old place, {source}"
         return "it was changed since" if target.stat().st_size != entry.size else None
-    if not source.exists():
+    if not source.exists() and facts_of(source) is None:
         return f"its original is gone, {source}"
     return None if _is_ours(entry) else "it was changed since"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pagesort.pages.documents import DOCUMENT_SUFFIXES, parts_of
 from pagesort.pages.pdf_renderers import PdfRenderers
+from pagesort.pages.places import exists
 from pagesort.sorting.pdf_to_png import ONE_PAGERS
 from pagesort.sorting.table_rows import Row
 from utils import SCAN_SUFFIXES, list_pages, page_name
@@ -157,7 +158,7 @@ def page_file(folder: Path, cell: str, moved: Collection[str] = ()) -> Path | No
             continue
         path = folder / inside
         absolute = os.path.abspath(path)  # noqa: PTH100 - as manifests name it
-        if absolute in moved or (os.path.lexists(path) and not path.is_dir()):
+        if absolute in moved or (exists(path) and not path.is_dir()):
             return path
     return None
 

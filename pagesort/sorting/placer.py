@@ -28,6 +28,7 @@ from pagesort.common.files import (
 )
 from pagesort.common.text import MOST_NAMED, counted
 from pagesort.pages.loader import PageRef
+from pagesort.pages.places import facts_of, is_on_disk, open_page_file
 from pagesort.sorting.destination import REVIEW, TEMPORARY, make_destination, placing_error
 from pagesort.sorting.manifests import Entry, Manifest, placed
 
@@ -113,7 +114,8 @@ def sort_pages(
     Args:
         pages: in the order in which they get their names; `check_labels` passed their labels.
         destination: is made where it is missing.
-        link: `copy`, `hard` or `sym`; a page of a PDF or TIFF becomes a PNG copy in any case.
+        link: `copy`, `hard` or `sym`; a page of a PDF or TIFF becomes a PNG copy in any case, and
+            one in an archive a copy.
         draw: writes one page of a document to a path, as PNG.
         dry_run: only find out what would go where; nothing is changed.
 
@@ -279,7 +281,7 @@ class Placer:
         """
         source = Path(os.path.abspath(ref.path))  # noqa: PTH100 - a link stays a link
         try:
-            if not source.is_file():
+            if facts_of(source) is None:
                 raise PageUnreadableError("the file is no longer there", where=source)
             if folder not in self._folders:
                 (self.destination / folder).mkdir(exist_ok=True)
@@ -288,6 +290,10 @@ class Placer:
                 action, name = "render", f"{source.stem}-{ref.page}.png"
                 assert draw is not None
                 draw(ref, self._temporary)
+            elif not is_on_disk(source):  # so that it can be copied only
+                action, name = "copy", source.name
+                with open_page_file(source) as page, self._temporary.open("wb") as copy:
+                    shutil.copyfileobj(page, copy)
             else:
                 action, name = self.link, source.name
             target, is_there = self._free_name(action, source, folder, name)
@@ -305,7 +311,7 @@ class Placer:
         except OSError as error:
             raise placing_error(error, self.destination, self.link) from error
         finally:
-            if ref.page is not None or self.link in ("copy", "move"):
+            if not is_on_disk(source) or ref.page is not None or self.link in ("copy", "move"):
                 with contextlib.suppress(OSError):
                     self._temporary.unlink(missing_ok=True)
 
@@ -336,13 +342,14 @@ class Placer:
             return False
         if action == "hard":
             return target.samefile(source)
-        compared = self._temporary if action == "render" else source
+        is_written = action == "render" or not is_on_disk(source)
+        compared = self._temporary if is_written else source
         return filecmp.cmp(compared, target, shallow=False)
 
     def _put(self, action: str, source: Path, target: Path) -> None:
         """Note a page in the manifest, then put it in place; both or, after a crash, the note."""
         written = action in ("copy", "render")
-        if action == "copy":
+        if action == "copy" and is_on_disk(source):
             shutil.copyfile(source, self._temporary)
             shutil.copystat(source, self._temporary)
         size = (self._temporary if written else source).stat().st_size

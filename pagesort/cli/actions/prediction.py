@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,17 +30,17 @@ logger = logging.getLogger(__name__)
 
 def classify_page(settings: Settings, path: Path, model: Path | None = None) -> int:
     """Print the most likely categories of one page, a line each: label, tab, percentage."""
-    from pagesort.pages import documents
+    from pagesort.pages import archives, documents, places
     from pagesort.pages.image_file import check_page
     from pagesort.prediction import scoring
 
     if path.is_dir():
         raise UsageError("-f takes one page, and this is a folder", where=path, remedy="Use -d")
-    if not os.path.lexists(path):
+    if not places.exists(path):
         raise PageSortError("the page does not exist", where=path, remedy="Check the path")
     refs = documents.pages_of(path)
-    if refs[0].page is not None:
-        return _classify_document(settings, refs, model)
+    if archives.is_archive(path) or refs[0].page is not None:
+        return _classify_document(settings, path, refs, model)
     check_page(path, settings.max_megapixels)
     if settings.best:
         return _vote_on_page(settings, path)
@@ -53,12 +52,14 @@ def classify_page(settings: Settings, path: Path, model: Path | None = None) -> 
     return 0
 
 
-def _classify_document(settings: Settings, refs: Sequence[PageRef], model: Path | None) -> int:
-    """Print the pages of a PDF or TIFF as a table, columns parted by tabs."""
+def _classify_document(
+    settings: Settings, path: Path, refs: Sequence[PageRef], model: Path | None
+) -> int:
+    """Print the pages of a PDF, TIFF or archive as a table, columns parted by tabs."""
     from pagesort.pages.loader import Failure, PageLoader
     from pagesort.prediction import scoring
+    from pagesort.prediction.listing import names_of
 
-    path = refs[0].path
     if settings.best:
         raise UsageError(
             "--best votes on one page, and this file has several or is a PDF",
@@ -76,7 +77,7 @@ def _classify_document(settings: Settings, refs: Sequence[PageRef], model: Path 
                 continue
             guesses = _shown_guesses(classifier, result.scores, settings.topn)
             labels, shares = zip(*guesses, strict=True)
-            rows.append([path.stem, str(result.ref.page), *labels, *shares])
+            rows.append([*names_of(str(result.ref.path), result.ref.page), *labels, *shares])
             for row in rows:
                 emit("\t".join(row))
             rows.clear()

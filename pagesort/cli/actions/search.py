@@ -240,8 +240,9 @@ def _embedded_page(
     from pagesort.embeddings.embed import embed_pages
     from pagesort.pages.documents import pages_of
     from pagesort.pages.loader import Failure, PageRef
+    from pagesort.pages.places import exists
 
-    if not asked.path.exists():
+    if not exists(asked.path):
         kept = store.last_seen(asked)
         if kept is None:
             raise PageSortError("the page does not exist", where=asked.path)
