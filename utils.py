@@ -102,14 +102,14 @@ def list_pages(
     Raises:
         OSError: the folder itself is missing or cannot be read.
     """
-    endings, visited, passed = _endings(formats), {_identity(folder)}, passed or PassedOver()
+    endings, visited, passed = endings_of(formats), {_identity(folder)}, passed or PassedOver()
     content = _scan(folder, endings, passed)
     return _walk(Path(folder), content, endings, inner, visited, passed)
 
 
 def has_pages(folder: str | Path, formats: Formats = ("png",), inner: bool = False) -> bool:
     """Whether `list_pages` would list any: one look if the first file of the folder is a page."""
-    endings = _endings(formats)
+    endings = endings_of(formats)
     with os.scandir(folder) as entries:
         if any(not is_folder for _, is_folder in _visible(entries, endings, PassedOver())):
             return True
@@ -118,11 +118,12 @@ def has_pages(folder: str | Path, formats: Formats = ("png",), inner: bool = Fal
 
 def endings_in_archives(formats: Formats) -> tuple[str, ...]:
     """The endings of pages in archives: those that are asked for, or of all scans where none is."""
-    pages = tuple(each for each in _endings(formats) if each not in ARCHIVE_SUFFIXES)
+    pages = tuple(each for each in endings_of(formats) if each not in ARCHIVE_SUFFIXES)
     return pages or tuple(SCAN_SUFFIXES)
 
 
-def _endings(formats: Formats) -> tuple[str, ...]:
+def endings_of(formats: Formats) -> tuple[str, ...]:
+    """The endings, with their dot and in small letters, of files that are asked for."""
     names = formats.split(",") if isinstance(formats, str) else formats
     asked = (name.strip().lstrip(".").lower() for name in names if name.strip())
     return tuple(f".{extension}" for name in asked for extension in _alike(name))

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import TextIO
 
+from pagesort.common.addresses import readable
 from pagesort.common.errors import PageSortError, Stopped, unusable
 from pagesort.common.processes import is_first_process
 
@@ -61,7 +62,11 @@ def confirmation(is_given: bool) -> Callable[[str], bool] | None:
 
 
 def visible(text: str) -> str:
-    """Keep names with line breaks or terminal escapes in one harmless line; tabs stay."""
+    """Keep names with line breaks or terminal escapes in one harmless line; tabs stay.
+
+    Addresses are shown as people write them, without what is secret in them.
+    """
+    text = readable(text)
     return "".join(
         repr(char)[1:-1] if char != "\t" and (char < " " or "\x7f" <= char <= "\x9f") else char
         for char in text

@@ -14,6 +14,7 @@ from pagesort.cli.options import (
     READER_ACTIONS,
     SEARCHES,
 )
+from pagesort.common.addresses import is_remote
 from pagesort.common.errors import UsageError
 from pagesort.models import catalogue
 
@@ -78,6 +79,7 @@ def check_together(settings: Settings) -> None:
             remedy="Write the list to a file, and give that to --list",
         )
     _check_hub(settings)
+    _check_remote(settings)
     if settings.is_named("cat_csv") and settings.is_named("cat_dir", "cat_prefix"):
         raise UsageError(
             "one table of descriptions (--cat_csv) and a folder of them (--cat_dir, --cat_prefix) "
@@ -93,6 +95,19 @@ def _check_reader(settings: Settings) -> None:
             raise UsageError(
                 f"{settings.flag(name)} needs lines with their text",
                 remedy="Add --data FOLDER or --data TABLE.csv",
+            )
+
+
+def _check_remote(settings: Settings) -> None:
+    """Refuse what needs pages on this machine for a place that is elsewhere."""
+    if settings.directory is None or not is_remote(settings.directory):
+        return
+    for name in ("group", "review", "audit", "write_alto", "embed", *SEARCHES):
+        if settings.is_named(name) and getattr(settings, name):
+            raise UsageError(
+                f"{settings.flag(name)} works on folders of this machine only",
+                where=settings.directory,
+                remedy="Copy the pages here first",
             )
 
 

@@ -15,6 +15,7 @@ from pagesort.cli.options import ACTIONS, BY_NAME, OPTIONS, PREDICTIONS, Option
 from pagesort.cli.options.review import NEW_TABLES
 from pagesort.cli.parser import CONFIG_NAME, parse_arguments, short
 from pagesort.cli.value_types import Value
+from pagesort.common.addresses import is_remote
 from pagesort.common.errors import PageSortError, UsageError, unusable
 
 
@@ -428,7 +429,8 @@ def _convert_entry(option: Option, entry: Entry, path: Path) -> Value:
         except PageSortError as error:
             raise UsageError(f"{place}: {error.what}", where=where, remedy=error.remedy) from error
         else:
-            return path.parent / value if isinstance(value, Path) else value
+            is_here = isinstance(value, Path) and not is_remote(value)
+            return path.parent / value if is_here else value
     raise UsageError(f"{place} {shown}", where=where, remedy=f"Allowed: {option.kind.allowed}")
 
 

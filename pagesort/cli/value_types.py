@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pagesort.common.addresses import read_path
 from pagesort.models import catalogue
 from pagesort.prediction.shards import Shard
 from pagesort.records import machine_tables
@@ -113,7 +114,7 @@ def _read_switch(text: str) -> bool:
 def _read_path(text: str) -> Path:
     if "\0" in text:
         raise ValueError(text)
-    return Path(text).expanduser()
+    return read_path(text).expanduser()
 
 
 def _read_formats(text: str) -> tuple[str, ...]:

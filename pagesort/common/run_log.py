@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pagesort.common.addresses import readable
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import locked, translate_unwritable
 
@@ -103,7 +104,11 @@ class _Writer(logging.Handler):
         time = (
             datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
         )
-        line = json.dumps({"time": time, **content}, ensure_ascii=False, default=str)
+        content = {
+            name: readable(value) if isinstance(value, str) else value
+            for name, value in {"time": time, **content}.items()
+        }
+        line = json.dumps(content, ensure_ascii=False, default=str)
         try:
             os.write(self._descriptor, _SURROGATE.sub(_escaped, line).encode("utf-8") + b"\n")
         except OSError as error:

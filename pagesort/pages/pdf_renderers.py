@@ -6,7 +6,6 @@ import contextlib
 import errno
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -16,6 +15,7 @@ from typing import Any
 
 from PIL import Image
 
+from pagesort.common import addresses
 from pagesort.common.closing import Closing
 from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.paths import ROOT
@@ -104,7 +104,7 @@ class PdfRenderers(Closing):
 
     def _ask(self, path: str | Path, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """Let an idle process answer; refusals become errors."""
-        absolute = os.path.abspath(path)  # noqa: PTH100 - links in the path stay
+        absolute = str(addresses.absolute(Path(path)))  # links in the path stay
         with self._process() as process:
             answer, data = _exchange(process, request | {"path": absolute})
         if "refused" in answer:

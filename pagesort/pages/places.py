@@ -1,17 +1,19 @@
-"""Where a page lies: an ordinary file, or a file in an archive; opened and asked for alike."""
+"""Where a page lies: a file, one in an archive, or at another place; opened and asked for alike."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from pagesort.common.addresses import is_remote
 from pagesort.common.errors import PageUnreadableError
 from pagesort.common.files import hash_into
-from pagesort.pages import archives
+from pagesort.pages import archives, remote
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class FileFacts:
 
 def is_on_disk(path: str | Path) -> bool:
     """Whether a path leads to a file of its own, which can be linked, and handed to programs."""
-    return archives.within(path) is None
+    return not is_remote(path) and archives.within(path) is None
 
 
 def open_page_file(path: str | Path) -> IO[bytes]:
@@ -32,7 +34,10 @@ def open_page_file(path: str | Path) -> IO[bytes]:
 
     Raises:
         OSError, PageUnreadableError: it cannot be read.
+        PageSortError: a package is missing that reads such places.
     """
+    if is_remote(path):
+        return _fetched(Path(path))
     inside = archives.within(path)
     if inside is not None:
         return archives.open_member(*inside)
@@ -52,6 +57,9 @@ def open_page_file(path: str | Path) -> IO[bytes]:
 
 def facts_of(path: str | Path) -> FileFacts | None:
     """Size and time of change of a regular file, those of its archive; None: it cannot be read."""
+    if is_remote(path):
+        told = None if archives.is_archive(Path(path)) else remote.facts(Path(path))
+        return None if told is None else FileFacts(*told)
     try:
         inside = archives.within(path)
         status = Path(inside[0] if inside else path).stat()
@@ -76,6 +84,15 @@ def digest_of(path: str | Path) -> bytes:
     with open_page_file(path) as file:
         hash_into(sha, file)
     return sha.digest()
+
+
+def _fetched(path: Path) -> IO[bytes]:
+    if archives.is_archive(path):
+        raise PageUnreadableError("archives are read on this machine only; copy it here")
+    data = remote.fetch(path)
+    if not data:
+        raise PageUnreadableError("the file is empty", where=path)
+    return io.BytesIO(data)
 
 
 def _why_folder(path: Path) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+from pagesort.common.addresses import absolute
 from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.progress import Progress, duration
 from pagesort.common.text import counted
@@ -185,7 +186,7 @@ def _name_of_list(named: Path | None) -> str | None:
     """What a journal calls the list of its pages."""
     if named is None:
         return None
-    return str(named if named == STANDARD_INPUT else named.absolute())
+    return str(named if named == STANDARD_INPUT else absolute(named))
 
 
 def _listing(request: Request, passed: PassedOver) -> Iterator[tuple[str, int | None]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from pagesort.common.addresses import resolved, shown_place
 from pagesort.common.closing import Closing
 from pagesort.common.errors import PageSortError
 from pagesort.common.tables import PLAIN, TableForm
@@ -145,7 +146,7 @@ class RunJournal(Closing):
         Raises:
             PageSortError: the folder cannot be written to, or the disk is full.
         """
-        tables_dir, folder = Path(tables_dir), Path(folder).resolve()
+        tables_dir, folder = Path(tables_dir), resolved(Path(folder))
         date_time = (now or datetime.now()).strftime("%Y%m%d-%H%M")
         base = re.sub(r"[^\w.+@-]+", "-", base).strip("-.") or "model"
         with translate_faults(tables_dir, "The result tables cannot be written"):
@@ -191,7 +192,7 @@ class RunJournal(Closing):
                 or a running process holds them.
         """
         kind, flag = ("earlier", "--update") if finished else ("interrupted", "--resume")
-        folder = Path(folder).resolve()
+        folder = resolved(Path(folder))
         wanted = json.loads(json.dumps(dict(settings)))
         refusal: PageSortError | None = None
         with translate_faults(Path(tables_dir), "The result tables cannot be read"):
@@ -418,7 +419,7 @@ class RunJournal(Closing):
             PageSortError: the tables cannot be written; the journal is kept, and `--resume` writes
                 them.
         """
-        root = shown(f"{self.folder.as_posix().rstrip('/')}/") if absolute_paths else ""
+        root = shown(f"{shown_place(self.folder).rstrip('/')}/") if absolute_paths else ""
         style = TableStyle(form, root, accepts)
         self.keep()
         with translate_faults(self.path, "The finished tables cannot be written", self._remedy):

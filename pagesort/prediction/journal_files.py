@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pagesort.common.addresses import resolved
 from pagesort.common.checked_json import Kind, is_of, parse_json, shortened
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable
@@ -108,7 +109,7 @@ def earlier_runs(tables_dir: Path, folder: Path, finished: bool = False) -> list
             connection, run, _ = open_existing(path)
             if connection is not None and run is not None:
                 connection.close()
-                if Path(run["folder"]) == folder.resolve():
+                if Path(run["folder"]) == resolved(folder):
                     found.append(run)
     return found
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pagesort.common.addresses import is_remote
+from pagesort.pages import remote
 from pagesort.pages.documents import expand, opened
 from pagesort.pages.loader import WHOLE
 from pagesort.prediction.page_list import list_named
@@ -44,7 +46,8 @@ def list_folder(
     def is_ours(path: Path) -> bool:
         return shard is None or shard.holds(path.relative_to(folder).as_posix())
 
-    every = list_named(named, folder) if named else list_pages(folder, formats, inner, passed)
+    listed = remote.list_pages if is_remote(folder) else list_pages
+    every = list_named(named, folder) if named else listed(folder, formats, inner, passed)
     files = filter(is_ours, opened(every, () if named else formats))
     # Closed folders are known once all files are listed.
     closed = (path for path in passed.closed if is_ours(path))

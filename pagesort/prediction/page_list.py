@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pagesort.common.addresses import absolute, has_secret, is_remote, read_path
 from pagesort.common.errors import PageSortError
 from pagesort.common.tables import rows_by_name
+from pagesort.pages.places import open_page_file
 
 STANDARD_INPUT = Path("-")
 _BOM = "\ufeff"
@@ -34,10 +35,16 @@ def list_named(file: Path, folder: Path) -> Iterator[Path]:
         PageSortError: the list cannot be read, has no column of paths, or names a page outside of
             the folder.
     """
-    root = Path(os.path.abspath(folder))  # noqa: PTH100 - links stay as they are written
+    root = absolute(folder)
     seen: set[int] = set()
     for line, text in _named(file):
-        inside = Path(os.path.abspath(root / text))  # noqa: PTH100
+        inside = absolute(read_path(text) if is_remote(text) else root / text)
+        if has_secret(inside):
+            raise PageSortError(
+                f"line {line} names an address with a password or a query, which tables would show",
+                where=file,
+                remedy="Leave it out; what reads such places takes keys from its own settings",
+            )
         if not inside.is_relative_to(root) or inside == root:
             raise PageSortError(
                 f"line {line} names no page in {folder}: {text[:200]}",
@@ -55,6 +62,10 @@ def _named(file: Path) -> Iterator[tuple[int, str]]:
         if sys.stdin is None or sys.stdin.isatty():
             raise PageSortError("nobody writes a list to the standard input", remedy=_REMEDY)
         yield from _lines(io.TextIOWrapper(sys.stdin.buffer, "utf-8", "surrogateescape"))
+        return
+    if is_remote(file):
+        content = io.TextIOWrapper(open_page_file(file), "utf-8", "surrogateescape", newline="")
+        yield from _cells(content, file) if file.suffix.lower() in _TABLES else _lines(content)
         return
     try:
         with file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pagesort.common.addresses import has_secret, is_remote
 from pagesort.common.errors import PageSortError
 from pagesort.common.tables import PLAIN, TableForm
+from pagesort.pages import remote
 from pagesort.prediction.journal import FINISHED_SUFFIX, JOURNAL_SUFFIX, FinishedTables
 from pagesort.prediction.likeness import Likeness
 from pagesort.prediction.page_list import STANDARD_INPUT, list_named
@@ -93,17 +95,43 @@ def check_request(request: Request) -> None:
         PageSortError: the folder is missing or holds no pages, there is nothing to resume, or
             neither tables nor pages can be put where they are wanted.
     """
-    check_readable(request.folder)
+    _check_readable_place(request.folder)
     _check_sort_to(request)
     if request.resume or request.update:
         _check_begun(request)
     elif request.named is not None:
         _check_list(request.named, request.folder)
+    elif is_remote(request.folder):
+        _check_remote(request)
     elif not has_pages(request.folder, request.formats, request.inner):
         raise no_pages(request.folder, request.formats, request.inner)
     check_writable(request.tables)
     if request.sort_to is not None and not request.dry_run:
-        check_destination(request.sort_to, request.link, request.folder)
+        link = "copy" if is_remote(request.folder) else request.link
+        check_destination(request.sort_to, link, request.folder)
+
+
+def _check_readable_place(folder: Path) -> None:
+    """Refuse a folder here that cannot be read, and an address that nobody should see in tables."""
+    if not is_remote(folder):
+        check_readable(folder)
+    elif has_secret(folder):
+        raise PageSortError(
+            "the address holds a password or a query, which tables would show",
+            where=folder,
+            remedy="Leave it out; what reads such places takes keys from its own settings",
+        )
+
+
+def _check_remote(request: Request) -> None:
+    """Refuse a place that cannot be listed, or without pages."""
+    pages = remote.list_pages(request.folder, request.formats, request.inner, PassedOver())
+    if next(pages, None) is None:
+        raise PageSortError(
+            f"no pages with the extension {', '.join(request.formats)}",
+            where=request.folder,
+            remedy="Name another place, other extensions with -ff, or add --inner",
+        )
 
 
 def _check_list(named: Path, folder: Path) -> None:

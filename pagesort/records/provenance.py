@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pagesort import __version__
+from pagesort.common.addresses import resolved, shown_place
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import (
     RESULTS_ELSEWHERE,
@@ -63,7 +64,7 @@ def write_records(written: Written, facts: Mapping[str, Any]) -> None:
         PageSortError: a table cannot be read, or a record cannot be written.
     """
     sources = [written.tables[0], *([written.failures] if written.failures else [])]
-    pages = {"folder": str(written.folder.resolve()), "listing": written.listing.name}
+    pages = {"folder": shown_place(resolved(written.folder)), "listing": written.listing.name}
     pages |= _write_listing(written.listing, written.folder, sources)
     for table in written.tables:
         with translate_unreadable(table):

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from pagesort.common.addresses import absolute
 from pagesort.common.errors import PageUnreadableError
 from pagesort.common.files import (
     exclusive,
@@ -152,7 +153,7 @@ def sort_pages(
 
 
 def _page_key(path: Path, part: int | None) -> tuple[str, int | None]:
-    return os.path.abspath(path), part  # noqa: PTH100 - a link stays a link
+    return str(absolute(path)), part
 
 
 def log_report(report: SortReport, destination: Path, dry_run: bool = False) -> None:
@@ -279,7 +280,7 @@ class Placer:
             PageUnreadableError: the page cannot be read.
             PageSortError: it cannot be put there.
         """
-        source = Path(os.path.abspath(ref.path))  # noqa: PTH100 - a link stays a link
+        source = absolute(ref.path)
         try:
             if facts_of(source) is None:
                 raise PageUnreadableError("the file is no longer there", where=source)

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from pagesort.common.addresses import resolved
 from pagesort.common.checked_json import Kind, read_json
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, write_whole
@@ -111,7 +112,7 @@ def start_run(
     minute = datetime.now().strftime("%Y%m%d-%H%M")
     content = {
         "version": VERSION,
-        "folder": str(folder.resolve()),
+        "folder": str(resolved(folder)),
         "settings": dict(settings),
         "options": dict(options),
         "voters": [asdict(voter) for voter in voters],
@@ -136,7 +137,7 @@ def interrupted_votes(tables: Path, folder: Path) -> list[dict[str, Any]]:
         # Taking the vote up says what is wrong.
         with contextlib.suppress(FileNotFoundError, PageSortError):
             content = read_json(path, shape=STATE_SHAPE)
-            if Path(content["folder"]) == folder.resolve():
+            if Path(content["folder"]) == resolved(folder):
                 found.append(content)
     return found
 
@@ -153,7 +154,7 @@ def find_run(tables: Path, folder: Path, settings: Mapping[str, Any]) -> VoteRun
             content = read_json(path, shape=STATE_SHAPE)
             if content["version"] != VERSION:
                 raise ValueError(f"version {content['version']}")
-            if Path(content["folder"]) != folder.resolve():
+            if Path(content["folder"]) != resolved(folder):
                 continue
             voters = tuple(_voter(facts) for facts in content["voters"])
             saved = dict(content["settings"])

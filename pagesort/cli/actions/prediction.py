@@ -15,6 +15,7 @@ from pagesort.cli.actions.records import TableRecords, opened_facts
 from pagesort.cli.begun import kept_options
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
+from pagesort.common.addresses import is_remote
 from pagesort.common.errors import PageSortError, UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def classify_page(settings: Settings, path: Path, model: Path | None = None) -> 
 
     if path.is_dir():
         raise UsageError("-f takes one page, and this is a folder", where=path, remedy="Use -d")
-    if not places.exists(path):
+    if not is_remote(path) and not places.exists(path):
         raise PageSortError("the page does not exist", where=path, remedy="Check the path")
     refs = documents.pages_of(path)
     if archives.is_archive(path) or refs[0].page is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pagesort.cli.console import as_typed, emit
 from pagesort.cli.options import OPTIONS
 from pagesort.cli.settings import Settings
+from pagesort.common.addresses import is_remote, readable
 from pagesort.common.errors import PageSortError
 from pagesort.common.run_log import tell
 from pagesort.common.text import counted, named
@@ -194,7 +195,7 @@ def voters(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
 def typed_command(settings: Settings) -> str:
     """The command line as a person would type it, without secrets."""
-    return TOKEN.sub("hf_…", as_typed(["python3", "run.py", *settings.arguments]))
+    return readable(TOKEN.sub("hf_…", as_typed(["python3", "run.py", *settings.arguments])))
 
 
 def written_settings(settings: Settings) -> dict[str, Any]:
@@ -203,6 +204,8 @@ def written_settings(settings: Settings) -> dict[str, Any]:
     for option in OPTIONS:
         if not option.secret:
             value = getattr(settings, option.name)
+            if isinstance(value, Path) and is_remote(value):
+                value = readable(str(value))
             if isinstance(value, Mapping):
                 value = dict(value)
             told[option.name] = {"value": value, "origin": str(settings.origins[option.name])}
