@@ -10,14 +10,13 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.paths import BUNDLED_MODEL
+from pagesort.common.paths import BUNDLED_MODEL, CONVERTED_MODELS
 from pagesort.labelled.splits import split_data_80_10_10
 from pagesort.models import catalogue, formats, label_texts
 from pagesort.models.descriptions import prompt_texts
@@ -32,12 +31,15 @@ from pagesort.models.image_tower import (
 from pagesort.models.metadata import ModelMetadata
 from pagesort.models.tokenizer import clean_text
 from pagesort.models.transformers_loader import check_input_size, load_to_predict, load_towers
-from pagesort.pages.loader import PageLoader, Preprocessing
+from pagesort.pages.preprocessing import FILE_NAME as PREPROCESSING_FILE
+from pagesort.pages.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
+    import pandas as pd
     from transformers import PreTrainedTokenizerBase
 
     from pagesort.models.fast.fast_loading import LeanTokenizer
+    from pagesort.prediction.given_pages import GivenPage
 
 __all__ = ["CLIP", "choose_device", "custom_collate", "split_data_80_10_10"]
 
@@ -91,11 +93,12 @@ class CLIP:
         lean: bool = False,
         storage: Path | None = None,
     ) -> CLIP:
-        """Open a model folder as `formats.open_model_folder` returns it; `variant` sets its texts.
+        """Open a model; `variant` gives it other labels and texts.
 
         Args:
-            folder: a `transformers` folder, with or without `pagesort.json`; None: the bundled
-                model.
+            folder: a `transformers` folder, with or without `pagesort.json`; or what
+                `formats.open_model_folder` converts into one, once: a published folder or a `.pt`
+                checkpoint. None: the bundled model.
             metadata: labels, descriptions and the like that are settled already; None: those of
                 the folder.
             device: `auto` (a CUDA or Apple GPU if there is one), or a device by name.
@@ -107,11 +110,13 @@ class CLIP:
             storage: the folder that keeps converted models, for int8; None: the program's own.
 
         Raises:
-            PageSortError: the folder is incomplete, or the device is not there.
+            PageSortError: there is no such folder, it is incomplete, or the device is not there.
             UsageError: int8 is wanted on a GPU, or without the packages that it takes.
         """
         folder = BUNDLED_MODEL if folder is None else Path(folder)
         chosen = choose_device(device)
+        if not (folder / PREPROCESSING_FILE).is_file():
+            folder = formats.open_model_folder(folder, storage or CONVERTED_MODELS)
         if metadata is None:
             own = formats.read_metadata(folder) or ModelMetadata(base=folder.name)
             # An untouched base model brings no labels; `variant` gives it some.
@@ -200,7 +205,11 @@ class CLIP:
 
     @property
     def model_fingerprint(self) -> str:
-        """Hash of the weights and settings; empty where it is not known."""
+        """Hash of the weights and settings, in hexadecimal; empty where it is not known.
+
+        Raises:
+            PageSortError: the model's files cannot be read any more.
+        """
         source = self._model_fingerprint
         return source if isinstance(source, str) else source()
 
@@ -213,43 +222,61 @@ class CLIP:
 
     @property
     def label_embeddings(self) -> torch.Tensor:
-        """One embedding a label, (labels, D), float32 of length 1; computed once."""
+        """One embedding a label, (labels, D), float32 of length 1; computed once.
+
+        Raises:
+            PageSortError: the model has no labels yet; `variant` gives it some.
+        """
         with self._lock:
             if self._label_embeddings is None:
                 self._label_embeddings = self._embed_labels()
             return self._label_embeddings
 
-    def embed(
-        self, pages: Sequence[str | Path | tuple[str | Path, int] | Image.Image]
-    ) -> np.ndarray:
-        """Embed pages of any kind: float32 (N, D), each row of length 1.
+    def predict(
+        self,
+        pages: GivenPage | Sequence[GivenPage],
+        top_n: int = 1,
+        *,
+        unreadable: Literal["raise", "keep"] = "raise",
+    ) -> pd.DataFrame:
+        """Sort pages: a row for each, in their order, and for each page of a document.
 
         Args:
-            pages: image files; of a PDF or a TIFF with several pages, the file and the number of
-                one, from 1; or images of Pillow.
+            pages: files of any kind, or of a PDF or a TIFF one page as (path, number), from 1; or
+                images of Pillow. One of them may stand for itself.
+            top_n: how many guesses a page, from 1 to the number of labels.
+            unreadable: what to do with a page that cannot be read: end, or give it a row without
+                guesses whose NOTE is the reason.
+
+        Returns:
+            FILE and PAGE, as tables have them; CLASS-1 to CLASS-N, the likeliest labels; SCORE-1 to
+            SCORE-N, their probabilities, 0..1, not rounded; NOTE, such as `blank`; and PATH as it
+            was given, empty for an image in memory.
 
         Raises:
-            PageUnreadableError: a file is missing or no page; the message names it.
+            PageUnreadableError: a file is missing, a folder, damaged or no page.
+            PageSortError: a document does not have that number, there are not so many labels, or
+                something is no page at all.
+        """
+        from pagesort.prediction.given_pages import predicted
+
+        return predicted(self, pages, top_n, unreadable)
+
+    def embed(self, pages: GivenPage | Sequence[GivenPage]) -> np.ndarray:
+        """Embed pages of any kind: float32 (N, D), each row of length 1, in their order.
+
+        Args:
+            pages: as `predict` takes them, but of a document of several pages one must be numbered,
+                so that every page that is given has one row.
+
+        Raises:
+            PageUnreadableError: a file is missing, a folder, damaged or no page.
             PageSortError: a document without a number, or a number that it does not have.
         """
-        from pagesort.pages.documents import pages_of
+        from pagesort.prediction.given_pages import pixels_of_each
 
-        rows = []
-        with PageLoader(self.preprocessing) as loader:
-            for page in pages:
-                if isinstance(page, Image.Image):
-                    pixels = self.preprocessing.apply(page)
-                else:
-                    path, part = page if isinstance(page, tuple) else (page, None)
-                    parts = [ref.page for ref in pages_of(Path(path))]
-                    if (part or (parts[0] if len(parts) == 1 else None)) not in parts:
-                        raise PageSortError(
-                            f"a document of {len(parts)} pages has no page {part or 'of its own'}",
-                            where=path,
-                            remedy=f"Give the file with the number of a page: ({str(path)!r}, 1)",
-                        )
-                    pixels = loader.pixels(path, part or parts[0])
-                rows.append(self.embed_images(pixels[None]).numpy())
+        prepared = pixels_of_each(self.preprocessing, pages)
+        rows = [self.embed_images(pixels[None]).numpy() for pixels in prepared]
         return np.concatenate(rows) if rows else np.empty((0, self.dimension), np.float32)
 
     @property
@@ -264,17 +291,11 @@ class CLIP:
         Raises:
             PageSortError: they are of another shape or type than the model takes.
         """
-        wanted = (*self.preprocessing.input_size, 3)
-        if pixels.ndim != 4 or pixels.shape[1:] != wanted or pixels.dtype != np.uint8:
-            raise PageSortError(
-                f"the model takes pages as uint8 (N, {wanted[0]}, {wanted[1]}, 3), and these are "
-                f"{pixels.dtype} {pixels.shape}",
-                remedy="CLIP.embed takes files and images of any size",
-            )
+        self.preprocessing.check_pixels(pixels)
         return _project(self._tower.see(pixels), self.model.visual_projection)
 
     def batches_at_once(self, batch_size: int) -> int:
-        """How many batches of this size are scored side by side to keep the machine busy."""
+        """How many batches of so many pages are scored side by side to keep the machine busy."""
         return self._tower.batches_at_once(batch_size)
 
     @property
@@ -287,11 +308,17 @@ class CLIP:
         self._tower.stop()
 
     @torch.inference_mode()
-    def embed_texts(self, texts: Sequence[str]) -> torch.Tensor:
+    def embed_texts(self, texts: str | Sequence[str]) -> torch.Tensor:
         """Embed texts as they are, without the prompt: float32 (T, D), each of length 1.
 
         Texts longer than the model reads are cut, their end mark kept.
+
+        Args:
+            texts: several, or a single one.
         """
+        texts = [texts] if isinstance(texts, str) else texts
+        if not texts:
+            return torch.empty(0, self.dimension)
         size = _TEXTS_A_PART if self.device.type == "cpu" else _TEXTS_AT_ONCE
         parts = [
             self._tokenise(texts[start : start + size]) for start in range(0, len(texts), size)
@@ -301,7 +328,11 @@ class CLIP:
 
     @torch.inference_mode()
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Score prepared pages, uint8 (N, H, W, 3): softmax over the labels, float32 (N, C)."""
+        """Score prepared pages, uint8 (N, H, W, 3): softmax over the labels, float32 (N, C).
+
+        Raises:
+            PageSortError: as `embed_images` and `label_embeddings`.
+        """
         return self.scores(self.embed_images(pixels))
 
     @torch.inference_mode()
@@ -309,11 +340,37 @@ class CLIP:
         """Score pages embedded before, (N, D) of length 1: softmax over the labels, float32 (N, C).
 
         Embeddings serve every `variant` of the model that made them.
+
+        Raises:
+            PageSortError: they are of another shape, as those of another model are; or as
+                `label_embeddings`.
         """
         rows = torch.as_tensor(embeddings).double()
+        if rows.ndim != 2 or rows.shape[1] != self.dimension:
+            raise PageSortError(
+                f"the model scores embeddings of the shape (N, {self.dimension}), and these are "
+                f"{tuple(rows.shape)}",
+                remedy="CLIP.embed makes them",
+            )
         similarity = rows @ self.label_embeddings.double().T
         scale = self.model.logit_scale.detach().double().cpu().exp() / self.metadata.temperature
         return (similarity * scale).softmax(dim=-1).float().numpy()
+
+    def export_onnx(self, path: str | Path) -> Path:
+        """Write the image tower and the labels as one ONNX file, whose use docs/onnx.md tells.
+
+        It takes prepared pages, uint8 (N, H, W, 3), for any N, and gives what `probabilities` and
+        `embed_images` give, within 1e-4. The name ends in .onnx; a file of it is replaced.
+
+        Raises:
+            UsageError: the name ends otherwise, or requirements-onnx.txt is not installed.
+            PageSortError: the model is not open in fp32 on the CPU, has no labels, or cannot be
+                written so.
+        """
+        from pagesort.models import onnx_file
+
+        onnx_file.export(self, Path(path))
+        return Path(path)
 
     def _embed_labels(self) -> torch.Tensor:
         """Average the texts of each label; a batch may reach over several labels."""

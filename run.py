@@ -145,6 +145,8 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
         yield sorting.undo_sorting(settings.sort_to, settings.dry_run)
     if settings.check is not None:
         yield records.check_table(settings.check)
+    if settings.export_onnx is not None:
+        hub.export_model(settings, settings.export_onnx, model)
     hub.publish_model(settings, model)
 
 

@@ -34,6 +34,7 @@ MAY_LOAD = dict.fromkeys(
         "pagesort/models/fast/towers.py",
         "pagesort/models/formats.py",
         "pagesort/models/image_tower.py",
+        "pagesort/models/onnx_file.py",
         "pagesort/models/openai_clip.py",
         "pagesort/reading/augmentation.py",
         "pagesort/reading/ctc_reader.py",

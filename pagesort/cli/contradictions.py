@@ -29,6 +29,7 @@ _EITHER: tuple[tuple[str, ...], ...] = (
     ("best", "zero_shot"),
     ("eval_dir", "model_path"),
     ("train_list", "train_folder"),
+    *(("export_onnx", other) for other in ("best", "zero_shot")),
     *(("compare_models", other) for other in ("model_path", "best", "zero_shot")),
     *(("group", other) for other in ("best", "update", "zero_shot", "groups")),
     ("items", "sizes"),

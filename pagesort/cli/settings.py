@@ -171,6 +171,7 @@ class Settings:
     visualize: bool
     testing: bool
     hf: tuple[str, ...] | None
+    export_onnx: Path | None
     public: bool
     yes: bool
     repo_name: str

@@ -206,6 +206,23 @@ class Preprocessing:
         least = math.ceil(gap * resized_width), math.ceil(gap * resized_height)
         return least if least[0] < width and least[1] < height else None
 
+    def check_pixels(self, pixels: object) -> None:
+        """Refuse what are no prepared pages, uint8 (N, H, W, 3).
+
+        Raises:
+            PageSortError: it is of another shape or type, or no array.
+        """
+        height, width = self.input_size
+        found = type(pixels).__name__
+        if isinstance(pixels, np.ndarray):
+            if pixels.shape[1:] == (height, width, 3) and pixels.dtype == np.uint8:
+                return
+            found = f"{pixels.dtype} {pixels.shape}"
+        raise PageSortError(
+            f"the model takes pages as uint8 (N, {height}, {width}, 3), and this is {found}",
+            remedy="CLIP.embed and CLIP.predict take files and images of any size",
+        )
+
     def normalise(self, pixels: np.ndarray) -> np.ndarray:
         """Turn uint8 pages (N, H, W, 3) into the model's input, float32 (N, 3, H, W)."""
         batch, height, width, _ = pixels.shape

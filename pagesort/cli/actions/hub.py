@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from pagesort.cli import opening
 from pagesort.cli.console import confirmation, emit
 from pagesort.cli.opening import wanted_revision
 from pagesort.cli.settings import Settings
-from pagesort.common.errors import PageSortError
+from pagesort.common.errors import PageSortError, UsageError
 
 if TYPE_CHECKING:
     from pagesort.hub.fetch import PullRequest
@@ -48,6 +49,25 @@ def fetch_model(settings: Settings) -> Path | None:
     if settings.hf:
         emit(str(folder))
     return folder
+
+
+def export_model(settings: Settings, file: Path, model: Path | None) -> None:
+    """Write the model into an ONNX file; prints its path.
+
+    Raises:
+        UsageError: another precision than fp32 is asked for, which such a file cannot have.
+    """
+    from pagesort.models import onnx_file
+
+    if settings.is_named("precision") and settings.precision != "fp32":
+        raise UsageError(
+            f"--export_onnx writes fp32, and --precision {settings.precision} contradicts that",
+            remedy="Give one of them",
+        )
+    onnx_file.check_file(file)
+    settings = dataclasses.replace(settings, device="cpu", precision="fp32")
+    classifier = opening.open_classifier(settings, model).classifier
+    emit(str(classifier.export_onnx(file)))
 
 
 def publish_model(settings: Settings, model: Path | None) -> None:

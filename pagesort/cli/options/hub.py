@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pagesort.cli.options.option import HUB, Option
-from pagesort.cli.value_types import HUB_ACTION, REVISION, SWITCH, TEXT
+from pagesort.cli.value_types import FILE, HUB_ACTION, REVISION, SWITCH, TEXT
 
 # One row, two lines or three: a table to look things up in.
 # fmt: off
@@ -20,6 +20,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "yes", SWITCH, False, "with --hf push: do not ask before anything is sent",
         flags=("--yes",), audience=HUB,
+    ),
+    Option(
+        "export_onnx", FILE, None, "write the model with its labels into one .onnx file, for "
+        "other programs", flags=("--export_onnx",), audience=HUB,
     ),
     Option(
         "repo_name", TEXT, "ufal/clip-historical-page", "repository of published models",

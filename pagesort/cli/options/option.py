@@ -42,6 +42,7 @@ ACTIONS = (
         "status",
         "undo",
         "check",
+        "export_onnx",
     ),
 )
 

@@ -164,7 +164,7 @@ def _quantised(tower: nn.Module, preprocessing: Preprocessing, nncf: ModuleType)
     example = torch.from_numpy(pages[0])
     is_transformer = any(type(part).__name__.endswith("Attention") for part in tower.modules())
     try:
-        with _silence(), torch.inference_mode():
+        with silence(), torch.inference_mode():
             exported = torch.export.export(_Pooler(tower).eval(), (example,))
             model = openvino.convert_model(exported, input=[list(example.shape)])
             return nncf.quantize(
@@ -247,7 +247,7 @@ def _extra(name: str) -> ModuleType:
     """
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
-        with _silence():
+        with silence():
             return importlib.import_module(name)
     except ImportError as error:
         raise UsageError(
@@ -257,7 +257,7 @@ def _extra(name: str) -> ModuleType:
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Keep the libraries' bars and notes from the output that holds results, and from the log."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -225,7 +225,7 @@ class _PatchEmbeddings(nn.Module):
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         values = pixel_values.to(self.patch_embedding.weight.dtype)
         patches = self.patch_embedding(values).flatten(2).transpose(1, 2)
-        first = self.class_embedding.expand(len(patches), 1, -1)
+        first = self.class_embedding.expand(patches.shape[0], 1, -1)
         return torch.cat([first, patches], dim=1) + self.position_embedding.weight
 
 
