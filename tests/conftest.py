@@ -13,7 +13,7 @@ from pagesort.common.hardware import free_memory
 from tests.helpers.labels import LABELS
 from tests.helpers.paths import ROOT
 
-# Torch has not been imported yet. Two processes with a thread a processor each would wait for one
+# Torch has not been imported yet. Processes with a thread a processor each would wait for one
 # another at every layer; what is started as a process of its own inherits this.
 PROCESSES = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 if PROCESSES > 1:

@@ -781,13 +781,13 @@ def test_a_configured_table_that_the_model_passes_over_is_told(command: Run, arc
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_output_that_cannot_be_written(archive: Path, tiny_model_folder: Path) -> None:
-    page = str(archive / "CTX1932-1.png")
-    words = [sys.executable, str(ROOT / "run.py"), "-f", page, "--model_path"]
+def test_output_that_cannot_be_written(
+    archive: Path, workplace: Path, tiny_model_folder: Path
+) -> None:
+    words = [sys.executable, str(ROOT / "tests" / "helpers" / "stand_in.py"), "0"]
+    words += ["-f", str(archive / "CTX1932-1.png"), "--model_path", str(tiny_model_folder)]
     with open("/dev/full", "w") as full:  # noqa: PTH123 - no file, a device
-        done = subprocess.run(
-            [*words, str(tiny_model_folder)], stdout=full, stderr=subprocess.PIPE, text=True
-        )
+        done = subprocess.run(words, cwd=workplace, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
     assert "cannot write the output" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

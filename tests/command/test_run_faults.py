@@ -247,10 +247,10 @@ def check_disk_error(place: Place, result: tuple[int, str, str]) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 160 KB, where we may mount one."""
+    """A disk of 256 KB, where we may mount one."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=160k", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no small disk can be mounted here")
     yield disk
@@ -262,7 +262,7 @@ def test_full_disk_stops_with_one_line_and_resumes(
 ) -> None:
     place.use_results(small_disk)
     (small_disk / "tables").mkdir()
-    (small_disk / "filler").write_bytes(bytes(124 * 1024))
+    (small_disk / "filler").write_bytes(bytes(220 * 1024))
     result = place.run()
     check_disk_error(place, result)
     (small_disk / "filler").unlink()

@@ -6,8 +6,6 @@ import dataclasses
 import json
 import logging
 import shutil
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +16,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from benchmarks import precision
 from classifier import CLIP
 from pagesort.common.errors import PageSortError
 from pagesort.common.paths import BUNDLED_MODEL
@@ -148,16 +147,14 @@ def test_impossible_agreements_are_refused(measured_folder: Path, facts: object)
 
 
 def test_the_benchmark_keeps_the_agreement_with_the_model(
-    measured_folder: Path, tmp_path: Path
+    measured_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pages = tmp_path / "pages"
     pages.mkdir()
     for number in range(3):
         write_page(pages / f"page-{number}.png")
-    arguments = (str(pages), "--model", str(measured_folder), "--keep", "three pages")
-    program = [sys.executable, str(ROOT / "benchmarks" / "precision.py")]
-    done = subprocess.run([*program, *arguments], capture_output=True, text=True, check=True)
-    assert "same 1st" in done.stdout
+    precision.main([str(pages), "--model", str(measured_folder), "--keep", "three pages"])
+    assert "same 1st" in capsys.readouterr().out
     kept = read_metadata(measured_folder).precisions
     assert (kept["bf16"]["pages"], kept["bf16"]["measured_on"]) == (3, "three pages")
     assert 0 <= kept["bf16"]["agreement"] <= 1

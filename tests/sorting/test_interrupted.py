@@ -15,10 +15,11 @@ import pytest
 from pagesort.models.archive import export_model, import_model
 from pagesort.pages.loader import PageRef
 from pagesort.sorting.placer import SortedPage, sort_pages
+from tests.helpers.killed import do_and_kill
 from tests.helpers.paths import ROOT
 from tests.helpers.pdfs import Sheet, write_pdf
 
-PAGES = 40
+PAGES = 20
 SORT = """
 import sys
 from pathlib import Path
@@ -105,52 +106,10 @@ def test_half_drawn_pages_of_a_killed_sorting_are_removed(tmp_path: Path) -> Non
     assert (out / "A" / "a-1.png").exists() and list(out.glob(".pagesort-sorting*")) == []
 
 
-# A job that is given several times, in processes that are killed just before one of its changes to
-# the disk, the numbers of which are given; 0: it is left to end.
-KILLED = """
-import os, signal, sys
-numbers, folder, job, *arguments = sys.argv[1:]
-if job == "import":
-    from pathlib import Path
-    from pagesort.models.archive import import_model
-    call = lambda: import_model(*map(Path, arguments)) and 0
-elif job == "undo":
-    from pathlib import Path
-    from pagesort.sorting.manifests import undo
-    out = Path(arguments[0])
-    call = lambda: undo(out).left_alone if list(out.glob("*.csv")) else 0
-else:
-    from data_scripts import prepare
-    call = lambda: prepare.main([job, *arguments])
-changes = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.truncate")
-
-def watch(event, values):
-    global left
-    is_change = event in changes or event == "open" and values[2] & (os.O_WRONLY | os.O_RDWR)
-    if is_change and str(values[0]).startswith(folder):
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-for left in map(int, numbers.split(",")):
-    child = os.fork()
-    if not child:
-        sys.addaudithook(watch)
-        os._exit(call())
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if status not in ((0, -signal.SIGKILL) if left else (0,)):
-        sys.exit(f"the job ended with {status}")
-"""
-
-
-def kill_at_random(folder: Path, seed: int, changes: int, *arguments: object) -> None:
+def kill_at_random(folder: Path, seed: int, changes: int, job: str, *arguments: object) -> None:
     """Kill a job at one of its first changes, several times, then let the same command end."""
     chance = random.Random(seed)
-    numbers = [*(chance.randint(1, changes) for _ in range(4)), 0]
-    words = [",".join(map(str, numbers)), folder, *arguments]
-    command = [sys.executable, "-c", KILLED, *map(str, words)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    do_and_kill([*(chance.randint(1, changes) for _ in range(4)), 0], folder, job, *arguments)
 
 
 def content(folder: Path) -> dict[str, bytes]:

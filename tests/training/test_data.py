@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from pagesort.labelled.folder import LabelledPage, read_labelled_folder
 from pagesort.pages.loader import PageLoader, load_page
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.training.data import TrainingViews, prepare_pages
+from tests.helpers.killed import do_and_kill
 from tests.helpers.pages import DAMAGES, write_page
 from tests.helpers.paths import ROOT
 
@@ -264,21 +264,15 @@ def test_processes_that_start_together_share_the_pages(tmp_path: Path, pages) ->
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ there")
 def test_a_killed_preparation_goes_on(tmp_path: Path) -> None:
-    for number in range(60):
-        write_page(tmp_path / "data" / "A" / f"a-{number}.png", number, (900, 1200))
-    command = [sys.executable, "-c", PREPARE, str(tmp_path / "data"), str(tmp_path / "pages")]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while len(list((tmp_path / "pages").glob("*.jpg"))) < 5 and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "pages").glob("*.jpg")}
-    assert 5 <= len(before) < 60
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
-    assert done.stdout.strip() == b"60"
-    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "pages").glob("*.jpg")}
-    assert len(after) == 60
+    for number in range(12):
+        write_page(tmp_path / "data" / "A" / f"a-{number}.png", number)
+    pages, data = tmp_path / "pages", tmp_path / "data"
+    do_and_kill([15], pages, "prepare_pages", data, pages)
+    before = {path: path.stat().st_mtime_ns for path in pages.glob("*.jpg")}
+    assert 1 < len(before) < 12
+    do_and_kill([0], pages, "prepare_pages", data, pages)
+    after = {path: path.stat().st_mtime_ns for path in pages.glob("*.jpg")}
+    assert len(after) == 12
     assert before.items() <= after.items()
     for path in after:
         with Image.open(path) as image:

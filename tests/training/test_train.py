@@ -364,14 +364,14 @@ def test_bfloat16_on_a_cpu_takes_the_quick_depthwise_gradients_for_a_while(
     classifier.preprocessing = replace(classifier.preprocessing, resize=(64, 48))
     modules = list(classifier.model.modules())
     met = []
-    fit = training._Session._fit
 
-    def told(*arguments):
+    def told(*_):
         met.append(sum("forward" in vars(module) for module in modules))
-        return fit(*arguments)
+        raise Killed  # a step in bfloat16 takes seconds where the processor has not got it
 
     monkeypatch.setattr(training._Session, "_fit", told)
-    train(classifier, request(tmp_path, split, epochs=1, mixed_precision=precision, wise_ft=1.0))
+    with pytest.raises(Killed):
+        train(classifier, request(tmp_path, split, mixed_precision=precision))
     assert met == [quick]
     assert not any("forward" in vars(module) for module in modules)
 
