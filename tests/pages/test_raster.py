@@ -244,7 +244,7 @@ def test_embeddings_of_the_quick_way_are_near_the_exact_ones(tmp_path: Path) -> 
         ("page.jp2", {"irreversible": True}),
     )
     # Every format at every height, and of every label.
-    for number, label in enumerate(synth.LABELS[::4]):
+    for number, label in enumerate(synth.LABELS[::3]):
         page = synth.draw_page(label, synth.page_rng(7, number), 1800).image.convert("RGB")
         for place, height in enumerate((700, 1300, 1800)):
             name, options = formats[(number + place) % len(formats)]
