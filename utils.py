@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DECIMALS = 3  # of every score in every table
-# Of a confusion matrix: a cell's side, the most that all cells of a row take, and the least side in
-# which numbers can be read. A matrix of 1,000 labels would else take gigabytes to draw.
+# Of a confusion matrix, which would take gigabytes to draw for 1,000 labels.
 CELL_INCHES = 0.5
 MOST_INCHES = 60.0
 LEAST_INCHES_WITH_TEXT = 0.35
@@ -43,13 +42,10 @@ IMAGE_SUFFIXES = frozenset(
 )
 SCAN_SUFFIXES = IMAGE_SUFFIXES | {".pdf"}
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")  # of files that may hold pages
-PACKED = (".zip", ".tar", ".gz", ".tgz")
-# Extensions that mean one thing; the first of each stands for the others.
-ALIKE = (("jpg", "jpeg", "jpe"), ("tif", "tiff"), ("tar", "tar.gz", "tgz"))
+ALIKE = (("jpg", "jpeg", "jpe"), ("tif", "tiff"), ("tar", "tar.gz", "tgz"))  # by its first
 # Folders that systems make for thumbnails, other halves of files and what was thrown away.
 SYSTEM_FOLDERS = ("@eadir", "__macosx", "$recycle.bin", "system volume information", "lost+found")
-# Lies in a folder that pages were sorted into, whose copies nobody wants to meet as pages.
-SORTED_MARK = ".pagesort-sorted"
+SORTED_MARK = ".pagesort-sorted"  # in a folder of sorted copies, which nobody wants as pages
 
 Formats = str | Iterable[str]
 Entry = tuple[str, bool]  # a name in a folder, and whether it is one
@@ -114,12 +110,6 @@ def has_pages(folder: str | Path, formats: Formats = ("png",), inner: bool = Fal
         if any(not is_folder for _, is_folder in _visible(entries, endings, PassedOver())):
             return True
     return inner and next(list_pages(folder, formats, inner), None) is not None
-
-
-def endings_in_archives(formats: Formats) -> tuple[str, ...]:
-    """The endings of pages in archives: those that are asked for, or of all scans where none is."""
-    pages = tuple(each for each in endings_of(formats) if each not in ARCHIVE_SUFFIXES)
-    return pages or tuple(SCAN_SUFFIXES)
 
 
 def endings_of(formats: Formats) -> tuple[str, ...]:
@@ -192,18 +182,18 @@ def _visible(
             yield name, False
         elif (suffix := name[name.rfind(".") :].lower()) in SCAN_SUFFIXES:
             passed.others[_alike(suffix[1:])[0]] += 1
-        elif suffix in PACKED and name.lower().endswith(ARCHIVE_SUFFIXES):
+        elif name.lower().endswith(ARCHIVE_SUFFIXES):
             passed.others["zip" if suffix == ".zip" else "tar"] += 1
 
 
 def _in_order(entries: Iterator[Entry]) -> Iterator[Entry]:
     """Sort all entries; where they are many, most lie packed, in some five bytes a name."""
-    chunks = iter(lambda: sorted(itertools.islice(entries, SORTED_AT_ONCE), key=_natural_key), [])
+    chunks = iter(lambda: sorted(itertools.islice(entries, SORTED_AT_ONCE), key=natural_key), [])
     first = next(chunks, [])
     if len(first) < SORTED_AT_ONCE:
         return iter(first)
     packed = [_packed(first), *map(_packed, chunks)]
-    return heapq.merge(*map(_unpacked, packed), key=_natural_key)
+    return heapq.merge(*map(_unpacked, packed), key=natural_key)
 
 
 def _packed(entries: Iterable[Entry]) -> bytes:
@@ -227,18 +217,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _natural_key(entry: Entry) -> str:
-    return natural_key(entry[0])
-
-
-def natural_key(name: str) -> str:
+def natural_key(entry: Entry) -> str:
     """Sorts numbers by value, as each gets its length in front; the name itself breaks ties."""
+    name, _ = entry
     return f"{DIGITS.sub(_sized, name.casefold())}\0{name}"
 
 
 def _sized(number: re.Match[str]) -> str:
-    digits = number.group().lstrip("0")
-    return f"{len(digits):03d}{digits}"
+    return f"{len(digits := number.group().lstrip('0')):03d}{digits}"
 
 
 def directory_scraper(

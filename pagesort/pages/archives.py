@@ -25,7 +25,14 @@ from typing import IO, Protocol
 
 from pagesort.common.errors import PageUnreadableError
 from pagesort.common.text import size_text
-from utils import ARCHIVE_SUFFIXES, SYSTEM_FOLDERS, natural_key
+from utils import (
+    ARCHIVE_SUFFIXES,
+    SCAN_SUFFIXES,
+    SYSTEM_FOLDERS,
+    Formats,
+    endings_of,
+    natural_key,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +88,12 @@ def within(path: str | Path) -> tuple[Path, str] | None:
     return None
 
 
+def endings_in(formats: Formats) -> tuple[str, ...]:
+    """The endings of pages in archives: those that are asked for, or of all scans where none is."""
+    pages = tuple(each for each in endings_of(formats) if each not in ARCHIVE_SUFFIXES)
+    return pages or tuple(SCAN_SUFFIXES)
+
+
 def pages_in(archive: Path, endings: tuple[str, ...]) -> Iterator[Path]:
     """Yield the paths of an archive's files with one of these endings, and of archives in it.
 
@@ -94,7 +107,7 @@ def pages_in(archive: Path, endings: tuple[str, ...]) -> Iterator[Path]:
     wanted = (*endings, *ARCHIVE_SUFFIXES)
     names = [name for name in opened.members if name.lower().endswith(wanted) and _is_visible(name)]
     if not opened.is_in_order:
-        names.sort(key=lambda name: [natural_key(part) for part in name.split("/")])
+        names.sort(key=lambda name: [natural_key((part, False)) for part in name.split("/")])
     if not names:
         logger.warning("the archive holds no pages: %s", archive)
     return (archive / name for name in names)

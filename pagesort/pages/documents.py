@@ -13,7 +13,7 @@ from pagesort.pages.loader import WHOLE, PageRef, load_page
 from pagesort.pages.pdf_renderers import PdfRenderers, is_pdf
 from pagesort.pages.pdf_stamp import COMPRESSION
 from pagesort.pages.places import facts_of
-from utils import Formats, endings_in_archives
+from utils import Formats
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def opened(paths: Iterable[Path], formats: Formats) -> Iterator[Path]:
     Args:
         formats: the pages that are asked for; if these are archives only, all kinds of scans.
     """
-    endings = endings_in_archives(formats)
+    endings = archives.endings_in(formats)
     for path in paths:
         if archives.is_archive(path) and path.is_file():
             try:

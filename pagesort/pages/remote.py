@@ -145,7 +145,7 @@ def _content(folder: Path) -> list[tuple[str, bool]]:
         name = _name_in(str(entry["name"]), root, is_web)
         if name:
             found[name] = found.get(name, False) or entry["type"] == "directory"
-    return sorted(found.items(), key=lambda item: natural_key(item[0]))
+    return sorted(found.items(), key=natural_key)
 
 
 def _name_in(place: str, root: str, is_web: bool) -> str:

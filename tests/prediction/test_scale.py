@@ -265,7 +265,7 @@ def test_one_look_tells_that_a_folder_has_pages(
     def sort(_: str) -> str:
         raise AssertionError("the folder is listed and sorted")
 
-    monkeypatch.setattr(utils, "_natural_key", sort)
+    monkeypatch.setattr(utils, "natural_key", sort)
     check_request(request(tmp_path))
 
 
