@@ -22,7 +22,8 @@ if PROCESSES > 1:
 # What is written is flushed to the disk, many times a run: memory keeps nobody waiting for that.
 MEMORY_DISK = Path("/dev/shm")
 MEMORY_NEEDED = 8 << 30
-if MEMORY_DISK.is_dir() and os.access(MEMORY_DISK, os.W_OK):
+MAY_NOT_RUN = getattr(os, "ST_NOEXEC", 0)  # programs that tests write
+if os.access(MEMORY_DISK, os.W_OK) and not os.statvfs(MEMORY_DISK).f_flag & MAY_NOT_RUN:
     ROOM = min(shutil.disk_usage(MEMORY_DISK).free, free_memory())
     if ROOM > MEMORY_NEEDED:
         os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY_DISK))
