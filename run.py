@@ -12,6 +12,7 @@ from typing import NoReturn
 from pagesort.cli.actions import (
     audit,
     evaluation,
+    folds,
     grouping,
     hub,
     prediction,
@@ -82,7 +83,8 @@ def _carry_out(settings: Settings) -> int:
     model = hub.fetch_model(settings)
     statuses = [0]
     if "train" in actions:
-        model, status = training.train_model(settings)
+        train = folds.train_folds if settings.folds else training.train_model
+        model, status = train(settings)
         statuses.append(status)
         if not is_first_process():
             return 0  # the first one tells the status: torchrun ends all when one does not succeed

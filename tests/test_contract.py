@@ -45,8 +45,10 @@ MAY_LOAD = dict.fromkeys(
         "pagesort/reading/views.py",
         "pagesort/training/cpu.py",
         "pagesort/training/depthwise.py",
+        "pagesort/training/lora.py",
         "pagesort/training/objective.py",
         "pagesort/training/optimiser.py",
+        "pagesort/training/probe.py",
         "pagesort/training/process_group.py",
         "pagesort/training/train.py",
         "pagesort/training/weight_averaging.py",
@@ -130,11 +132,13 @@ def test_every_part_of_a_recipe_can_be_set_or_is_left_out_on_purpose(tmp_path: P
     settings = read_settings([], tmp_path, tmp_path)
     changed = {
         "epochs": 7, "learning_rate": 0.1, "batch_size": 3, "accumulation": 2,
-        "objective": "contrastive", "towers": "image", "sampling": "natural", "augment": False,
+        "objective": "labels", "towers": "image", "sampling": "natural", "augment": False,
         "weight_decay": 0.3, "layer_decay": 0.4, "warmup_ratio": 0.5, "ema": 0.6, "wise_ft": 0.7,
         "batch_norm": "frozen", "mixed_precision": "fp16", "gradient_checkpointing": True,
+        "class_weights": (("A", 2.0), ("B", 0.5)), "patience": 2, "lora_rank": 4,
     }  # fmt: skip
     named = {"lr" if name == "learning_rate" else name: value for name, value in changed.items()}
+    named["class_weights"] = "A=2,B=0.5"
     recipe = training_recipe(replace(settings, **named))
     assert {name: getattr(recipe, name) for name in changed} == changed
     fixed = {"adam_beta2", "gradient_clip"}
@@ -246,6 +250,7 @@ def test_run_imports_little_at_the_top() -> None:
     assert modules == {
         "pagesort.cli.actions.audit",
         "pagesort.cli.actions.evaluation",
+        "pagesort.cli.actions.folds",
         "pagesort.cli.actions.grouping",
         "pagesort.cli.actions.hub",
         "pagesort.cli.actions.prediction",

@@ -45,6 +45,8 @@ _EITHER: tuple[tuple[str, ...], ...] = (
     ("train", "train_reader"),
     ("from_scratch", "reader_path"),
 )
+# What a model that was trained by the same command serves for.
+_USE_NEW_MODEL = ("hf", "train_groups", *EVALUATIONS, *PREDICTIONS, *SEARCHES)
 _NEEDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("best", PREDICTIONS),
     ("group", FOLDER_ACTIONS),
@@ -81,6 +83,7 @@ def check_together(settings: Settings) -> None:
         )
     _check_hub(settings)
     _check_remote(settings)
+    _check_folds(settings)
     if settings.is_named("cat_csv") and settings.is_named("cat_dir", "cat_prefix"):
         raise UsageError(
             "one table of descriptions (--cat_csv) and a folder of them (--cat_dir, --cat_prefix) "
@@ -145,6 +148,18 @@ def _check_review(settings: Settings) -> None:
         raise UsageError(
             f"{settings.flag('corrections')} needs something to do",
             remedy="Add --sort_to FOLDER, --train or --eval",
+        )
+
+
+def _check_folds(settings: Settings) -> None:
+    """Refuse to use a model that folds do not leave, and a model on all pages without folds."""
+    if settings.train_all and not settings.folds:
+        raise UsageError("--train_all belongs to --folds", remedy="Add --folds 5")
+    uses = [name for name in settings.actions if name in _USE_NEW_MODEL]
+    if settings.folds and not settings.train_all and "train" in settings.actions and uses:
+        raise UsageError(
+            f"{settings.flag(uses[0])} needs a model, and --folds keeps none",
+            remedy="Add --train_all, which trains one on all pages, or leave out one of the two",
         )
 
 

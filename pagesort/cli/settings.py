@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from pagesort.cli.console import as_typed
 from pagesort.cli.contradictions import check_together
-from pagesort.cli.ini import Entry, read_entries, sections_of
+from pagesort.cli.entries import option_of, place_of, read_assignment, value_of, with_key
+from pagesort.cli.ini import read_entries, sections_of
 from pagesort.cli.options import ACTIONS, BY_NAME, OPTIONS, PREDICTIONS, Option
 from pagesort.cli.options.review import NEW_TABLES
 from pagesort.cli.parser import CONFIG_NAME, parse_arguments, short
 from pagesort.cli.value_types import Value
-from pagesort.common.addresses import is_remote
-from pagesort.common.errors import PageSortError, UsageError, unusable
+from pagesort.common.errors import UsageError, unusable
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,7 @@ class Settings:
     zero_shot: bool
     best: bool
     config: Path | None
+    assignments: tuple[str, ...]
     device: str
     precision: str
     max_megapixels: float
@@ -119,15 +120,21 @@ class Settings:
     train: bool
     train_folder: Path
     train_list: Path | None
+    folds: int
+    train_all: bool
     epochs: int
+    patience: int
+    lora_rank: int
+    report_to: tuple[str, ...]
     lr: float
     max_categ: int
     safe: bool
     test_size: float
     split: Literal["document", "page"]
     objective: Literal["labels", "contrastive"]
-    towers: Literal["both", "image"]
+    towers: Literal["both", "image", "lora", "probe"]
     sampling: Literal["balanced", "natural"]
+    class_weights: str
     augment: bool
     weight_decay: float
     layer_decay: float
@@ -256,6 +263,7 @@ def read_settings(arguments: Sequence[str], program_folder: Path, working_folder
         option = BY_NAME[name]
         values[name] = _convert_argument(option, flag, text)
         origins[name] = Origin(flag=flag)
+    sections = _assign(values, origins, working_folder)
     config_file = _find_config(values.get("config"), program_folder, working_folder)
     if config_file is not None:
         is_named = "config" in values
@@ -267,10 +275,45 @@ def read_settings(arguments: Sequence[str], program_folder: Path, working_folder
         origin = origins.setdefault(option.name, DEFAULT)
         if origin == DEFAULT or origin.is_empty:
             values[option.name] = _default(option, program_folder if option.shipped else anchor)
+    for name, (content, origin) in sections.items():
+        for key, text in content.items():
+            values[name] = with_key(values[name], key, text)
+        origins[name] = origin
     known: dict[str, Any] = dict(values)
     settings = Settings(**known, origins=origins, arguments=tuple(arguments))
     check_together(settings)
     return settings
+
+
+def _assign(
+    values: dict[str, Value], origins: dict[str, Origin], working_folder: Path
+) -> dict[str, tuple[dict[str, str], Origin]]:
+    """Add to values and origins what `--set` sets.
+
+    Returns:
+        What it sets in sections that are one option, each with its origin.
+
+    Raises:
+        UsageError: a key or value is wrong, or a flag says something else.
+    """
+    sections: dict[str, tuple[dict[str, str], Origin]] = {}
+    given = values.get("assignments")
+    for text in given if isinstance(given, tuple) else ():
+        option, entry, said = read_assignment(text)
+        value = value_of(option, entry, f"command line {said}", working_folder)
+        name, origin = option.name, Origin(flag=said)
+        if option.is_section:
+            sections.setdefault(name, ({}, origin))[0][entry.key] = str(value)
+            continue
+        if value is None and option.default is not None:
+            value = _default(option, working_folder)
+        if name in origins and values[name] != value:
+            raise UsageError(
+                f"{origins[name].flag} and {said} contradict each other", remedy="Give one of them"
+            )
+        values[name] = value
+        origins.setdefault(name, origin)
+    return sections
 
 
 def _convert_argument(option: Option, flag: str, text: str | bool | list[str]) -> Value:
@@ -353,86 +396,23 @@ def _read_config(path: Path) -> dict[str, tuple[Value, Origin]]:
     found: dict[str, tuple[Value, Origin]] = {}
     lines: dict[tuple[str, str], int] = {}
     for entry in read_entries(path):
-        option = _option_of(entry, path)
+        where = f"{path}, line {entry.line}"
+        option = option_of(entry, where)
         slot = (option.name, entry.key.casefold() if option.is_section else "")
         if slot in lines:
             raise UsageError(
-                f"{_place(option, entry)} is set twice",
+                f"{place_of(option, entry)} is set twice",
                 where=f"{path}, lines {lines[slot]} and {entry.line}",
                 remedy="Delete one of the lines",
             )
         lines[slot] = entry.line
-        value = _convert_entry(option, entry, path)
+        value = value_of(option, entry, where, path.parent)
         if option.is_section:
-            value = _with_key(found.get(option.name, (option.default,))[0], entry.key, str(value))
+            value = with_key(found.get(option.name, (option.default,))[0], entry.key, str(value))
         is_empty = value is None and option.default is not None
-        origin = Origin(None, path, entry.line, _place(option, entry), is_empty)
+        origin = Origin(None, path, entry.line, place_of(option, entry), is_empty)
         found[option.name] = value, origin
     return found
-
-
-def _place(option: Option, entry: Entry) -> str:
-    """Return where an entry stands, as messages write it."""
-    return f"[{option.section}] {entry.key}" if option.is_section else option.place
-
-
-def _with_key(content: Value, key: str, value: str) -> dict[str, str]:
-    """Return the content of a section with one key set, whose case does not matter."""
-    assert isinstance(content, Mapping), "the default of a section"
-    others = {each: text for each, text in content.items() if each.casefold() != key.casefold()}
-    return {**others, key: value}
-
-
-def _option_of(entry: Entry, path: Path) -> Option:
-    """Return the option an entry sets; case does not matter, as in the published design."""
-    where = f"{path}, line {entry.line}"
-    sections = sorted({option.section for option in OPTIONS if option.section})
-    if entry.section.upper() not in sections:
-        near = difflib.get_close_matches(entry.section.upper(), sections, n=1)
-        meant = f"Did you mean [{near[0]}]? " if near else ""
-        allowed = ", ".join(f"[{section}]" for section in sections)
-        remedy = f"{meant}The sections are {allowed}"
-        raise UsageError(f"unknown section [{entry.section}]", where=where, remedy=remedy)
-    whole = {option.section: option for option in OPTIONS if option.is_section}
-    if entry.section.upper() in whole:
-        return whole[entry.section.upper()]
-    keyed = {(o.section, o.key.lower()): o for o in OPTIONS if o.key}
-    wanted = entry.key.lower()
-    option = keyed.get((entry.section.upper(), wanted))
-    if option is not None:
-        return option
-    elsewhere = [o.place for o in OPTIONS if o.key and o.key.lower() == wanted]
-    names = {o.key.lower(): o.place for o in OPTIONS if o.key}
-    near = elsewhere or [names[name] for name in difflib.get_close_matches(wanted, names, n=1)]
-    keys = ", ".join(o.key for o in OPTIONS if o.key and o.section == entry.section.upper())
-    meant = f"Did you mean {near[0]}? " if near else ""
-    raise UsageError(
-        f"unknown key [{entry.section}] {entry.key}",
-        where=where,
-        remedy=f"{meant}Keys of this section: {keys}",
-    )
-
-
-def _convert_entry(option: Option, entry: Entry, path: Path) -> Value:
-    """Read the value of an entry; an empty one means the default, where that makes sense."""
-    where, place = f"{path}, line {entry.line}", _place(option, entry)
-    if not entry.value:
-        if option.default is None or isinstance(option.default, Path | str):
-            return None
-        shown = "is empty"
-    else:
-        try:
-            value = option.kind.read(entry.value)
-        except ValueError:
-            # A token may have been written under the wrong key.
-            hidden = option.secret or entry.value.startswith("hf_")
-            shown = "is not allowed" if hidden else f"= {short(entry.value)} is not allowed"
-        except PageSortError as error:
-            raise UsageError(f"{place}: {error.what}", where=where, remedy=error.remedy) from error
-        else:
-            is_here = isinstance(value, Path) and not is_remote(value)
-            return path.parent / value if is_here else value
-    raise UsageError(f"{place} {shown}", where=where, remedy=f"Allowed: {option.kind.allowed}")
 
 
 def _default(option: Option, folder: Path) -> Value:

@@ -104,6 +104,15 @@ def auto_or(kind: Kind) -> Kind:
     return Kind(read, f"auto, or {kind.allowed}", kind.metavar)
 
 
+def zero_or(kind: Kind) -> Kind:
+    """Return a kind that allows 0 as well, for none."""
+
+    def read(text: str) -> Value:
+        return 0 if text == "0" else kind.read(text)
+
+    return Kind(read, f"0 for none, or {kind.allowed}", kind.metavar)
+
+
 def _read_switch(text: str) -> bool:
     word = text.lower()
     if word not in TRUE_WORDS + FALSE_WORDS:
@@ -208,6 +217,37 @@ def _read_review(text: str) -> tuple[str, ...]:
     return words
 
 
+def _read_class_weights(text: str) -> str:
+    """Read a word or `LABEL=NUMBER,…`; the numbers are above 0."""
+    if text.lower() in ("none", "balanced"):
+        return text.lower()
+    pairs = class_weights(text)
+    if len({label for label, _ in pairs}) < len(pairs):
+        raise ValueError(text)
+    if not all(label and 0.0 < weight < float("inf") for label, weight in pairs):
+        raise ValueError(text)
+    return text
+
+
+def class_weights(text: str) -> tuple[tuple[str, float], ...]:
+    """Take `LABEL=NUMBER,…` apart.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    pairs = [part.rpartition("=") for part in text.split(",")]
+    return tuple((label.strip(), float(number)) for label, _, number in pairs)
+
+
+def _read_services(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(part.strip().lower() for part in text.split(",")))
+    if names == ("none",):
+        return ()
+    if not set(names) <= {"wandb", "mlflow"}:
+        raise ValueError(text)
+    return names
+
+
 def _read_audit(text: str) -> tuple[str, ...]:
     number, *table = text.split("\n")
     if int(number) < 1 or len(table) > 1 or not all(part.strip() for part in table):
@@ -216,6 +256,7 @@ def _read_audit(text: str) -> tuple[str, ...]:
 
 
 SWITCH = Kind(_read_switch, "True or False", "")
+ASSIGNMENT = Kind(str, "SECTION.KEY=VALUE", "SECTION.KEY=VALUE")
 TEXT = Kind(str, "some text", "TEXT")
 FILE = Kind(_read_path, "the path of a file", "FILE")
 DIRECTORY = Kind(_read_path, "the path of a folder", "FOLDER")
@@ -246,4 +287,8 @@ REVIEW = Kind(_read_review, "the table of a finished run, or nothing beside -d F
 REVISION = Kind(_read_revision, "main, or a revision such as v1.1 or v2.2.3.4", "REV")
 PATHS = Kind(_read_paths, "one path or more", "FILE ...")
 TWO_MODELS = Kind(_read_two_models, "two models: folders, files or names", "A B")
+CLASS_WEIGHTS = Kind(
+    _read_class_weights, "none, balanced, or numbers above 0 as in DRAW=2,PHOTO=0.5", "WEIGHTS"
+)
+SERVICES = Kind(_read_services, "none, wandb, mlflow, or both with a comma", "NAME,NAME")
 SHARD = Kind(_read_shard, "a part of how many, as in 2/8", "I/N")

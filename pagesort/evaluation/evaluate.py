@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from pagesort.evaluation.files import (
     write_table,
     written,
 )
+from pagesort.evaluation.folds import fold_facts, fold_figures, fold_lines, with_folds
 from pagesort.evaluation.metrics import Report, parts_of_table, report_of_table
 from pagesort.evaluation.report import json_report, report_lines
 from pagesort.evaluation.scores import (
@@ -77,6 +78,7 @@ class EvaluationRequest:
             figure of sample pages is drawn.
         absolute_paths: whether tables name pages by their paths on this machine.
         form: of the tables.
+        folds: page name -> number of its fold, where several trainings have scored the pages.
     """
 
     pages: Sequence[LabelledPage]
@@ -97,6 +99,7 @@ class EvaluationRequest:
     zero_shot: bool = False
     absolute_paths: bool = False
     form: TableForm = PLAIN
+    folds: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -215,6 +218,10 @@ def _write(
         labels,
         top_n,
     )
+    spread = {}
+    if request.folds is not None:
+        table, raw = with_folds(table, raw, pages, request.folds)
+        spread = fold_figures(table)
     report = report_of_table(table, labels, request.seed, _places(scores, true))
     parts = parts_of_table(table, labels, request.seed, selection.familiar[scored.places])
     with reserved_files(request.results, classifier.name, top_n, request.max_categ) as names:
@@ -236,11 +243,13 @@ def _write(
             "sha256": file_digest(names.table),
             "root": _root(request),
         }
+        if spread:
+            facts["folds"] = fold_facts(spread)
         write_json(facts, names.report)
         files.append(names.report)
         if draw:
             files += _draw(request, selection, scored, scores, labels, report, names)
-    lines = report_lines(request, selection, scored, report, parts, table)
+    lines = report_lines(request, selection, scored, report, parts, table, fold_lines(spread))
     return EvaluationOutcome(
         report=report,
         lines=lines,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pagesort.common.errors import PageUnreadableError
-from pagesort.evaluation.metrics import ConfidenceBin, Report
+from pagesort.common.shares import wilson
+from pagesort.evaluation.metrics import Report
 from pagesort.pages.loader import load_page
 from utils import plot_text, save_png, top_guesses
 
@@ -23,7 +24,6 @@ MOST_SAMPLES = 12
 SAMPLES_A_ROW = 4
 SAMPLE_GUESSES = 3
 THUMBNAIL = (360, 480)  # pixels, width and height at most
-NORMAL_QUANTILE = 1.96  # of a 95 % interval
 MOST_BARS = 200  # of one folder's pages; a longer plot nobody reads
 
 
@@ -53,7 +53,7 @@ def reliability_diagram(report: Report, title: str, path: Path) -> None:
     width = 100 * (report.bins[0].high - report.bins[0].low) * 0.92
     accuracy = np.array([100 * (each.accuracy or 0.0) for each in filled])
     confidence = [100 * (each.confidence or 0.0) for each in filled]
-    ends = 100 * np.array([_wilson(each) for each in filled])
+    ends = 100 * np.array([wilson(each.right, each.pages) for each in filled])
     upper.plot((0, 100), (0, 100), color=GREY, linestyle="--", label="perfect calibration")
     upper.bar(centres, accuracy, width, color=BLUE, alpha=0.35, label="pages right")
     whiskers = np.clip([accuracy - ends[:, 0], ends[:, 1] - accuracy], 0, None)
@@ -79,15 +79,6 @@ def reliability_diagram(report: Report, title: str, path: Path) -> None:
         fontsize=9,
     )
     save_png(figure, path)
-
-
-def _wilson(each: ConfidenceBin) -> tuple[float, float]:
-    """Wilson's score interval of a share, which stays sensible for few pages and for 0 and 1."""
-    share, square = each.right / each.pages, NORMAL_QUANTILE**2
-    middle = (share + square / (2 * each.pages)) / (1 + square / each.pages)
-    spread = share * (1 - share) / each.pages + square / (4 * each.pages**2)
-    half = NORMAL_QUANTILE * spread**0.5 / (1 + square / each.pages)
-    return middle - half, middle + half
 
 
 def spread_over_labels(true: np.ndarray, seed: int, most: int = MOST_SAMPLES) -> list[int]:

@@ -29,8 +29,9 @@ def report_lines(
     report: Report,
     parts: Mapping[str, Report],
     table: pd.DataFrame,
+    of_folds: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """Write the figures as lines of text, columns aligned."""
+    """Write the figures as lines of text, columns aligned; `of_folds` stand behind the accuracy."""
     lines = [
         f"{request.model} (descriptions: {request.descriptions}): {report.pages} pages of "
         f"{report.documents} documents, {request.part} of {request.folder}"
@@ -38,6 +39,7 @@ def report_lines(
     lines += [f"note: {each}" for each in _notes(request, selection, scored, report)]
     lines.append("")
     lines += [_top_line(top) for top in report.top]
+    lines += of_folds
     lines += [_part_line(_PARTS[name], part) for name, part in parts.items()]
     for name, mean in (("macro", report.macro), ("micro", report.micro)):
         values = " / ".join(f"{100 * value:.1f}" for value in asdict(mean).values())

@@ -83,7 +83,7 @@ def open_split(
     """
     listed = sorted((*data.pages, *(page for page, _ in data.left_out)), key=lambda page: page.name)
     settings = {"seed": seed, "test_size": test_size, "split": by}
-    fingerprint = _fingerprint(listed, settings)
+    fingerprint = fingerprint_of(listed, settings)
     path = Path(stats) / f"split_{fingerprint[:NAME_DIGITS]}.json"
     parts = _read(path, fingerprint, listed)
     if parts is None:
@@ -132,7 +132,7 @@ def open_list_split(
             named(both),
         )
     said = {"split": "list", "parts": parts, "labels": [page.label for page in data.pages]}
-    fingerprint = _fingerprint(data.pages, said)
+    fingerprint = fingerprint_of(data.pages, said)
     return _parted(data, parts, fingerprint, pages.file, "list", "split of the list")
 
 
@@ -193,7 +193,8 @@ def _age(path: Path) -> tuple[int, str]:
         return 0, path.name
 
 
-def _fingerprint(listed: Sequence[LabelledPage], settings: Mapping[str, Any]) -> str:
+def fingerprint_of(listed: Sequence[LabelledPage], settings: Mapping[str, Any]) -> str:
+    """Return 64 hex digits for the names and sizes of pages and how they are split."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode("ascii"))
     for page in listed:
         size = file_size(page.path)

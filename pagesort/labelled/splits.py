@@ -145,14 +145,13 @@ def split_pages(
     Raises:
         PageSortError: `test_size` is not between 0 and 0.5.
     """
-    parts = _new_parts(pages, seed, test_size, by)
+    parts = new_parts(pages, seed, test_size, by)
     log_missing_parts(pages, parts, by)
     return parts
 
 
-def _new_parts(
-    pages: Sequence[LabelledPage], seed: int, test_size: float, by: By
-) -> dict[str, str]:
+def new_parts(pages: Sequence[LabelledPage], seed: int, test_size: float, by: By) -> dict[str, str]:
+    """Split pages as `split_pages` does, without a word of labels that lack a part."""
     if not 0.0 < test_size < 0.5:
         raise PageSortError(
             f"test_size is {test_size:g}",
@@ -364,7 +363,7 @@ def extended_split(
     tested = {page.label for page in pages if parts.get(page.name) == "test"}
     new = [page for page in pages if page.name not in parts]
     untested = [page for page in new if page.label not in tested and page.document not in places]
-    fresh = _new_parts(untested, seed, test_size, by)
+    fresh = new_parts(untested, seed, test_size, by)
     if by == "document":
         places |= {page.document: fresh[page.name] for page in untested}
     for page in new:

@@ -148,7 +148,7 @@ def model_facts(
         history: the trainer's reports.
     """
     steps = plan.steps_per_epoch
-    kept = ("accuracy", "loss", "calibrated_loss")
+    kept = ("accuracy", "accuracy_low", "accuracy_high", "loss", "calibrated_loss")
     return dict(facts) | {
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "split": {"file": split.path.name, "fingerprint": split.fingerprint, "by": split.by},
@@ -163,7 +163,7 @@ def model_facts(
         "epochs": [
             {"epoch": entry["step"] // steps}
             | {"training_loss": _training_loss(history, entry["step"], steps)}
-            | {name: round(entry[f"eval_{name}"], 5) for name in kept}
+            | {name: round(entry[f"eval_{name}"], 5) for name in kept if f"eval_{name}" in entry}
             for entry in history
             if "eval_accuracy" in entry
         ],

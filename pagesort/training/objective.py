@@ -96,11 +96,14 @@ class LabelLearner(nn.Module):
             of every label.
         image_only: keep the text tower, and compare with the mean of each label's texts.
         freeze_batch_norm: keep the statistics of batch normalisation.
+        class_weights: how much pages of each label count (C,), in relation to each other; alike
+            without. For the comparison with all labels only.
     """
 
     _mean: torch.Tensor
     _std: torch.Tensor
     _fixed_labels: torch.Tensor | None
+    _class_weights: torch.Tensor | None
 
     def __init__(
         self,
@@ -111,6 +114,7 @@ class LabelLearner(nn.Module):
         contrastive: bool = False,
         image_only: bool = False,
         freeze_batch_norm: bool = True,
+        class_weights: torch.Tensor | None = None,
     ) -> None:
         super().__init__()
         self.dual_encoder = dual_encoder
@@ -123,6 +127,8 @@ class LabelLearner(nn.Module):
         for name in ("mean", "std"):
             values = torch.tensor(getattr(preprocessing, name), device=device)
             self.register_buffer(f"_{name}", values.view(1, 3, 1, 1), persistent=False)
+        weights = None if class_weights is None else class_weights.float().to(device)
+        self.register_buffer("_class_weights", weights, persistent=False)
         fixed = None
         if image_only:
             dual_encoder.eval()
@@ -168,14 +174,24 @@ class LabelLearner(nn.Module):
         logits = (self._scale() * pages @ texts.T).float()
         if self.contrastive:
             return {"loss": joint_contrastive_loss(logits, labels), "logits": logits}
-        return {"loss": functional.cross_entropy(logits, labels), "logits": logits}
+        loss = functional.cross_entropy(logits, labels, self._class_weights)
+        return {"loss": loss, "logits": logits}
 
     def embed_pages(self, pixels: torch.Tensor) -> torch.Tensor:
         """Embed pages, uint8 (N, H, W, 3): float32 (N, D) of length 1."""
+        return unit(self.dual_encoder.visual_projection(self.pool_pages(pixels)))
+
+    def pool_pages(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return what the image tower makes of pages, uint8 (N, H, W, 3), before the projection."""
         # The operations of Preprocessing.normalise, in its order, on the device of the model.
         values = (pixels.permute(0, 3, 1, 2).float() / self._divisor - self._mean) / self._std
-        pooled = self.dual_encoder.vision_model(pixel_values=values).pooler_output
-        return unit(self.dual_encoder.visual_projection(pooled))
+        pooled: torch.Tensor = self.dual_encoder.vision_model(pixel_values=values).pooler_output
+        return pooled
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._mean.device
 
     @torch.no_grad()
     def label_embeddings(self) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import logging
 import math
@@ -21,6 +22,8 @@ from pagesort.labelled.folder import LabelledPage
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.training.data import prepare_pages
 from pagesort.training.export import whole_page_settings
+from pagesort.training.lora import check_package, check_tower
+from pagesort.training.probe import strengths
 from pagesort.training.recipe import Recipe, TrainRequest
 
 if TYPE_CHECKING:
@@ -30,8 +33,6 @@ if TYPE_CHECKING:
     from pagesort.training.recipe import Precision
 
 logger = logging.getLogger(__name__)
-
-PAGES_FOLDER = "pages"
 
 _MOST_THREADS = _MOST_WORKERS = 8
 _SHORT_OF_MEMORY = ("not enough memory", "out of memory", "can't allocate", "bad alloc")
@@ -63,8 +64,15 @@ class Plan:
         return self.recipe.batch_size * self.recipe.accumulation * self.processes
 
     @property
+    def is_probe(self) -> bool:
+        """Whether pages are seen once, and the epochs are strengths of a penalty."""
+        return self.recipe.towers == "probe"
+
+    @property
     def steps_per_epoch(self) -> int:
         """Steps in which every page is seen once; the last one's rest begins another round."""
+        if self.is_probe:
+            return 1
         return math.ceil(len(self.pages) / self.pages_per_step)
 
     @property
@@ -81,6 +89,10 @@ def make_plan(classifier: Any, request: TrainRequest) -> Plan:
     """
     split = request.split
     _check_labels(split, classifier.labels)
+    label_weights(request.recipe, split)
+    if request.recipe.towers == "lora":
+        check_package()
+        check_tower(classifier.model)
     _check_device(classifier.device)
     precision = chosen_precision(request.recipe.mixed_precision, classifier.device)
     for folder, key in ((request.models, "FOLDER_MODELS"), (request.plots, "FOLDER_RESULTS")):
@@ -90,13 +102,15 @@ def make_plan(classifier: Any, request: TrainRequest) -> Plan:
     )
     kept, left_out = prepare_pages(
         split.train,
-        request.checkpoints / PAGES_FOLDER,
+        request.pages_folder,
         preprocessing.input_size,
         request.max_megapixels,
         threads(),
     )
-    _check_counts(split, kept)
+    _check_counts(split, kept, request.every_label)
     recipe = _fitting(request.recipe, len(kept), processes())
+    if recipe.towers == "probe":
+        recipe = replace(recipe, epochs=len(strengths(bool(split.validation))))
     return Plan(kept, left_out, preprocessing, recipe, precision, processes())
 
 
@@ -114,6 +128,31 @@ def deciding_facts(classifier: Any, request: TrainRequest, plan: Plan) -> dict[s
         "page_names": hashlib.sha256("\n".join(names).encode("utf-8", "surrogatepass")).hexdigest(),
         "texts": classifier.prompts,
     }
+
+
+def label_weights(recipe: Recipe, split: PageSplit) -> list[float] | None:
+    """How much the pages of each label count in the loss; None for all alike.
+
+    Raises:
+        PageSortError: a label that has a weight has no pages.
+    """
+    if recipe.class_weights == "none":
+        return None
+    counts = Counter(page.label for page in split.train)
+    if recipe.class_weights == "balanced":
+        mean = len(split.train) / max(1, len(counts))
+        return [mean / counts[label] if counts[label] else 1.0 for label in split.labels]
+    given = dict(recipe.class_weights)
+    for label in given:
+        if label not in split.labels:
+            near = difflib.get_close_matches(label, split.labels, n=1)
+            meant = f"Did you mean {near[0]}? " if near else ""
+            raise PageSortError(
+                f"the label {label} has a weight and no pages",
+                where="[TRAIN] class_weights",
+                remedy=f"{meant}The labels are {', '.join(split.labels)}",
+            )
+    return [given.get(label, 1.0) for label in split.labels]
 
 
 def chosen_precision(
@@ -213,11 +252,11 @@ def _check_labels(split: PageSplit, labels: tuple[str, ...]) -> None:
         )
 
 
-def _check_counts(split: PageSplit, kept: tuple[LabelledPage, ...]) -> None:
-    """Refuse a label without training pages; tell of those with one."""
+def _check_counts(split: PageSplit, kept: tuple[LabelledPage, ...], every_label: bool) -> None:
+    """Refuse a label without training pages where each must have some; tell of those with one."""
     training = Counter(page.label for page in kept)
     empty = [label for label in split.labels if not training[label]]
-    if empty:
+    if empty and (every_label or not kept):
         raise PageSortError(
             f"no readable page trains {', '.join(empty)}",
             where=split.folder,

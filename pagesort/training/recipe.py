@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pagesort.common.errors import PageSortError
 from pagesort.pages.loader import DEFAULT_MAX_MEGAPIXELS
@@ -13,15 +14,17 @@ from pagesort.pages.loader import DEFAULT_MAX_MEGAPIXELS
 if TYPE_CHECKING:
     from pagesort.labelled.split_files import PageSplit
 
+PAGES_FOLDER = "pages"
+
 Precision = Literal["no", "bf16", "fp16"]
 _CHOICES = {
     "objective": ("labels", "contrastive"),
-    "towers": ("both", "image"),
+    "towers": ("both", "image", "lora", "probe"),
     "sampling": ("balanced", "natural"),
     "batch_norm": ("frozen", "trained"),
     "mixed_precision": ("auto", "no", "bf16", "fp16"),
 }
-_LEAST_COUNTS = {"epochs": 1, "batch_size": 1, "accumulation": 1}
+_LEAST_COUNTS = {"epochs": 1, "batch_size": 1, "accumulation": 1, "lora_rank": 1, "patience": 0}
 # Name: least and greatest value, and whether the least itself is allowed.
 _RANGES = {
     "learning_rate": (0.0, 1.0, False),
@@ -47,8 +50,13 @@ class Recipe:
         accumulation: batches that are added up for one step.
         objective: `labels`: each page against one description of every label; `contrastive`: pages
             and descriptions of the batch against one another, all of one label as positives.
-        towers: whether the text tower learns too.
+        towers: what learns: both towers; the image tower; `lora`, low-rank adapters of the image
+            tower, which are merged into it; `probe`, a head on the frozen image tower, which is
+            folded into its projection (of the other fields, only `sampling`, `class_weights` and
+            `wise_ft` mean something to it).
         sampling: every label equally often, or every page.
+        class_weights: how much pages of a label count in the loss: `none`, all alike; `balanced`,
+            the less the more there are; or numbers for labels, 1 for those that are not named.
         augment: vary tone and sharpness of the pages.
         weight_decay: of AdamW; biases, norms and the logit scale have none.
         layer_decay: learning rate of each layer as a share of the next one's; 1: all alike.
@@ -64,6 +72,8 @@ class Recipe:
         mixed_precision: `auto` takes bfloat16 where the device computes with it, else float16 on a
             GPU, else float32.
         gradient_checkpointing: save memory by computing twice.
+        patience: end after so many epochs without a better one; 0: never.
+        lora_rank: of the adapters.
 
     Raises:
         PageSortError: naming the value that cannot be meant.
@@ -74,8 +84,9 @@ class Recipe:
     batch_size: int = 16
     accumulation: int = 1
     objective: Literal["labels", "contrastive"] = "labels"
-    towers: Literal["both", "image"] = "both"
+    towers: Literal["both", "image", "lora", "probe"] = "both"
     sampling: Literal["balanced", "natural"] = "balanced"
+    class_weights: Literal["none", "balanced"] | tuple[tuple[str, float], ...] = "none"
     augment: bool = True
     weight_decay: float = 0.1
     layer_decay: float = 1.0
@@ -87,6 +98,8 @@ class Recipe:
     batch_norm: Literal["frozen", "trained"] = "trained"
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"
     gradient_checkpointing: bool = False
+    patience: int = 0
+    lora_rank: int = 8
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
@@ -102,8 +115,20 @@ class Recipe:
                 raise self._error(name, _range_in_words(least, greatest, with_least))
         if self.ema == 1.0:
             raise self._error("ema", "a number below 1, or the average never moves")
+        if self.objective == "contrastive":
+            self._check_contrastive()
         if self.wise_ft is not None and not _is_within(self.wise_ft, 0.0, 1.0, True):
             raise self._error("wise_ft", "auto or a number from 0 to 1")
+
+    def _check_contrastive(self) -> None:
+        """Refuse what has a meaning for the comparison with all labels only."""
+        for name, usual in (("class_weights", "none"), ("towers", "probe")):
+            if (getattr(self, name) == usual) == (name == "towers"):
+                raise PageSortError(
+                    f"{name} = {getattr(self, name)} contradicts objective = contrastive",
+                    where="[TRAIN]",
+                    remedy="Use objective = labels",
+                )
 
     def _error(self, name: str, allowed: str) -> PageSortError:
         return PageSortError(
@@ -128,6 +153,10 @@ class TrainRequest:
         max_megapixels: larger pages are left out.
         workers: processes that prepare pages; None: as many as serve the device.
         save_seconds: time between two checkpoints within an epoch.
+        every_label: whether each label must have a page to train on.
+        prepared: folder of shrunk pages; None: one in `checkpoints`.
+        notes: facts that the new model tells besides those of its making.
+        report_to: services that curves are sent to, besides TensorBoard: `wandb`, `mlflow`.
     """
 
     split: PageSplit
@@ -140,6 +169,15 @@ class TrainRequest:
     max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
     workers: int | None = None
     save_seconds: float = 600.0
+    every_label: bool = True
+    prepared: Path | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    report_to: tuple[str, ...] = ()
+
+    @property
+    def pages_folder(self) -> Path:
+        """The folder of shrunk pages."""
+        return self.prepared or self.checkpoints / PAGES_FOLDER
 
 
 @dataclass(frozen=True)

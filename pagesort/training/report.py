@@ -6,6 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,27 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from tqdm import tqdm
 
+    from pagesort.training.recipe import TrainOutcome
+
 logger = logging.getLogger(__name__)
 
 _LOSS_COLOUR, _RATE_COLOUR, _ACCURACY_COLOUR = "#1f5f8b", "#777777", "#b5482a"
+_EXPORT_COLOUR = "#3b7a3b"
+
+
+@dataclass(frozen=True)
+class CurveEnds:
+    """Figures of all validation pages before and after: of the start, and of the exported weights.
+
+    `share` is the share of the trained weights in these; both are empty without pages.
+    """
+
+    start: Mapping[str, float]
+    exported: Mapping[str, float]
+    share: float = 1.0
+
+
+NO_ENDS = CurveEnds({}, {})
 
 
 class Reporter(Watcher):
@@ -100,11 +119,55 @@ class Reporter(Watcher):
     def _log_validation(self, figures: Mapping[str, float]) -> None:
         if self._bar is not None:
             self._bar.clear()
+        shown = {name.removeprefix("eval_"): value for name, value in figures.items()}
         logger.info(
-            "epoch %d: %.1f %% of the validation pages right, loss %.4f",
+            "epoch %d: %s of the validation pages right%s, loss %.4f",
             figures["step"] // self.steps_per_epoch,
-            100 * figures["eval_accuracy"],
-            figures["eval_loss"],
+            *(percent(shown), interval(shown), shown["loss"]),
+        )
+
+
+def percent(figures: Mapping[str, float]) -> str:
+    """Write the accuracy of figures of validation."""
+    return f"{100 * figures['accuracy']:.1f} %"
+
+
+def interval(figures: Mapping[str, float]) -> str:
+    """Write the interval of the accuracy in brackets; nothing where there is none."""
+    if "accuracy_low" not in figures:
+        return ""
+    low, high = (100 * figures[f"accuracy_{end}"] for end in ("low", "high"))
+    return f" (95 % interval {low:.0f} to {high:.0f})"
+
+
+def log_outcome(
+    outcome: TrainOutcome,
+    figures: Mapping[str, float],
+    of_start: Mapping[str, float],
+    is_probe: bool,
+) -> None:
+    """Tell which weights the new model has, and how it does beside its start.
+
+    Args:
+        figures, of_start: of the validation pages that the start has not seen.
+        is_probe: whether the epochs are fits of a head.
+    """
+    mixed = f", mixed with {1 - outcome.wise_ft:.0%} of the start" if outcome.wise_ft < 1 else ""
+    gain, is_worse = "", False
+    if figures and of_start:
+        is_worse = figures["accuracy"] < of_start["accuracy"]
+        gain = (
+            f": {percent(figures)} of the validation pages right{interval(figures)}, the starting "
+            f"model {percent(of_start)}{interval(of_start)}; temperature {outcome.temperature:.2f}"
+        )
+    kind = "fit" if is_probe else "epoch"
+    logger.info("the new model has the weights of %s %d%s%s", kind, outcome.epoch, mixed, gain)
+    if is_worse:
+        lower = "use towers = image" if is_probe else "lower --lr"
+        logger.warning(
+            "the new model sorts fewer validation pages right than the one it started from: %s, "
+            "or train on more pages",
+            lower,
         )
 
 
@@ -119,7 +182,11 @@ def pages_per_second(history: Sequence[Mapping[str, float]], pages_per_step: int
 
 
 def draw_curves(
-    history: Sequence[Mapping[str, float]], steps_per_epoch: int, best_epoch: int, path: Path
+    history: Sequence[Mapping[str, float]],
+    steps_per_epoch: int,
+    best_epoch: int,
+    path: Path,
+    ends: CurveEnds = NO_ENDS,
 ) -> None:
     """Draw loss, learning rate and validation accuracy over the epochs into a PNG.
 
@@ -127,6 +194,7 @@ def draw_curves(
         history: the reports of `loop.fit`, in order, each with its `step`.
         best_epoch: from 1; marked.
         path: the PNG; its name, without the ending, is the title.
+        ends: drawn at 0, and at the best epoch.
 
     Raises:
         OSError: it cannot be written.
@@ -143,22 +211,24 @@ def draw_curves(
     loss.plot(steps, losses, _style(steps), color=_LOSS_COLOUR, label="training")
     epochs, eval_losses = _series(history, "eval_loss", steps_per_epoch)
     loss.plot(epochs, eval_losses, "o--", color=_ACCURACY_COLOUR, label="validation")
+    if "loss" in ends.start:
+        loss.plot(0, ends.start["loss"], "s", color=_ACCURACY_COLOUR)
+    if "loss" in ends.exported:
+        loss.plot(best_epoch, ends.exported["loss"], "D", ms=8, color=_EXPORT_COLOUR)
     loss.set_ylim(bottom=0)
     loss.set_ylabel("loss (nats a page)")
     loss.legend()
-    steps, rates = _series(history, "learning_rate", steps_per_epoch)
-    rate.plot(steps, rates, _style(steps), color=_RATE_COLOUR)
-    rate.set_ylim(bottom=0)
-    rate.set_ylabel("learning rate")
-    rate.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    _draw_rate(rate, history, steps_per_epoch)
     epochs, accuracies = _series(history, "eval_accuracy", steps_per_epoch)
     _draw_accuracy(accuracy, epochs, [100 * value for value in accuracies], best_epoch)
-    accuracy.set_xlabel("epoch")
+    _draw_ends(accuracy, history, steps_per_epoch, best_epoch, ends)
+    is_probe = any("penalty" in entry for entry in history)
+    accuracy.set_xlabel("fit, from the strongest penalty to the weakest" if is_probe else "epoch")
     accuracy.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (loss, rate, accuracy):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    accuracy.set_xlim(left=0)
+    accuracy.set_xlim(left=-0.1 if ends.start else 0)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as partial:
         figure.savefig(partial, dpi=120, format="png")
@@ -181,6 +251,49 @@ def _draw_accuracy(
             text = f"best epoch: {percent:.1f} %"
             axes.plot(epoch, percent, "o", ms=12, mfc="none", color=_ACCURACY_COLOUR, label=text)
             axes.legend(loc="lower right")
+
+
+def _draw_rate(axes: Axes, history: Sequence[Mapping[str, float]], steps_per_epoch: int) -> None:
+    """Draw the learning rate; of a probe, the penalty in its place."""
+    name = "penalty" if any("penalty" in entry for entry in history) else "learning_rate"
+    steps, rates = _series(history, name, steps_per_epoch)
+    axes.plot(steps, rates, _style(steps), color=_RATE_COLOUR)
+    axes.set_ylabel(name.replace("_", " "))
+    axes.set_ylim(bottom=0)
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+
+
+def _draw_ends(
+    axes: Axes,
+    history: Sequence[Mapping[str, float]],
+    steps_per_epoch: int,
+    best_epoch: int,
+    ends: CurveEnds,
+) -> None:
+    """Draw start and export beside the epochs, and the intervals of all."""
+    if not ends.start or not ends.exported:
+        return
+    start, exported = 100 * ends.start["accuracy"], 100 * ends.exported["accuracy"]
+    axes.plot(0, start, "s", color=_ACCURACY_COLOUR, label=f"start: {start:.1f} %")
+    mixed = f", {1 - ends.share:.0%} of the start in it" if ends.share < 1 else ""
+    text = f"exported{mixed}: {exported:.1f} %"
+    axes.plot(best_epoch, exported, "D", ms=8, color=_EXPORT_COLOUR, label=text)
+    points = [(0.0, ends.start), (float(best_epoch), ends.exported)]
+    points += [
+        (
+            entry["step"] / steps_per_epoch,
+            {name.removeprefix("eval_"): value for name, value in entry.items()},
+        )
+        for entry in history
+        if "eval_accuracy_low" in entry
+    ]
+    for place, figures in points:
+        if "accuracy_low" in figures:
+            low, high = (100 * figures[f"accuracy_{end}"] for end in ("low", "high"))
+            axes.vlines(place, low, high, color=_ACCURACY_COLOUR, alpha=0.35)
+    lowest = min(100 * figures.get("accuracy_low", 1.0) for _, figures in points)
+    axes.set_ylim(bottom=min(axes.get_ylim()[0], max(0.0, lowest - 3)))
+    axes.legend(loc="lower right", title="lines: 95 % intervals, pages taken one by one")
 
 
 def _style(points: Sequence[float]) -> str:

@@ -12,6 +12,18 @@ if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
 
+_EVALUATION = "eval_"
+_FLUSH_SECONDS = 1
+"""What is drawn passes through a thread of the writer's, where a flush does not reach all."""
+
+
+def title_of(name: str) -> str:
+    """Return what a curve is called: `eval/…` for validation, `train/…` for the steps."""
+    if name.startswith(_EVALUATION):
+        return f"eval/{name.removeprefix(_EVALUATION)}"
+    return f"train/{name}"
+
+
 class TensorBoard(Watcher):
     """Writes curves and hyper-parameters for TensorBoard.
 
@@ -33,7 +45,9 @@ class TensorBoard(Watcher):
         from tensorboardX import SummaryWriter
         from tensorboardX.summary import hparams
 
-        self._writer = SummaryWriter(str(self.folder), purge_step=step + 1 if step else None)
+        self._writer = SummaryWriter(
+            str(self.folder), purge_step=step + 1 if step else None, flush_secs=_FLUSH_SECONDS
+        )
         *beginning, _ = hparams(self.settings, {"eval/accuracy": 0.0})
         for summary in beginning:
             self._writer.file_writer.add_summary(summary)
@@ -44,8 +58,9 @@ class TensorBoard(Watcher):
             return
         for name, value in figures.items():
             if name != "step":
-                title = name.replace("eval_", "eval/") if "eval_" in name else f"train/{name}"
-                self._writer.add_scalar(title, value, int(figures["step"]))
+                self._writer.add_scalar(title_of(name), value, int(figures["step"]))
+        if any(name.startswith(_EVALUATION) for name in figures):
+            self._writer.flush()
 
     def write_text(self, title: str, text: str, step: int) -> None:
         """Show a text, which may be a table in Markdown, at a step."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader
 
 from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.processes import is_first_process
@@ -29,22 +31,25 @@ from pagesort.training.export import (
     with_facts,
 )
 from pagesort.training.loop import Schedule, Watcher, fit
+from pagesort.training.lora import add_adapters, merged_copy, remove_adapters
 from pagesort.training.objective import Collator, LabelLearner, LabelTexts, save_memory
 from pagesort.training.optimiser import make_optimiser
 from pagesort.training.plan import (
-    PAGES_FOLDER,
     Plan,
     deciding_facts,
     default_workers,
+    label_weights,
     make_plan,
     memory_remedy,
     processors,
     threads,
     translate_training_errors,
 )
+from pagesort.training.probe import fit_probe, strengths
 from pagesort.training.process_group import join_processes, wait_for_all
 from pagesort.training.recipe import Recipe, TrainOutcome, TrainRequest
-from pagesort.training.report import Reporter, draw_curves, pages_per_second
+from pagesort.training.report import CurveEnds, Reporter, draw_curves, log_outcome, pages_per_second
+from pagesort.training.services import services
 from pagesort.training.state import Best, RunFolder, quality, translate_damaged
 from pagesort.training.tensorboard import TensorBoard
 from pagesort.training.validation import ValidationPages
@@ -53,6 +58,7 @@ from pagesort.training.weight_averaging import best_share, interpolated, moving_
 __all__ = ["Recipe", "TrainOutcome", "TrainRequest", "train"]
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch.utils.data import Dataset
 
 logger = logging.getLogger(__name__)
@@ -125,6 +131,7 @@ class _Session:
         validation = self._validation()
         with self._spared():
             history = self._fit(learner, validation, workers)
+        remove_adapters(self.classifier.model)
         best = self.run.best()
         if best is None:
             raise PageSortError(
@@ -132,8 +139,8 @@ class _Session:
                 where=self.run.folder,
                 remedy="Remove this folder and train anew",
             )
-        share, figures, of_start = self._choose_weights(learner, validation, best)
-        folder, curves = self._write(learner, best, share, figures, of_start, history)
+        share, figures, of_start, ends = self._choose_weights(learner, validation, best)
+        folder, curves = self._write(learner, best, share, figures, of_start, history, ends)
         validation.remove()
         outcome = TrainOutcome(
             model_folder=folder,
@@ -149,7 +156,7 @@ class _Session:
             checkpoints=self.run.folder,
         )
         if self.is_first:
-            _log_outcome(outcome, of_start.get("accuracy"))
+            log_outcome(outcome, figures, of_start, self.plan.is_probe)
         wait_for_all()  # a process that ended early would have the others stopped
         return outcome
 
@@ -177,12 +184,16 @@ class _Session:
         if recipe.gradient_checkpointing:
             for tower in save_memory(model, True):
                 logger.warning("the %s cannot save memory by computing twice", tower)
+        weights = label_weights(recipe, self.request.split)
+        if recipe.towers == "lora":
+            add_adapters(model, recipe.lora_rank, self.request.seed)
         return LabelLearner(
             model,
             texts,
             self.plan.preprocessing,
             contrastive=recipe.objective == "contrastive",
-            image_only=recipe.towers == "image",
+            image_only=recipe.towers != "both",
+            class_weights=None if weights is None else torch.tensor(weights),
             freeze_batch_norm=recipe.batch_norm == "frozen",
         )
 
@@ -216,6 +227,8 @@ class _Session:
         self, learner: LabelLearner, validation: ValidationPages, workers: int
     ) -> list[dict[str, float]]:
         """Train from the last checkpoint to the last step; returns the reports."""
+        if self.plan.is_probe:
+            return self._fit_probe(learner, validation, workers)
         last = self.run.last_checkpoint()
         if last is not None and last[0] < self.plan.steps and self.is_first:
             logger.info(
@@ -236,6 +249,32 @@ class _Session:
             )
             _restore(self.classifier.model, self.start)
             return self._fit(self._learner(), validation, workers=0)
+
+    def _fit_probe(
+        self, learner: LabelLearner, validation: ValidationPages, workers: int
+    ) -> list[dict[str, float]]:
+        """See every page once, and fit heads."""
+        plan, split = self.plan, self.request.split
+        weights = torch.tensor(label_weights(plan.recipe, split) or [1.0] * len(split.labels))
+        if plan.recipe.sampling == "balanced":
+            counts = Counter(page.label for page in plan.pages)
+            weights /= torch.tensor([max(1, counts[label]) for label in split.labels])
+        batches = DataLoader(
+            cast("Dataset[Any]", self._views()),
+            batch_size=plan.recipe.batch_size,
+            collate_fn=Collator(learner.texts, self.request.seed, False, with_texts=False),
+            num_workers=workers,
+            generator=torch.Generator(),
+        )
+        return fit_probe(
+            learner,
+            batches,
+            len(plan.pages),
+            weights,
+            strengths(bool(split.validation)),
+            lambda step: self._validate(step, learner, validation),
+            self._watchers(),
+        )
 
     def _fit_with(
         self, learner: LabelLearner, validation: ValidationPages, workers: int
@@ -263,9 +302,22 @@ class _Session:
             validate=lambda step: self._validate(
                 step, average.module if average else learner, validation
             ),
+            is_enough=self._is_enough if recipe.patience else None,
             run=self.run,
             watchers=self._watchers(),
         )
+
+    def _is_enough(self, history: Sequence[Mapping[str, float]]) -> bool:
+        """Whether the last epochs, as many as patience has, were none better than one before."""
+        reached = [
+            quality({name: entry[f"eval_{name}"] for name in ("accuracy", "calibrated_loss")})
+            for entry in history
+            if "eval_accuracy" in entry
+        ]
+        since = len(reached) - 1 - reached.index(max(reached)) if reached else 0
+        if since >= self.plan.recipe.patience and self.is_first:
+            logger.info("%d epochs without a better one: the training ends here", since)
+        return since >= self.plan.recipe.patience
 
     def _schedule(self, workers: int) -> Schedule:
         plan, recipe, request = self.plan, self.plan.recipe, self.request
@@ -294,23 +346,25 @@ class _Session:
             "training_pages": len(plan.pages),
             "base": self.classifier.metadata.base,
         }
-        return [
-            Reporter(plan.steps_per_epoch, plan.pages_per_step),
-            TensorBoard(self.run.folder / "runs", settings),
-        ]
+        watchers = services(self.request.report_to, self.run, settings)
+        watchers.append(TensorBoard(self.run.folder / "runs", settings))
+        if not plan.is_probe:
+            watchers.append(Reporter(plan.steps_per_epoch, plan.pages_per_step))
+        return watchers
 
     def _views(self) -> TrainingViews:
-        plan = self.plan
+        plan, recipe = self.plan, self.plan.recipe
+        once = plan.is_probe
         return TrainingViews(
             plan.pages,
             self.request.split.labels,
-            self.request.checkpoints / PAGES_FOLDER,
+            self.request.pages_folder,
             plan.preprocessing.input_size,
             self.request.seed,
-            plan.recipe.epochs,
-            views_per_epoch=plan.steps_per_epoch * plan.pages_per_step,
-            sampling=plan.recipe.sampling,
-            augment=plan.recipe.augment,
+            1 if once else recipe.epochs,
+            views_per_epoch=None if once else plan.steps_per_epoch * plan.pages_per_step,
+            sampling="natural" if once else recipe.sampling,
+            augment=recipe.augment and not once,
         )
 
     def _validate(
@@ -326,9 +380,10 @@ class _Session:
 
     def _save_best(self, folder: Path, learner: LabelLearner, figures: Mapping[str, float]) -> None:
         temperature = figures.get("temperature", 1.0)
+        is_lora = self.plan.recipe.towers == "lora"
         save_folder(
             folder,
-            learner.dual_encoder,
+            merged_copy(learner.dual_encoder) if is_lora else learner.dual_encoder,
             self.classifier.tokenizer,
             whole_page_settings(self.plan.preprocessing),
             with_facts(self.classifier.metadata, {"figures": dict(figures)}, temperature),
@@ -336,26 +391,32 @@ class _Session:
 
     def _choose_weights(
         self, learner: LabelLearner, validation: ValidationPages, best: Best
-    ) -> tuple[float, dict[str, float], dict[str, float]]:
+    ) -> tuple[float, dict[str, float], dict[str, float], CurveEnds]:
         """Mix the best epoch's weights with the starting ones.
 
         Returns:
-            Their share, the figures of the mixture, and those of the starting model.
+            Their share, the figures of the mixture and of the starting model on the pages that the
+            start has not seen, and both on all validation pages, as the epochs have theirs.
         """
         wait_for_all()  # until the first process has written the last best epoch
         with translate_damaged(self.run.folder):
             trained = load_towers(best.folder)[0].state_dict()
 
-        def figures_of(share: float) -> dict[str, float]:
+        def logits_of(share: float) -> np.ndarray:
             learner.dual_encoder.load_state_dict(interpolated(self.start, trained, share))
-            logits = validation.logits(learner, self.plan.recipe.batch_size)
-            return validation.figures(logits, fresh=True)
+            return validation.logits(learner, self.plan.recipe.batch_size)
 
-        of_start = figures_of(0.0)
+        def figures_of(share: float) -> dict[str, float]:
+            return validation.figures(logits_of(share), fresh=True)
+
+        at_start = logits_of(0.0)
+        of_start = validation.figures(at_start, fresh=True)
         share = self.plan.recipe.wise_ft
         if share is None:
             share = best_share(lambda each: quality(figures_of(each))) if of_start else 1.0
-        return share, figures_of(share), of_start
+        exported = logits_of(share)
+        ends = CurveEnds(validation.figures(at_start), validation.figures(exported), share)
+        return share, validation.figures(exported, fresh=True), of_start, ends
 
     def _write(
         self,
@@ -365,6 +426,7 @@ class _Session:
         figures: Mapping[str, float],
         of_start: Mapping[str, float],
         history: list[dict[str, float]],
+        ends: CurveEnds,
     ) -> tuple[Path, Path | None]:
         """Write the model and the picture of its curves, in the first process only."""
         from accelerate.utils import broadcast_object_list
@@ -374,6 +436,7 @@ class _Session:
             facts = model_facts(
                 self._facts, self.plan, self.request.split, best, share, figures, history
             )
+            facts |= self.request.notes
             facts["start"] = {**facts["start"], "validation": rounded(of_start)}
             temperature = figures.get("temperature", 1.0)
             folder = export(
@@ -388,16 +451,18 @@ class _Session:
                 names_of_start(self.classifier.model),
             )
             self.run.finish(folder.name)
-            made = [folder, self._curves(folder, best, history)]
+            made = [folder, self._curves(folder, best, history, ends)]
         folder, curves = broadcast_object_list(made)
         return folder, curves
 
-    def _curves(self, folder: Path, best: Best, history: list[dict[str, float]]) -> Path | None:
+    def _curves(
+        self, folder: Path, best: Best, history: list[dict[str, float]], ends: CurveEnds
+    ) -> Path | None:
         """Draw the picture; the model is complete without it."""
         path = self.request.plots / f"training_{folder.name}.png"
         steps = self.plan.steps_per_epoch
         try:
-            draw_curves(history, steps, best.step // steps, path)
+            draw_curves(history, steps, best.step // steps, path, ends)
         except (OSError, RuntimeError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             logger.warning("the curves cannot be drawn (%s): %s", reason, path)
@@ -407,6 +472,7 @@ class _Session:
 
 def _restore(model: nn.Module, start: Mapping[str, torch.Tensor]) -> None:
     """Give the classifier back the towers that it came with."""
+    remove_adapters(model)
     model.load_state_dict(start)
     model.requires_grad_(True)
     save_memory(model, False)
@@ -419,23 +485,6 @@ def _share_buffers(learner: LabelLearner, processes: int) -> None:
     if processes > 1:
         for buffer in learner.dual_encoder.buffers():
             torch.distributed.broadcast(buffer, 0)
-
-
-def _log_outcome(outcome: TrainOutcome, accuracy_of_start: float | None) -> None:
-    mixed = f", mixed with {1 - outcome.wise_ft:.0%} of the start" if outcome.wise_ft < 1 else ""
-    gain, is_worse = "", False
-    if outcome.accuracy is not None and accuracy_of_start is not None:
-        is_worse = outcome.accuracy < accuracy_of_start
-        gain = (
-            f": {100 * outcome.accuracy:.1f} % of the validation pages right (the starting model: "
-            f"{100 * accuracy_of_start:.1f} %), temperature {outcome.temperature:.2f}"
-        )
-    logger.info("the new model has the weights of epoch %d%s%s", outcome.epoch, mixed, gain)
-    if is_worse:
-        logger.warning(
-            "the new model sorts fewer validation pages right than the one it started from: lower "
-            "--lr, or train on more pages"
-        )
 
 
 def _what_is_kept(run: RunFolder, plan: Plan) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pagesort.common.progress import Progress
+from pagesort.common.shares import wilson
 from pagesort.labelled.folder import LabelledPage, log_left_out, page_digests, page_pixels
 from pagesort.pages.loader import PageLoader
 from pagesort.pages.preprocessing import Preprocessing
@@ -114,7 +115,7 @@ class ValidationPages:
         return logits
 
     def figures(self, logits: np.ndarray, *, fresh: bool = False) -> dict[str, float]:
-        """Accuracy, loss, fitted temperature and the loss at it; nothing without pages.
+        """Accuracy with its interval, loss, fitted temperature, loss at it; nothing without pages.
 
         Args:
             logits: of all pages (N, C).
@@ -126,8 +127,12 @@ class ValidationPages:
         if not len(labels):
             return {}
         temperature = fit_temperature(logits, labels)
+        right = int((logits.argmax(axis=1) == labels).sum())
+        low, high = wilson(right, len(labels))
         return {
-            "accuracy": float((logits.argmax(axis=1) == labels).mean()),
+            "accuracy": right / len(labels),
+            "accuracy_low": low,
+            "accuracy_high": high,
             "loss": mean_loss(logits, labels),
             "temperature": temperature,
             "calibrated_loss": mean_loss(logits, labels, temperature),

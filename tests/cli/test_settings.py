@@ -382,3 +382,41 @@ def test_a_token_under_the_wrong_key_is_not_shown(folders: tuple[Path, Path]) ->
     line = complaint(folders, config="[HF]\nuse_hf = hf_secretSecret\n")
     assert "[HF] use_hf" in line
     assert "hf_secret" not in line
+
+
+def test_any_key_can_be_set_on_the_command_line(folders: tuple[Path, Path]) -> None:
+    (folders[1] / "config.txt").write_text(
+        "[TRAIN]\nema = 0.5\nlr = 1e-3\n[ROUTES]\nTEXT = none\nMINE = OCR\n"
+    )
+    words = ["--set", "train.ema=0.99", "--set", "TRAIN.Lr = 2e-5", "--set", "routes.mine=HTR"]
+    words += ["--set", "output.FOLDER_RESULTS=out put"]
+    settings = read_settings(words, *folders)
+    assert (settings.ema, settings.lr) == (0.99, 2e-5)
+    assert (settings.routes["mine"], settings.routes["TEXT"]) == ("HTR", "none")
+    assert settings.results_folder == folders[1] / "out put"
+    assert settings.flag("ema") == "--set train.ema"
+    assert read_settings(["--lr", "2e-5", *words], *folders).lr == 2e-5
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train.emma=0.9"], "Did you mean [TRAIN] ema?"),
+        (["trian.ema=0.9"], "Did you mean [TRAIN]?"),
+        (["ema=0.9"], "perhaps --set train.ema"),
+        (["train.ema"], "is not SECTION.KEY=VALUE"),
+        (["train.ema=1"], "[TRAIN] ema = 1 is not allowed"),
+        (["train.lr=1e-3", "--lr", "1e-4"], "--lr and --set train.lr contradict each other"),
+        (["train.ema=0.5", "--set", "train.ema=0.6"], "contradict each other"),
+        (["hf.token=hf_secret"], "only you can read"),
+        (["train.class_weights=A"], "numbers above 0 as in DRAW=2,PHOTO=0.5"),
+        (["train.folds=1"], "0 for none, or a whole number, 2"),
+        (["train.report_to=telegram"], "none, wandb, mlflow"),
+    ],
+)
+def test_what_cannot_be_set_is_told(
+    folders: tuple[Path, Path], words: list[str], said: str
+) -> None:
+    line = complaint(folders, "--set", *words)
+    assert said in line
+    assert "hf_secret" not in line

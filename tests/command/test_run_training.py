@@ -163,6 +163,50 @@ def test_a_list_says_what_trains_and_what_tests(command: Run, shades: Path) -> N
     assert "line 2" in error_line(command("--train", "--train_list", write_broken_list(shades)))
 
 
+@pytest.mark.slow
+def test_folds_score_every_page_by_a_training_that_has_not_seen_it(
+    command: Run, shades: Path, workplace: Path
+) -> None:
+    (shades / "light" / "light00-1.png").replace(shades / "dark" / "wrong00-1.png")
+    words = ("--train", "--train_folder", shades, "--folds", "3", "--epochs", "2", "--lr", "1e-3")
+    status, out, err = command(*words, "--train_all")
+    assert status == 0, err
+    assert "fold 3 of 3" in err
+    assert "top-1, mean of 3 folds" in out
+    assert "standard deviation" in out
+    paths = [Path(line) for line in out.splitlines() if line.startswith(str(workplace))]
+    table = read_table(next(path for path in paths if path.name.startswith("EVAL_table")))
+    raw = read_table(next(path for path in paths if path.name.endswith("RAW.csv")))
+    assert list(table[0])[-3:] == list(raw[0])[-3:] == ["TRUE", "FOLD", "PATH"]
+    assert sorted(row["PATH"] for row in raw) == sorted(
+        path.relative_to(shades).as_posix() for path in shades.rglob("*.png")
+    )
+    folds = {(row["FILE"], row["FOLD"]) for row in table}
+    assert len(folds) == len({row["FILE"] for row in table})  # whole documents
+    assert {row["FOLD"] for row in table} == {"1", "2", "3"}
+    report = json.loads(next(path for path in paths if path.suffix == ".json").read_text())
+    for fold, accuracy in enumerate(report["folds"]["accuracy"]["folds"], 1):
+        own = [row["TRUE"] == row["CLASS-1"] for row in table if row["FOLD"] == str(fold)]
+        assert accuracy == pytest.approx(np.mean(own))
+    suspects = next(path for path in paths if path.name.endswith("SUSPECTS.csv"))
+    assert suspects.is_file()
+    models = list((workplace / "models").iterdir())
+    assert models == [path for path in paths if path.parent.name == "models"]
+    facts = json.loads((models[0] / "pagesort.json").read_text())["training"]
+    assert facts["out_of_fold"]["pages"] == 24
+    assert sum(facts["pages"]["train"].values()) + sum(facts["pages"]["validation"].values()) == 24
+    left = next((workplace / "cp").glob("folds_*"))
+    assert sorted(path.name for path in left.iterdir()) == [f"fold-{n}.npz" for n in (1, 2, 3)]
+
+    again = command(*words)
+    assert again[2].count("was finished before") == 3
+    raw_again = read_table(next(line for line in again[1].splitlines() if "RAW.csv" in line))
+    assert raw_again == raw
+    assert "belongs to --folds" in error_line(command("--train", "--train_all"), 2)
+    assert "keeps none" in error_line(command(*words, "--eval"), 2)
+    assert "too few" in error_line(command(*words[:3], "--folds", "50"))
+
+
 def write_broken_list(folder: Path) -> Path:
     path = folder / "broken.csv"
     path.write_text("path,label,split\n../page.png,night,train\n")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from pagesort.training.report import Reporter, draw_curves, pages_per_second
+from pagesort.training.report import CurveEnds, Reporter, draw_curves, pages_per_second
 from tests.helpers.plots import figures
 
 if TYPE_CHECKING:
@@ -96,3 +96,24 @@ def test_short_lines_are_marked_and_no_tick_is_above_all(
     assert loss.lines[0].get_marker() == rate.lines[0].get_marker() == "o"
     assert figures[1].axes[0].lines[0].get_marker() != "o"
     assert max(accuracy.get_yticks()) == 100.0
+
+
+def test_the_curves_show_start_and_export_with_their_intervals(
+    figures: list[Figure], tmp_path: Path
+) -> None:
+    start = {"accuracy": 0.5, "accuracy_low": 0.3, "accuracy_high": 0.7, "loss": 1.5}
+    exported = {"accuracy": 0.8, "accuracy_low": 0.6, "accuracy_high": 0.9, "loss": 0.7}
+    history = [entry | ({"eval_accuracy_low": 0.6, "eval_accuracy_high": 0.85}
+               if "eval_accuracy" in entry else {}) for entry in HISTORY]  # fmt: skip
+    ends = CurveEnds(start, exported, share=0.7)
+    draw_curves(history, 10, 1, tmp_path / "curves.png", ends)
+    loss, _, accuracy = figures[0].axes
+    points = [line.get_xydata().tolist() for line in accuracy.lines]
+    assert [[0.0, 50.0]] in points
+    assert [[1.0, 80.0]] in points
+    assert [[0.0, 1.5]] in [line.get_xydata().tolist() for line in loss.lines]
+    shown = [text.get_text() for text in accuracy.get_legend().get_texts()]
+    assert "start: 50.0 %" in shown
+    assert "exported, 30% of the start in it: 80.0 %" in shown
+    assert len(accuracy.collections) == 4  # the intervals of start, export and two epochs
+    assert accuracy.get_ylim()[0] < 30

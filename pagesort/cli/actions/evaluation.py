@@ -48,7 +48,7 @@ def evaluate_model(settings: Settings, model: Path | None = None) -> int:
     )
     started = datetime.now().astimezone()
     outcome = evaluate.evaluate(opened.classifier, request)
-    _write_records(settings, request, outcome, opened_facts(opened), started)
+    write_records(settings, request, outcome, opened_facts(opened), started)
     for line in (*outcome.lines, *map(str, outcome.files)):
         emit(line)
     if settings.suspects:
@@ -56,7 +56,7 @@ def evaluate_model(settings: Settings, model: Path | None = None) -> int:
     return UNREADABLE_PAGES_STATUS if outcome.failed else 0
 
 
-def _write_records(
+def write_records(
     settings: Settings,
     request: EvaluationRequest,
     outcome: EvaluationOutcome,
@@ -110,7 +110,7 @@ def evaluate_models(settings: Settings) -> int:
         return opened.classifier, opened.descriptions
 
     def written(folder: Path, outcome: EvaluationOutcome) -> None:
-        _write_records(settings, request, outcome, facts[folder], started)
+        write_records(settings, request, outcome, facts[folder], started)
 
     sets = [
         comparison.DescriptionSet(opening.with_prompts(settings, name), texts)
@@ -145,7 +145,7 @@ def compare_models(settings: Settings, named: Sequence[str]) -> int:
     outcome = paired.compare_pair(contenders, request)
     facts = [opened_facts(each) for each in opened]
     for evaluation, its in zip(outcome.evaluations, facts, strict=True):
-        _write_records(settings, request, evaluation, its, started)
+        write_records(settings, request, evaluation, its, started)
     _write_pair_record(settings, request, outcome, facts, started)
     evaluated = (path for each in outcome.evaluations for path in each.files)
     for line in (*outcome.lines, *map(str, (*outcome.files, *evaluated))):

@@ -9,12 +9,13 @@ from pagesort.cli import opening
 from pagesort.cli.actions.review import corrected_images
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
+from pagesort.cli.value_types import class_weights
 from pagesort.common.processes import is_first_process
 
 if TYPE_CHECKING:
     from pagesort.labelled.split_files import PageSplit
     from pagesort.labelled.train_list import TrainList
-    from pagesort.training.recipe import Recipe, TrainRequest
+    from pagesort.training.recipe import Recipe, TrainOutcome, TrainRequest
 
 
 def train_model(settings: Settings) -> tuple[Path, int]:
@@ -30,11 +31,16 @@ def train_model(settings: Settings) -> tuple[Path, int]:
     classifier = opening.open_start(settings, split.labels)
     request = training_request(settings, recipe, split)
     outcome = train.train(classifier, request)
+    report_model(outcome)
+    failed = bool(left_out or outcome.left_out)
+    return outcome.model_folder, UNREADABLE_PAGES_STATUS if failed else 0
+
+
+def report_model(outcome: TrainOutcome) -> None:
+    """Print the paths of a new model and of the picture of its curves."""
     if is_first_process():
         for path in filter(None, (outcome.model_folder, outcome.curves)):
             emit(str(path))
-    failed = bool(left_out or outcome.left_out)
-    return outcome.model_folder, UNREADABLE_PAGES_STATUS if failed else 0
 
 
 def training_split(settings: Settings) -> tuple[PageSplit, int]:
@@ -78,8 +84,15 @@ def training_recipe(settings: Settings) -> Recipe:
     Raises:
         PageSortError: a value cannot be meant.
     """
+    from pagesort.training.lora import check_package
     from pagesort.training.recipe import Recipe
+    from pagesort.training.services import check_services
 
+    check_services(settings.report_to)
+    if settings.towers == "lora":
+        check_package()
+    words = ("none", "balanced")
+    weights: Any = settings.class_weights
     return Recipe(
         epochs=settings.epochs,
         learning_rate=settings.lr,
@@ -88,6 +101,7 @@ def training_recipe(settings: Settings) -> Recipe:
         objective=settings.objective,
         towers=settings.towers,
         sampling=settings.sampling,
+        class_weights=weights if weights in words else class_weights(weights),
         augment=settings.augment,
         weight_decay=settings.weight_decay,
         layer_decay=settings.layer_decay,
@@ -97,6 +111,8 @@ def training_recipe(settings: Settings) -> Recipe:
         batch_norm=settings.batch_norm,
         mixed_precision=settings.mixed_precision,
         gradient_checkpointing=settings.gradient_checkpointing,
+        patience=settings.patience,
+        lora_rank=settings.lora_rank,
     )
 
 
@@ -114,4 +130,5 @@ def training_request(settings: Settings, recipe: Recipe, split: PageSplit) -> Tr
         log_step=settings.log_step,
         workers=settings.workers,
         max_megapixels=settings.max_megapixels,
+        report_to=settings.report_to,
     )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pagesort.cli.options.option import EVALUATIONS, PREDICTIONS, SEARCHES, Option
-from pagesort.cli.value_types import DEVICE, FILE, SWITCH, choice, real
+from pagesort.cli.value_types import ASSIGNMENT, DEVICE, FILE, SWITCH, choice, real
 
 # One row, two lines or three: a table to look things up in.
 # fmt: off
 OPTIONS: tuple[Option, ...] = (
     Option(
         "config", FILE, None, "read this file instead of config.txt", flags=("--config",),
+    ),
+    Option(
+        "assignments", ASSIGNMENT, (),
+        "set any key of config.txt, as in --set train.ema=0.99; as often as you like",
+        flags=("--set",), repeatable=True,
     ),
     Option(
         "device", DEVICE, "auto", "where the model runs: auto, cpu, cuda, cuda:1, mps",

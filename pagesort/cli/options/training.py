@@ -5,7 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from pagesort.cli.options.option import EVALUATIONS, TRAINING, Option
-from pagesort.cli.value_types import DIRECTORY, FILE, SWITCH, auto_or, choice, real, share, whole
+from pagesort.cli.value_types import (
+    CLASS_WEIGHTS,
+    DIRECTORY,
+    FILE,
+    SERVICES,
+    SWITCH,
+    auto_or,
+    choice,
+    real,
+    share,
+    whole,
+    zero_or,
+)
 
 # One row, two lines or three: a table to look things up in.
 # fmt: off
@@ -26,8 +38,29 @@ OPTIONS: tuple[Option, ...] = (
         flags=("--train_list",), audience=TRAINING, used_by=("train", "suspects_of", *EVALUATIONS),
     ),
     Option(
+        "folds", zero_or(whole(2, 100)), 0,
+        "train so many times, each time without another part of the documents, and score that part",
+        "TRAIN", "folds", ("--folds",), TRAINING, used_by=("train",),
+    ),
+    Option(
+        "train_all", SWITCH, False, "with --folds, also train a model on all pages",
+        flags=("--train_all",), audience=TRAINING, used_by=("train",),
+    ),
+    Option(
         "epochs", whole(1), 3, "how many times training goes through the pages",
         "TRAIN", "epochs", ("--epochs",), TRAINING, used_by=("train", "train_reader"),
+    ),
+    Option(
+        "patience", whole(0), 0, "end after so many epochs without a better one; 0: never",
+        "TRAIN", "patience", ("--patience",), TRAINING, used_by=("train",),
+    ),
+    Option(
+        "lora_rank", whole(1, 1024), 8, "rank of the adapters of towers = lora",
+        "TRAIN", "lora_rank", audience=TRAINING,
+    ),
+    Option(
+        "report_to", SERVICES, (), "send the curves to these services besides TensorBoard",
+        "TRAIN", "report_to", ("--report_to",), TRAINING, used_by=("train",),
     ),
     Option(
         "lr", real(0, 1), 5e-5, "learning rate",
@@ -56,12 +89,18 @@ OPTIONS: tuple[Option, ...] = (
         "TRAIN", "objective", audience=TRAINING,
     ),
     Option(
-        "towers", choice("both", "image"), "both", "which towers learn",
-        "TRAIN", "towers", audience=TRAINING,
+        "towers", choice("both", "image", "lora", "probe"), "both",
+        "what learns: both towers, the image tower, adapters of it, or a head on it only",
+        "TRAIN", "towers", ("--towers",), TRAINING, used_by=("train",),
     ),
     Option(
         "sampling", choice("balanced", "natural"), "balanced",
         "every label equally often, or every page", "TRAIN", "sampling", audience=TRAINING,
+    ),
+    Option(
+        "class_weights", CLASS_WEIGHTS, "none",
+        "how much pages of a label count: none (alike), balanced, or as in DRAW=2,PHOTO=0.5",
+        "TRAIN", "class_weights", audience=TRAINING,
     ),
     Option(
         "augment", SWITCH, True, "vary tone and sharpness of the pages",
