@@ -7,6 +7,8 @@ import os
 import random
 import subprocess
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ from utils import (
     directory_scraper,
     list_pages,
     page_name,
+    percent,
     round_scores,
     top_guesses,
 )
@@ -296,7 +299,7 @@ def test_confusion_plot_draws_normalised_rows(
     pairs = [[(1, 0.9), (0, 0.1)], [(1, 0.6), (2, 0.4)], [(2, 1.0), (0, 0.0)]]
     confusion_plot(pairs, [0, 0, 2], LABELS, "name", 2, tmp_path)
     assert drawn["counts"] == [[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
-    assert "33.33 %" in str(drawn["title"]) and "66.67 %" in str(drawn["title"])
+    assert "33.3 %" in str(drawn["title"]) and "66.7 %" in str(drawn["title"])
 
 
 def test_confusion_plot_shows_counts_and_percentages(
@@ -312,8 +315,8 @@ def test_confusion_plot_shows_counts_and_percentages(
     for text in axes.texts:
         column, row = text.get_position()
         cells.setdefault((int(row), int(column)), []).append(text.get_text())
-    assert cells[0, 0] == ["299", ">99 %"] and cells[0, 1] == ["1", "<1 %"]
-    assert cells[1, 0] == ["1", "50 %"] and cells[2, 2] == ["1", "100 %"]
+    assert cells[0, 0] == ["299", "99.7 %"] and cells[0, 1] == ["1", "0.3 %"]
+    assert cells[1, 0] == ["1", "50.0 %"] and cells[2, 2] == ["1", "100.0 %"]
     assert cells[3, 0] == cells[1, 2] == ["0"] and len(cells) == 16
     names = [label.get_text() for label in axes.get_xticklabels()]
     assert names[0] == r"a \$x\$" and len(names[1]) == 30 and names[2] == "ř?"
@@ -344,6 +347,69 @@ def test_confusion_plot_of_very_many_labels_has_no_text_in_its_cells(
     assert max(figures[0].get_size_inches()) < 70
 
 
+def test_shares_never_round_an_exception_away() -> None:
+    shares = (0.0, 0.0001, 0.0005, 0.125, 0.9994, 0.9996, 1.0)
+    assert list(map(percent, shares)) == ["0.0", "<0.1", "0.1", "12.5", "99.9", ">99.9", "100.0"]
+
+
+@pytest.fixture
+def fonts(tmp_path: Path) -> Iterator[Path]:
+    """A font of this machine, for the time of the test, that has one Chinese letter."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+    from matplotlib import font_manager
+
+    pen = TTGlyphPen(None)
+    pen.moveTo((100, 0))
+    for corner in ((100, 900), (900, 900), (900, 0)):
+        pen.lineTo(corner)
+    pen.closePath()
+    font = FontBuilder(1000, isTTF=True)
+    font.setupGlyphOrder([".notdef", "middle"])
+    font.setupCharacterMap({ord("中"): "middle"})
+    font.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "middle": pen.glyph()})
+    font.setupHorizontalMetrics({".notdef": (1000, 0), "middle": (1000, 100)})
+    font.setupHorizontalHeader(ascent=900, descent=-100)
+    font.setupNameTable({"familyName": "Test Han", "styleName": "Regular"})
+    font.setupOS2()
+    font.setupPost()
+    font.save(tmp_path / "han.ttf")
+    before = list(font_manager.fontManager.ttflist)
+    font_manager.fontManager.addfont(tmp_path / "han.ttf")
+    utils._fonts_for.cache_clear()
+    yield tmp_path
+    font_manager.fontManager.ttflist[:] = before
+    utils._fonts_for.cache_clear()
+
+
+def test_letters_of_other_scripts_are_drawn_with_a_font_that_has_them(
+    fonts: Path, figures: list[Figure]
+) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    confusion_plot([0, 1], [0, 1], ["中", "plan ř"], "a model", output_dir=fonts)
+    (axes,) = figures[-1].axes
+    labels = {text.get_text(): text.get_fontfamily() for text in axes.get_xticklabels()}
+    assert labels["中"][-1] == "Test Han" and "Test Han" not in labels["plan ř"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        FigureCanvasAgg(figures[-1]).draw()
+
+
+def test_letters_that_no_font_has_are_spelled_and_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from matplotlib import font_manager
+
+    usual = font_manager.findfont(font_manager.FontProperties())
+    alone = [entry for entry in font_manager.fontManager.ttflist if entry.fname == usual]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", alone)
+    utils._fonts_for.cache_clear()
+    assert utils.plot_text("中 かな 한 ř") == "[4E2D] kana han ř"
+    assert "no font of this machine has か な 中 한" in caplog.text
+    utils._fonts_for.cache_clear()
+
+
 def test_confusion_plot_leaves_pyplot_alone(tmp_path: Path) -> None:
     script = (
         "import sys; from utils import confusion_plot; "
@@ -368,14 +434,14 @@ def test_the_confusion_plot_shows_counts_and_shares(tmp_path: Path, figures: lis
     confusion_plot([0, 1, 1, 0], [0, 0, 1, 0], ["A", "$B$", "C"], "model", 1, tmp_path)
     (axes,) = figures[0].axes
     cells = {text.get_position(): text.get_text() for text in axes.texts}
-    assert cells[0, 0] == "2" and cells[0, 0.04] == "67 %"
-    assert cells[1, 0] == "1" and cells[1, 0.04] == "33 %"
-    assert cells[0, 1] == "0" and cells[1, 1] == "1" and cells[1, 1.04] == "100 %"
+    assert cells[0, 0] == "2" and cells[0, 0.04] == "66.7 %"
+    assert cells[1, 0] == "1" and cells[1, 0.04] == "33.3 %"
+    assert cells[0, 1] == "0" and cells[1, 1] == "1" and cells[1, 1.04] == "100.0 %"
     assert [label.get_text() for label in axes.get_xticklabels()] == ["A", r"\$B\$", "C"]
     assert [label.get_text() for label in axes.get_yticklabels()] == [
         "A  (3)", r"\$B\$  (1)", "C  (0)",
     ]  # fmt: skip
-    assert "top-1 accuracy 75.00 % of 4 pages" in axes.get_title()
+    assert "top-1 accuracy 75.0 % of 4 pages" in axes.get_title()
 
 
 def test_confusion_plot_refuses_what_cannot_be_right(tmp_path: Path) -> None:

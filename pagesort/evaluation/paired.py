@@ -22,6 +22,7 @@ from pagesort.evaluation.files import check_writable, write_json, write_table
 from pagesort.evaluation.scores import Classifier
 from pagesort.labelled.folder import page_digests
 from pagesort.labelled.trained_names import TrainedNames
+from utils import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -260,8 +261,8 @@ def _lines(
     lines += [f"note: {each}" for each in _notes(contenders, seen, outcomes, figures)]
     lines.append("")
     for side, (value, low, high) in zip(SIDES, figures.accuracies, strict=True):
-        interval = f"95 % interval {100 * low:.1f} to {100 * high:.1f} %"
-        lines.append(f"{f'top-1 accuracy of {side}':<30} {100 * value:.1f} %  {interval}")
+        interval = f"95 % interval {percent(low)} to {percent(high)} %"
+        lines.append(f"{f'top-1 accuracy of {side}':<30} {percent(value)} %  {interval}")
     value, low, high = (100 * each for each in figures.difference)
     lines.append(
         f"{'A less B':<30} {value:+.1f} points  95 % interval {low:+.1f} to {high:+.1f} "

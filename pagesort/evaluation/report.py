@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pagesort.common.text import named
 from pagesort.evaluation import metrics
 from pagesort.evaluation.metrics import Report, TopAccuracy
+from utils import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,9 +43,9 @@ def report_lines(
     lines += of_folds
     lines += [_part_line(_PARTS[name], part) for name, part in parts.items()]
     for name, mean in (("macro", report.macro), ("micro", report.micro)):
-        values = " / ".join(f"{100 * value:.1f}" for value in asdict(mean).values())
+        values = " / ".join(map(percent, asdict(mean).values()))
         lines.append(f"{name + ' precision / recall / F1':<30} {values} %")
-    lines.append(f"{'balanced accuracy':<30} {100 * report.balanced_accuracy:.1f} %")
+    lines.append(f"{'balanced accuracy':<30} {percent(report.balanced_accuracy)} %")
     lines.append(
         f"{'expected calibration error':<30} {report.ece:.3f} (mean score "
         f"{report.mean_confidence:.3f}, accuracy {report.top_at(1).value:.3f})"
@@ -55,15 +56,15 @@ def report_lines(
 
 def _top_line(top: TopAccuracy) -> str:
     source = "" if top.source == metrics.FROM_TABLE else "  (from all scores, not in the table)"
-    interval = f"95 % interval {100 * top.low:.1f} to {100 * top.high:.1f} %"
-    return f"{f'top-{top.k} accuracy':<30} {100 * top.value:.1f} %  {interval}{source}"
+    interval = f"95 % interval {percent(top.low)} to {percent(top.high)} %"
+    return f"{f'top-{top.k} accuracy':<30} {percent(top.value)} %  {interval}{source}"
 
 
 def _part_line(name: str, part: Report) -> str:
     top = part.top_at(1)
-    interval = f"95 % interval {100 * top.low:.1f} to {100 * top.high:.1f} %"
+    interval = f"95 % interval {percent(top.low)} to {percent(top.high)} %"
     pages = f"{part.pages} pages of {part.documents} documents"
-    return f"{f'top-1 of {name}':<30} {100 * top.value:.1f} %  {interval}  ({pages})"
+    return f"{f'top-1 of {name}':<30} {percent(top.value)} %  {interval}  ({pages})"
 
 
 def _notes(
@@ -105,15 +106,15 @@ def _notes(
 
 def _label_lines(report: Report) -> list[str]:
     width = max(len("label"), *(len(_short(each.label)) for each in report.by_label))
-    lines = [f"{'label':<{width}}  pages guessed precision recall    F1  missed pages became"]
+    lines = [f"{'label':<{width}}  pages guessed precision recall     F1  missed pages became"]
     for each in report.by_label:
         missed = each.pages - round(each.recall * each.pages)
         became = f"{_short(each.taken_for)} ({each.taken} of {missed})" if each.taken_for else ""
-        recall = f"{100 * each.recall:5.1f}%" if each.pages else "     -"
-        precision = f"{100 * each.precision:5.1f}%" if each.guessed else "     -"
+        recall = f"{percent(each.recall):>5}%" if each.pages else "     -"
+        precision = f"{percent(each.precision):>5}%" if each.guessed else "     -"
         lines.append(
             f"{_short(each.label):<{width}} {each.pages:6d} {each.guessed:7d}    {precision} "
-            f"{recall} {100 * each.f1:4.1f}%  {became}".rstrip()
+            f"{recall} {percent(each.f1):>5}%  {became}".rstrip()
         )
     return lines
 

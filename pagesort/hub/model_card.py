@@ -12,11 +12,13 @@ from typing import Any
 
 from pagesort.common.errors import PageSortError, UsageError
 from pagesort.common.paths import BUNDLED_MODEL
+from pagesort.hub.card_use import use_section
 from pagesort.models import catalogue, formats
 from pagesort.models import folder as model_files
 from pagesort.models.descriptions import prompt_texts
 from pagesort.models.external_formats import read_json
 from pagesort.models.metadata import ModelMetadata, read_metadata
+from pagesort.pages.preprocessing import Preprocessing
 
 MARK = "<!-- written by pagesort from pagesort.json and the evaluations -->"
 _MOST_EVALUATIONS = 3
@@ -96,7 +98,7 @@ def write_card(
         MARK,
         f"# {repository.rpartition('/')[2]} ({revision})",
         _opening(metadata, config, base),
-        _use(repository, revision, config),
+        use_section(repository, revision, config, metadata, Preprocessing.from_folder(folder)),
         _labels(metadata),
         _training(metadata),
         _figures(evaluations, has_notes=bool(notes)),
@@ -198,28 +200,6 @@ def _opening(
         f"* prompt: {'; '.join(f'`{_inline(text)}`' for text in metadata.prompts)}\n"
         f"* descriptions of a category: {'all, averaged' if metadata.average else 'the first'}\n"
         f"* temperature of the scores: {metadata.temperature:g}"
-    )
-
-
-def _use(repository: str, revision: str, config: Mapping[str, Any]) -> str:
-    if config.get("model_type") == "clip":
-        parts = {"model": "CLIPModel", "processor": "CLIPProcessor"}
-    else:
-        parts = {
-            "model": "AutoModel", "processor": "AutoImageProcessor", "tokenizer": "AutoTokenizer",
-        }  # fmt: skip
-    loading = "\n".join(
-        f'{name} = {kind}.from_pretrained("{repository}", revision="{revision}")'
-        for name, kind in parts.items()
-    )
-    needs = " (needs `timm`)" if "timm" in json.dumps(config) else ""
-    return (
-        "## Use\n\nIntended for sorting scans of archive and library pages, with a person who looks"
-        " at the doubtful ones. Not for decisions about people, and not for pages unlike those it "
-        "was made for.\n\nWith pagesort, set `repo_name` in the section `[HF]` of `config.txt` to "
-        f"`{repository}`:\n\n```\npython3 run.py --hf -rev {revision}\n"
-        f"python3 run.py -d FOLDER -rev {revision}\n```\n\nWithout it{needs}:\n\n```python\n"
-        f"from transformers import {', '.join(parts.values())}\n\n{loading}\n```"
     )
 
 

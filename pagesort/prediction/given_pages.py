@@ -37,7 +37,7 @@ def as_list(pages: GivenPage | Sequence[GivenPage]) -> list[GivenPage]:
     is_numbered = isinstance(pages, tuple) and len(pages) == 2 and isinstance(pages[1], int)
     if isinstance(pages, str | Path | Image.Image) or is_numbered:
         return [pages]  # type: ignore[list-item] # mypy does not follow `is_numbered`
-    listed = list(pages)  # type: ignore[arg-type] # the same
+    listed = list(pages)
     for page in listed:
         path = page[0] if isinstance(page, tuple) and len(page) == 2 else page
         if not isinstance(path, str | Path | Image.Image):

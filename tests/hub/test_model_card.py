@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pagesort.common.paths import BUNDLED_MODEL
+from pagesort.common.paths import BUNDLED_MODEL, SAMPLE_PAGES
 from pagesort.hub.model_card import MARK, evaluations_of, plot_names, write_card
 from pagesort.models.metadata import read_metadata
+from pagesort.pages.preprocessing import Preprocessing
+from pagesort.training.export import whole_page_settings
 
 
 @pytest.fixture
@@ -77,7 +81,8 @@ def test_card_tells_all_that_is_known(model: Path, results: Path) -> None:
     assert "learning_rate 5e-05" in body and "accuracy 0.9877" in body
     assert "| top-1 | 98.7 % (95 % interval 95.0 % to 99.0 %) |" in body
     assert "120 pages, test part of `pages`" in body
-    assert 'CLIPModel.from_pretrained("me/pages", revision="v1.1")' in body
+    assert 'snapshot_download("me/pages", revision="v1.1")' in body
+    assert "CLIPModel.from_pretrained(folder)" in body
     assert "Intended for" in body and "## Limits" in body and "## Licence" in body
     assert "/home/me" not in card
     names = plot_names(evaluations)
@@ -148,7 +153,7 @@ def test_card_of_the_bundled_model_claims_nothing_that_is_not_so() -> None:
     front, _, body = card.removeprefix("---\n").partition("\n---\n")
     assert "base_model" not in front and "* base model" not in body
     assert "weights it started from" not in body and "No evaluation lay beside it" in body
-    assert 'tokenizer = AutoTokenizer.from_pretrained("me/small", revision="v1.1")' in body
+    assert 'snapshot_download("me/small", revision="v1.1")' in body and "needs `timm`" in body
     assert "Without it (needs `timm`)" in body
     assert "### pagesort-small" in body and "history" not in body
 
@@ -190,3 +195,56 @@ def test_words_of_a_description_cannot_break_the_table(model: Path) -> None:
     (model / "pagesort.json").write_text(changed.to_json(), encoding="utf-8")
     card = write_card(model, repository="me/x", revision="main")
     assert r"| DRAW | a \| b &lt;script> |" in card
+
+
+def _scores_by_card(folder: Path, monkeypatch: pytest.MonkeyPatch, page: Path) -> dict[str, float]:
+    """Follow the lines of Python on a model's card: label -> score of a page."""
+    card = write_card(folder, repository="me/x", revision="main")
+    (code,) = re.findall(r"```python\n(.*?)```", card, flags=re.S)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(folder))
+    shutil.copy(page, "page.png")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    labels = names["facts"]["labels"]
+    return dict(zip(labels, names["scores"].tolist(), strict=True))
+
+
+def _check_card(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from classifier import CLIP
+
+    page = SAMPLE_PAGES / "LINE_P" / "synth03_line_p_3-1.png"
+    by_card = _scores_by_card(folder, monkeypatch, page)
+    clip = CLIP.open(folder, device="cpu")
+    ours = dict(zip(clip.labels, clip.scores(clip.embed(page))[0].tolist(), strict=True))
+    assert by_card == pytest.approx(ours, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["cropped", "squashed, one description"])
+def test_the_lines_on_a_card_give_the_scores_of_the_program(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    metadata = read_metadata(model)
+    assert metadata is not None
+    changed = dataclasses.replace(metadata, temperature=1.7)
+    if kind != "cropped":
+        settings = whole_page_settings(Preprocessing.from_folder(model))
+        (model / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
+        prompts = ("a scan of {description}", "{description} in an archive")
+        changed = dataclasses.replace(changed, average=False, prompt=prompts)
+    (model / "pagesort.json").write_text(changed.to_json(), encoding="utf-8")
+    _check_card(model, monkeypatch)
+
+
+@pytest.mark.slow
+def test_the_lines_on_the_bundled_models_card_give_its_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _check_card(BUNDLED_MODEL, monkeypatch)
+
+
+def test_a_card_without_labels_shows_how_to_load_the_model(model: Path) -> None:
+    (model / "pagesort.json").unlink()
+    card = write_card(model, repository="me/x", revision="main")
+    assert "CLIPModel.from_pretrained(folder)" in card and "facts" not in card
