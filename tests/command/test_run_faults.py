@@ -338,3 +338,28 @@ def test_real_model_killed_and_resumed(tmp_path: Path, tiny_model_folder: Path) 
     process.communicate()
     resumed, err = start(["--resume"]).communicate(timeout=300)
     assert contents(resumed, place.folder) == contents(whole, place.folder), err
+
+
+@pytest.mark.slow
+def test_a_killed_part_goes_on_and_all_parts_merge(
+    place: Place,
+    uninterrupted: list[bytes],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import run
+
+    part = place.start("--shard", "1/2", seconds=0.3)
+    place.wait_for_rows()
+    part.kill()
+    part.communicate()
+    assert len(place.journals()) == 1
+    assert place.run("--shard", "2/2")[0] in (0, 3)
+    monkeypatch.chdir(place.folder)
+    parts = [str(path) for path in place.tables.glob("*.sqlite")]
+    assert run.main(["--merge", *parts]) == 1
+    assert "of part 1/2 are not scored yet" in capsys.readouterr().err
+    assert place.run("--shard", "1/2", "--resume")[0] in (0, 3)
+    parts = [str(path) for path in place.tables.glob("result_*part*.csv")]
+    assert run.main(["--merge", *parts]) == 3
+    assert contents(capsys.readouterr().out, place.folder) == uninterrupted
