@@ -158,6 +158,10 @@ class Settings:
     from_scratch: bool
     synthetic: float
     synthetic_samples: int | None
+    architecture: Literal["ctc", "seq2seq"]
+    resnet: str
+    decoder_width: int
+    decoder_layers: int
     reader_epochs: int
     reader_lr: float
     reader_batch: int

@@ -9,12 +9,19 @@ from pagesort.common.errors import PageSortError
 
 BLANK = 0
 """The class that stands for no character; characters count from 1."""
+BREAK = "\n"
+"""Parts the lines of a form."""
 MOST_CHARACTERS = 10_000
 
 
 def normalised(text: str) -> str:
     """Text as readers learn and write it: NFC, every run of white space one space, none around."""
     return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def tidied(text: str) -> str:
+    """Text in lines, each as `normalised` leaves it; empty ones are left out."""
+    return BREAK.join(filter(None, map(normalised, text.split(BREAK))))
 
 
 class Alphabet:
@@ -47,7 +54,7 @@ class Alphabet:
         Raises:
             PageSortError: the texts are empty.
         """
-        return cls(sorted({character for text in texts for character in normalised(text)}))
+        return cls(sorted({character for text in texts for character in tidied(text)}))
 
     def __len__(self) -> int:
         """How many characters there are; a network has one class more."""
@@ -63,7 +70,7 @@ class Alphabet:
 
     def classes(self, text: str) -> list[int]:
         """The class of each character of a text; those that it lacks are left out."""
-        known = (self._classes.get(character) for character in normalised(text))
+        known = (self._classes.get(character) for character in tidied(text))
         return [number for number in known if number is not None]
 
     def text(self, classes: Iterable[int]) -> str:
@@ -72,7 +79,7 @@ class Alphabet:
 
     def lacks(self, text: str) -> str:
         """The characters of a text that are not in the alphabet, each once, in order."""
-        missing = (each for each in normalised(text) if each not in self._classes)
+        missing = (each for each in tidied(text) if each not in self._classes)
         return "".join(dict.fromkeys(missing))
 
     def joined(self, other: Alphabet) -> Alphabet:

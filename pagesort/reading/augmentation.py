@@ -37,7 +37,7 @@ def varied(picture: np.ndarray, width: int, stream: np.random.Generator) -> torc
     bent = F.grid_sample(
         greys, _grid(width, stream), "bilinear", padding_mode="border", align_corners=True
     )
-    return _toned(bent, stream)[0]
+    return toned(bent, stream)[0]
 
 
 def _grid(width: int, stream: np.random.Generator) -> torch.Tensor:
@@ -60,7 +60,7 @@ def _grid(width: int, stream: np.random.Generator) -> torch.Tensor:
     return torch.stack([from_x, from_y], -1)[None]
 
 
-def _toned(greys: torch.Tensor, stream: np.random.Generator) -> torch.Tensor:
+def toned(greys: torch.Tensor, stream: np.random.Generator) -> torch.Tensor:
     """Blur, thicken or thin the strokes, change the tone, add noise, rub some ink out."""
     if stream.uniform() < 0.25:
         blurred = F.avg_pool2d(greys, 3, 1, 1, count_include_pad=False)

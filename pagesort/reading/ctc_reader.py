@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from pagesort.common.errors import PageSortError
-from pagesort.reading.batches import by_width, greys, stretched, width_for
+from pagesort.reading.batches import by_shape, greys, shape_for, shaped
 from pagesort.reading.decoding import Decode, Reading, beam_search, greedy
 from pagesort.reading.language import CharacterModel
 from pagesort.reading.network import HEIGHT, CtcNetwork
@@ -67,11 +67,11 @@ def log_probabilities(
         For each picture float32 (T_i, C).
     """
     found: dict[int, np.ndarray] = {}
-    widths = [width_for(picture.shape[1], picture.shape[0]) for picture in pictures]
-    for batch in by_width(widths):
-        shapes = [stretched(pictures[number], widths[number]) for number in batch]
+    shapes = [shape_for(picture.shape[1], picture.shape[0]) for picture in pictures]
+    for batch in by_shape(shapes):
+        lines = greys([shaped(pictures[number], shapes[number]) for number in batch])
         with torch.inference_mode():
-            logits = network(torch.from_numpy(greys(shapes)).to(device))
+            logits = network(torch.from_numpy(lines).to(device))
             answer = logits.float().log_softmax(-1).cpu().numpy()
         found.update(zip(batch, answer, strict=True))
     return [found[number] for number in range(len(pictures))]
@@ -79,6 +79,8 @@ def log_probabilities(
 
 class CtcReader(Reader):
     """Reads pictures of lines with a `CtcNetwork`."""
+
+    facts: ReaderFacts
 
     def __init__(
         self, network: CtcNetwork, facts: ReaderFacts, device: torch.device, name: str = "ctc"

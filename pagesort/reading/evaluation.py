@@ -191,15 +191,13 @@ def _hand_rows(read: Sequence[ReadLine]) -> Iterator[tuple[object, ...]]:
     by_hand: dict[str, list[ReadLine]] = {}
     for line in read:
         by_hand.setdefault(line.example.document, []).append(line)
-    rows = []
+    rows: list[tuple[float, tuple[object, ...]]] = []
     for name, lines in by_hand.items():
         cer, wer = rates([line.errors for line in lines], [line.example.page for line in lines])
         kinds = "+".join(sorted({line.example.kind for line in lines} - {""}))
-        figures = (cer.value, cer.low, cer.high, wer.value)
-        rows.append(
-            (name, lines[0].hand, kinds, len(lines), *(round(value, 4) for value in figures))
-        )
-    yield from sorted(rows, key=lambda row: -float(row[4]))
+        figures = (round(value, 4) for value in (cer.value, cer.low, cer.high, wer.value))
+        rows.append((cer.value, (name, lines[0].hand, kinds, len(lines), *figures)))
+    yield from (row for _, row in sorted(rows, key=lambda row: -row[0]))
 
 
 def _confusion_rows(read: Sequence[ReadLine]) -> Iterator[tuple[object, ...]]:

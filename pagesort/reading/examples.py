@@ -14,7 +14,7 @@ from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.files import readable_folder
 from pagesort.pages.image_file import DEFAULT_MAX_MEGAPIXELS, check_page
 from pagesort.pages.loader import load_page
-from pagesort.reading.alphabet import normalised
+from pagesort.reading.alphabet import tidied
 from utils import page_name
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Example:
     Attributes:
         name: tells it from all others of its data.
         path: the picture, or the page that it is cut out of.
-        text: what it says, as `normalised` leaves it; line breaks part the lines of a form.
+        text: what it says, as `tidied` leaves it; line breaks part the lines of a form.
         document: the document or hand; whatever is of one stays on one side of a split.
         page: the page; empty where that is not known.
         kind: such as hand, typed or printed; empty where that is not known.
@@ -264,7 +264,7 @@ def _usable(
     left_out: list[tuple[str, str]] = []
     checked: dict[Path, str] = {}
     for example in lines:
-        text = "\n".join(filter(None, map(normalised, example.text.split("\n"))))
+        text = tidied(example.text)
         reason = "" if text else "it has no text"
         if len(text) > LONGEST_TEXT:
             reason = f"its text has more than {LONGEST_TEXT:,} characters"

@@ -34,11 +34,6 @@ NECK = 120  # channels of the attention layers
 HEADS = 8
 
 
-def steps_of(width: int) -> int:
-    """How many steps a line of so many columns has."""
-    return -(-width // STEP) - 1
-
-
 class Stem(nn.Module):
     """From grey pixels (n, 1, h, w) to (n, 96, h/4, w/4)."""
 

@@ -17,6 +17,7 @@ from pagesort.common.errors import PageSortError, PageUnreadableError, Stopped
 from pagesort.common.files import check_space, translate_unwritable, whole, write_whole
 from pagesort.common.progress import Progress
 from pagesort.reading.examples import Example, pictures_of
+from pagesort.reading.line_images import HEIGHT
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,15 @@ NARROWEST = 16
 WIDEST = 60.0
 """Times the height; a picture that is wider is pressed together."""
 DIGEST_DIGITS = 6
-SHAPE = {"widths": list, "digests": str, "left_out": list}
+FORM_WIDEST = 1280
+SHAPE = {"shapes": list, "digests": str, "left_out": list}
+
+
+def reduced(picture: np.ndarray, width: int) -> np.ndarray:
+    """A grey picture of a form, uint8 (H, W), at most so wide and three times as tall."""
+    image = Image.fromarray(picture)
+    image.thumbnail((width, 3 * width), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    return np.asarray(image)
 
 
 def fitted(picture: np.ndarray, height: int) -> np.ndarray:
@@ -54,11 +63,11 @@ def digest_of(picture: np.ndarray) -> str:
 
 
 class Pictures:
-    """Grey pictures of lines at one height, in the order of `lines`.
+    """Grey pictures of lines at one height, or of forms, in the order of `lines`.
 
     Attributes:
         lines: those that could be read.
-        widths: of each picture, in pixels.
+        shapes: height and width of each picture, in pixels.
         digests: of each picture as it was before it was brought to the height.
         left_out: names of the others, with the reason.
     """
@@ -66,19 +75,18 @@ class Pictures:
     def __init__(
         self,
         file: Path,
-        height: int,
         lines: Sequence[Example],
-        widths: Sequence[int],
+        shapes: Sequence[tuple[int, int]],
         digests: Sequence[str],
         left_out: Sequence[tuple[str, str]],
     ) -> None:
         self.file = file
-        self.height = height
         self.lines = tuple(lines)
-        self.widths = tuple(widths)
+        self.shapes = tuple(shapes)
         self.digests = tuple(digests)
         self.left_out = tuple(left_out)
-        self._starts = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64) * height
+        sizes = [high * wide for high, wide in shapes]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self._pixels: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -86,11 +94,11 @@ class Pictures:
         return len(self.lines)
 
     def __getitem__(self, place: int) -> np.ndarray:
-        """The picture of a line: uint8 (height, width)."""
+        """The picture of a line or form: uint8 (height, width)."""
         if self._pixels is None:  # in a worker, which opens the file for itself
             self._pixels = np.memmap(self.file, np.uint8, mode="r")
         start, end = self._starts[place], self._starts[place + 1]
-        return np.asarray(self._pixels[start:end]).reshape(self.height, -1)
+        return np.asarray(self._pixels[start:end]).reshape(self.shapes[place])
 
     def __getstate__(self) -> dict[str, object]:
         """All but the open file."""
@@ -98,22 +106,27 @@ class Pictures:
 
     @classmethod
     def prepared(
-        cls, examples: Sequence[Example], folder: Path, height: int, max_megapixels: float
+        cls,
+        examples: Sequence[Example],
+        folder: Path,
+        max_megapixels: float,
+        *,
+        is_form: bool = False,
     ) -> Pictures:
         """Find the pictures that an earlier run has prepared, or prepare them.
 
         Args:
             folder: of prepared pictures.
-            height: of the pictures.
+            is_form: whether they are forms, which keep their shape.
 
         Raises:
             PageSortError: none can be read, or the disk does not take them.
         """
-        file = folder / f"lines_{_fingerprint(examples, height)}.bin"
-        found = _found(file, examples, height)
+        file = folder / f"lines_{_fingerprint(examples, is_form)}.bin"
+        found = _found(file, examples)
         if found is None:
             try:
-                found = _made(file, examples, height, max_megapixels)
+                found = _made(file, examples, max_megapixels, is_form)
             except KeyboardInterrupt:
                 raise Stopped("nothing is kept of the lines that were prepared") from None
         if not found.lines:
@@ -122,8 +135,8 @@ class Pictures:
         return found
 
 
-def _fingerprint(examples: Sequence[Example], height: int) -> str:
-    sha = hashlib.sha256(f"{height}".encode())
+def _fingerprint(examples: Sequence[Example], is_form: bool) -> str:
+    sha = hashlib.sha256(f"{HEIGHT} {FORM_WIDEST} {is_form}".encode())
     known: dict[Path, str] = {}
     for example in examples:
         if example.path not in known:
@@ -138,32 +151,36 @@ def _fingerprint(examples: Sequence[Example], height: int) -> str:
     return sha.hexdigest()[:12]
 
 
-def _found(file: Path, examples: Sequence[Example], height: int) -> Pictures | None:
+def _found(file: Path, examples: Sequence[Example]) -> Pictures | None:
     """What an earlier run has prepared; None if there is nothing, or nothing whole."""
     index = file.with_suffix(".json")
     try:
         content = parse_object(index.read_bytes(), index, shape=SHAPE)
         left_out = [(str(name), str(reason)) for name, reason in content["left_out"]]
-        widths = [int(width) for width in content["widths"]]
+        shapes = [(int(height), int(width)) for height, width in content["shapes"]]
         size = file.stat().st_size
     except (OSError, PageSortError, ValueError, TypeError):
         return None
     unread = {name for name, _ in left_out}
     lines = [example for example in examples if example.name not in unread]
     digests = _parted(content["digests"])
-    if not len(lines) == len(widths) == len(digests) or size != height * sum(widths):
+    if not len(lines) == len(shapes) == len(digests):
         return None
-    return Pictures(file, height, lines, widths, digests, left_out)
+    if size != sum(height * width for height, width in shapes):
+        return None
+    return Pictures(file, lines, shapes, digests, left_out)
 
 
-def _made(file: Path, examples: Sequence[Example], height: int, max_megapixels: float) -> Pictures:
+def _made(
+    file: Path, examples: Sequence[Example], max_megapixels: float, is_form: bool
+) -> Pictures:
     """Prepare the pictures; what cannot be read is listed."""
     logger.info("preparing the pictures of %d lines (once)", len(examples))
     lines: list[Example] = []
-    widths: list[int] = []
+    shapes: list[tuple[int, int]] = []
     digests: list[str] = []
     left_out: list[tuple[str, str]] = []
-    check_space(file.parent, len(examples) * height * height * 15, what="preparing lines")
+    check_space(file.parent, len(examples) * HEIGHT * HEIGHT * 15, what="preparing lines")
     with translate_unwritable(file, "the prepared lines cannot be written"):
         file.parent.mkdir(parents=True, exist_ok=True)
         with (
@@ -177,14 +194,14 @@ def _made(file: Path, examples: Sequence[Example], height: int, max_megapixels: 
                 if isinstance(picture, PageUnreadableError):
                     left_out.append((example.name, picture.what))
                     continue
-                small = fitted(picture, height)
+                small = reduced(picture, FORM_WIDEST) if is_form else fitted(picture, HEIGHT)
                 pixels.write(small.tobytes())
                 lines.append(example)
-                widths.append(small.shape[1])
+                shapes.append((small.shape[0], small.shape[1]))
                 digests.append(digest_of(picture))
-    content = {"widths": widths, "digests": "".join(digests), "left_out": left_out}
+    content = {"shapes": shapes, "digests": "".join(digests), "left_out": left_out}
     write_whole(file.with_suffix(".json"), json.dumps(content, ensure_ascii=False))
-    return Pictures(file, height, lines, widths, digests, left_out)
+    return Pictures(file, lines, shapes, digests, left_out)
 
 
 def _parted(digests: str) -> list[str]:

@@ -58,12 +58,16 @@ class Reader(ABC):
         source = source or BUNDLED_READER
         device = device or torch.device("cpu")
         if source.is_dir() and is_reader(source):
-            from pagesort.reading.ctc_reader import CtcReader
-
-            return CtcReader.loaded(source, read_facts(source), device, language_model)
+            return _own(source, device, language_model)
         if not source.exists():
             raise PageSortError("there is no reader", where=source, remedy=REMEDY)
-        raise PageSortError("this is no reader", where=source, remedy=REMEDY)
+        if language_model:
+            raise PageSortError(
+                "only a reader of our own has a language model",
+                where=source,
+                remedy="Leave out --language_model",
+            )
+        return _foreign(source, device)
 
     @abstractmethod
     def read(self, images: Sequence[np.ndarray]) -> list[Reading]:
@@ -71,3 +75,32 @@ class Reader(ABC):
 
         They are best given some hundreds at a time: those of about one width are read together.
         """
+
+
+def _own(folder: Path, device: torch.device, language_model: bool) -> Reader:
+    """Open a reader of our own."""
+    facts = read_facts(folder)
+    if facts.architecture == "ctc":
+        from pagesort.reading.ctc_reader import CtcReader
+
+        return CtcReader.loaded(folder, facts, device, language_model)
+    from pagesort.reading.seq2seq import Seq2SeqReader, load_seq2seq
+
+    if language_model:
+        raise PageSortError(
+            "a seq2seq reader knows its language already",
+            where=folder,
+            remedy="Leave out --language_model",
+        )
+    return Seq2SeqReader(load_seq2seq(folder, facts), facts, device, folder.name)
+
+
+def _foreign(source: Path, device: torch.device) -> Reader:
+    """Open a reader of another project."""
+    from pagesort.reading import kraken_model, trocr
+
+    if source.is_dir() and trocr.is_trocr(source):
+        return trocr.TrocrReader.loaded(source, device)
+    if kraken_model.is_kraken(source):
+        return kraken_model.KrakenReader.loaded(source, device)
+    raise PageSortError("this is no reader", where=source, remedy=REMEDY)

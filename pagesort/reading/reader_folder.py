@@ -160,7 +160,7 @@ def write_reader(
     Raises:
         PageSortError: it cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     content = {
         "format": FORMAT,
@@ -182,8 +182,7 @@ def write_reader(
             (partial / FACTS_FILE).write_bytes(text.encode("utf-8", "surrogatepass"))
             for name, content_of_file in (more or {}).items():
                 (partial / name).write_bytes(content_of_file.encode("utf-8", "surrogatepass"))
-            save_file(
-                {name: value.detach().cpu().contiguous() for name, value in weights.items()},
-                partial / WEIGHTS_FILE,
-            )
+            # Not by `save_file`, whose file nobody else may read.
+            kept = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+            (partial / WEIGHTS_FILE).write_bytes(save(kept))
             shutil.rmtree(folder, ignore_errors=True)  # which a stopped training may have left

@@ -22,6 +22,8 @@ class ReaderRecipe:
     Args:
         architecture: `ctc`, a class for every place along the line, or `seq2seq`, one character
             after the other.
+        form: what a picture shows; `form` is lines below one another, which only `seq2seq` reads.
+        resnet, width, layers, heads: of `seq2seq`; see `seq2seq.Seq2SeqNetwork`.
         epochs: how often every line is seen.
         learning_rate: at its greatest.
         batch_size: lines that are taken at once.
@@ -40,6 +42,11 @@ class ReaderRecipe:
     """
 
     architecture: Literal["ctc", "seq2seq"] = "ctc"
+    form: Literal["word", "line", "form"] = "line"
+    resnet: int = 18
+    width: int = 256
+    layers: int = 4
+    heads: int = 4
     epochs: int = 30
     learning_rate: float = 5e-4
     batch_size: int = 16
@@ -57,7 +64,15 @@ class ReaderRecipe:
         """Refuse what cannot be meant."""
         if self.architecture not in ("ctc", "seq2seq"):
             raise self._error("architecture", "ctc or seq2seq")
-        for name in ("epochs", "batch_size", "accumulation"):
+        if self.form == "form" and self.architecture == "ctc":
+            raise PageSortError(
+                "ctc reads words and lines, and no forms", remedy="Add --architecture seq2seq"
+            )
+        if self.resnet not in (18, 34):
+            raise self._error("resnet", "18 or 34")
+        if self.width % 4 or self.width % self.heads or not 0 < self.width <= 1024:
+            raise self._error("width", "a multiple of 4 and of the heads, at most 1024")
+        for name in ("epochs", "batch_size", "accumulation", "layers", "heads"):
             if getattr(self, name) < 1:
                 raise self._error(name, "a whole number from 1 on")
         for name in ("synthetic", "weight_decay", "warmup_ratio"):

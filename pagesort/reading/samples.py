@@ -11,9 +11,8 @@ from PIL import Image
 from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, whole_text
 from pagesort.common.tables import TableWriter
 from pagesort.reading.examples import Example
-from pagesort.reading.line_images import HEIGHT
 from pagesort.reading.pictures import Pictures
-from pagesort.reading.synthetic import Composer
+from pagesort.reading.views import composer_of
 
 TABLE = "lines.csv"
 COLUMNS = ("path", "text", "form")
@@ -45,12 +44,8 @@ def write_samples(
     Raises:
         PageSortError: no line can be read, or nothing can be written.
     """
-    pictures = Pictures.prepared(lines, checkpoints / "lines", HEIGHT, max_megapixels)
-    composer = Composer(
-        pictures.__getitem__,
-        [line.text for line in pictures.lines],
-        [line.document for line in pictures.lines],
-    )
+    pictures = Pictures.prepared(lines, checkpoints / "lines", max_megapixels)
+    composer = composer_of(pictures)
     rows = []
     with translate_unwritable(folder, "the samples cannot be written", RESULTS_ELSEWHERE):
         folder.mkdir(parents=True, exist_ok=True)

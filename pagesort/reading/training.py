@@ -17,14 +17,12 @@ import torch
 from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.text import named
 from pagesort.reading.alphabet import Alphabet
-from pagesort.reading.ctc_reader import build_network, load_network
+from pagesort.reading.architectures import Architecture, architecture_of
 from pagesort.reading.language import CharacterModel
-from pagesort.reading.learner import CtcLearner, make_optimiser
-from pagesort.reading.line_images import HEIGHT as PICTURE_HEIGHT
+from pagesort.reading.learner import Learner, make_optimiser
 from pagesort.reading.network import HEIGHT
 from pagesort.reading.pictures import Pictures
 from pagesort.reading.reader_folder import (
-    FORMATS,
     LANGUAGE_FILE,
     ReaderFacts,
     read_facts,
@@ -32,7 +30,7 @@ from pagesort.reading.reader_folder import (
 )
 from pagesort.reading.recipe import ReaderOutcome, ReaderRecipe, ReaderRequest
 from pagesort.reading.validation import SHOWN, ReaderReporter, ValidationLines
-from pagesort.reading.views import LineViews, collate
+from pagesort.reading.views import Collator, LineViews
 from pagesort.training.loop import Figures, Schedule, fit
 from pagesort.training.plan import (
     chosen_precision,
@@ -80,14 +78,15 @@ class _Session:
         self.request = request
         self.device = device
         self.precision = chosen_precision(request.recipe.mixed_precision, device)
-        self.start = read_facts(request.start) if request.start else None
+        self.collate = Collator(is_form=request.recipe.form == "form")
+        self.start = _start(request)
         self.pictures = self._pictures(request.split.train)
         self.alphabet = _alphabet(self.pictures, self.start)
         self.recipe = _fitting(request.recipe, len(self.pictures))
         self.validation: ValidationLines | None = None
         if request.split.validation:
             pictures = self._pictures(request.split.validation)
-            self.validation = ValidationLines(pictures, self.alphabet, device)
+            self.validation = ValidationLines(pictures, self.alphabet, device, self.collate)
         self.run = RunFolder(request.checkpoints, "reader", self._deciding(), _figures_of)
         self.board = TensorBoard(self.run.folder / "runs", self._settings())
 
@@ -128,7 +127,8 @@ class _Session:
 
     def _pictures(self, lines: Sequence[Any]) -> Pictures:
         folder = self.request.checkpoints / LINES_FOLDER
-        return Pictures.prepared(lines, folder, PICTURE_HEIGHT, self.request.max_megapixels)
+        megapixels = self.request.max_megapixels
+        return Pictures.prepared(lines, folder, megapixels, is_form=self.collate.is_form)
 
     def _deciding(self) -> dict[str, Any]:
         """All that decides the weights: of equal facts, a training goes on where one stopped."""
@@ -171,7 +171,7 @@ class _Session:
                 steps,
                 self.run.folder,
             )
-        learner = CtcLearner(self._network()).to(self.device)
+        learner = self._learner().to(self.device)
         average = moving_average(learner, recipe.ema) if recipe.ema else None
         workers = request.workers
         if workers is None:
@@ -179,7 +179,7 @@ class _Session:
         return fit(
             learner,
             self._views(),
-            collate,
+            self.collate,
             make_optimiser(learner.network, recipe.learning_rate, recipe.weight_decay),
             Schedule(
                 steps=steps,
@@ -201,21 +201,21 @@ class _Session:
             is_enough=self._is_enough,
         )
 
-    def _network(self) -> Any:
-        """The network to begin with: random, or that of the start with classes for new characters.
+    @property
+    def _architecture(self) -> Architecture:
+        return architecture_of(self.recipe.architecture)
+
+    def _learner(self) -> Learner[Any]:
+        """The learner to begin with: random, or the start with classes for new characters.
 
         Random weights come from the seed.
         """
         torch.manual_seed(self.request.seed)
-        facts = self._facts({})
-        network = build_network(facts)
+        network = self._architecture.build(self._facts({}))
         if self.request.start is not None and self.start is not None:
-            network.load_state_dict(
-                _grown(
-                    load_network(self.request.start, self.start).state_dict(), network.state_dict()
-                )
-            )
-        return network
+            old = self._architecture.load(self.request.start, self.start)
+            network.load_state_dict(self._architecture.grown(old, network))
+        return self._architecture.learner(network)
 
     def _views(self) -> LineViews:
         return LineViews(
@@ -227,6 +227,7 @@ class _Session:
             epochs=self.recipe.epochs,
             synthetic=self.recipe.synthetic,
             augment=self.recipe.augment,
+            is_form=self.collate.is_form,
         )
 
     def _validate(self, step: int, learner: Any) -> dict[str, float]:
@@ -250,7 +251,10 @@ class _Session:
         return len(qualities) - 1 - int(np.argmax(qualities)) >= self.recipe.patience
 
     def _facts(self, training: Mapping[str, Any]) -> ReaderFacts:
-        return ReaderFacts("ctc", {}, self.alphabet, HEIGHT, training=training)
+        recipe = self.recipe
+        own = {name: getattr(recipe, name) for name in self._architecture.settings}
+        formats = ("form",) if self.collate.is_form else ("word", "line")
+        return ReaderFacts(recipe.architecture, own, self.alphabet, HEIGHT, formats, training)
 
     def _write(self, best: Best) -> Path:
         """Write the new reader, with all that is known of its training."""
@@ -274,13 +278,13 @@ class _Session:
         }
         with translate_damaged(self.run.folder):
             kept = read_facts(best.folder)
-            weights = load_network(best.folder, kept).state_dict()
+            weights = self._architecture.load(best.folder, kept).state_dict()
         facts = ReaderFacts(
             kept.architecture,
             kept.network,
             kept.alphabet,
             kept.height,
-            tuple(name for name in FORMATS if name in kept.formats),
+            kept.formats,
             training,
             tuple(sorted(hands)),
             frozenset(seen),
@@ -312,14 +316,29 @@ def _fitting(recipe: ReaderRecipe, lines: int) -> ReaderRecipe:
     )
 
 
-def _grown(
-    old: Mapping[str, torch.Tensor], new: Mapping[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    """Old weights in the shapes of a network with more classes; these keep what they begin with."""
-    grown = {name: value.clone() for name, value in new.items()}
-    for name, value in old.items():
-        grown[name][: len(value)] = value if value.ndim else grown[name]
-    return grown
+def _start(request: ReaderRequest) -> ReaderFacts | None:
+    """The facts of the reader that training starts from.
+
+    Raises:
+        PageSortError: it is none of ours, or of another architecture.
+    """
+    if request.start is None:
+        return None
+    facts, recipe = read_facts(request.start), request.recipe
+    if facts.architecture != recipe.architecture:
+        raise PageSortError(
+            f"the reader to start from is a {facts.architecture}, not a {recipe.architecture}",
+            where=request.start,
+            remedy="Name another one with --reader_path, or add --from_scratch",
+        )
+    own = {name: getattr(recipe, name) for name in architecture_of(recipe.architecture).settings}
+    if dict(facts.network) != own:
+        raise PageSortError(
+            f"the reader to start from has other settings ({dict(facts.network)})",
+            where=request.start,
+            remedy="Set the same under [TRAIN_READER], or add --from_scratch",
+        )
+    return facts
 
 
 def _digest_of_start(folder: Path) -> str:

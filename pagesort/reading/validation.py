@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,11 @@ import torch
 
 from pagesort.common.text import named
 from pagesort.reading.alphabet import Alphabet
-from pagesort.reading.batches import by_width, width_for
-from pagesort.reading.decoding import greedy
+from pagesort.reading.batches import by_shape, shape_for
 from pagesort.reading.error_rates import Errors, errors_of
+from pagesort.reading.learner import Learner
 from pagesort.reading.pictures import Pictures
-from pagesort.reading.views import View, collate
+from pagesort.reading.views import Collator, View
 from pagesort.training.report import Reporter
 
 logger = logging.getLogger(__name__)
@@ -30,13 +30,19 @@ class ValidationLines:
     Args:
         pictures: of the lines.
         alphabet: that of the reader; characters that it lacks count as errors.
+        collate: makes batches.
     """
 
-    def __init__(self, pictures: Pictures, alphabet: Alphabet, device: torch.device) -> None:
+    def __init__(
+        self, pictures: Pictures, alphabet: Alphabet, device: torch.device, collate: Collator
+    ) -> None:
         self.pictures = pictures
         self.alphabet = alphabet
         self.device = device
-        self._widths = [width_for(width, pictures.height) for width in pictures.widths]
+        self.collate = collate
+        self._shapes = [
+            shape_for(width, height, is_form=collate.is_form) for height, width in pictures.shapes
+        ]
         missing = alphabet.lacks("".join(line.text for line in pictures.lines))
         if missing:
             logger.warning(
@@ -45,7 +51,7 @@ class ValidationLines:
                 named(missing),
             )
 
-    def measured(self, learner: Any) -> tuple[dict[str, float], list[tuple[str, str]]]:
+    def measured(self, learner: Learner[Any]) -> tuple[dict[str, float], list[tuple[str, str]]]:
         """Read all lines with the weights of a learner.
 
         Returns:
@@ -56,16 +62,19 @@ class ValidationLines:
         learner.eval()
         losses = np.zeros(len(self.pictures))
         readings = [""] * len(self.pictures)
-        for batch in by_width(self._widths):
+        for batch in by_shape(self._shapes):
             views = [
                 View(
                     self.pictures[place],
                     self.alphabet.classes(self.pictures.lines[place].text),
-                    self._widths[place],
+                    self._shapes[place],
                 )
                 for place in batch
             ]
-            for place, loss, text in zip(batch, *self._read(learner, views), strict=True):
+            tensors = {name: each.to(self.device) for name, each in self.collate(views).items()}
+            with torch.inference_mode():
+                found = learner.read(**tensors, alphabet=self.alphabet)
+            for place, loss, text in zip(batch, *found, strict=True):
                 losses[place], readings[place] = loss, text
         learner.train(training)
         truths = [line.text for line in self.pictures.lines]
@@ -73,14 +82,6 @@ class ValidationLines:
         figures = {"cer": total.cer, "wer": total.wer, "loss": float(losses.mean())}
         figures["accuracy"] = 1.0 - total.cer
         return figures, list(zip(truths, readings, strict=True))[:SHOWN]
-
-    def _read(self, learner: Any, views: Sequence[View]) -> tuple[list[float], list[str]]:
-        """The loss of each line, and what it is read as."""
-        batch = {name: value.to(self.device) for name, value in collate(views).items()}
-        with torch.inference_mode():
-            losses, chances = learner.losses(**batch)
-        lines = chances.transpose(0, 1).cpu().numpy()
-        return losses.tolist(), [greedy(line, self.alphabet).text for line in lines]
 
 
 class ReaderReporter(Reporter):

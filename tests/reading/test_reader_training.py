@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 import run
 from pagesort.reading.reader import Reader
 from pagesort.reading.reader_folder import read_facts
+from pagesort.reading.validation import ReaderReporter
 from tests.helpers.command import Run, command, error_line, read_table, workplace
 from tests.reading.conftest import draw_line, write_lines
 
@@ -182,6 +183,39 @@ def test_a_reader_learns_new_characters_and_keeps_the_others(taught: Workplace) 
     old, grown = (load_file(each / "model.safetensors") for each in (taught.reader, new))
     assert grown["head.weight"].shape[0] == old["head.weight"].shape[0] + 1
     assert torch.allclose(grown["head.weight"][:4], old["head.weight"], atol=1e-4)
+
+
+def test_a_training_that_was_stopped_ends_at_the_same_weights(
+    taught: Workplace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings_of(tmp_path)
+    again = Workplace(tmp_path, taught.table, tmp_path, 0)
+    words = ("--data", taught.table, *TEACH, "--synthetic", "0.5")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ReaderReporter, "after_step", stop_at(4))
+        assert again.run(*words) == 130
+    said = capsys.readouterr().err
+    assert "up to step 3 is kept" in said
+    assert "--resume" not in said
+    assert not (tmp_path / "models").exists() or not list((tmp_path / "models").iterdir())
+    assert again.run(*words) == 3
+    assert "going on with the interrupted training at step 3 of 6" in capsys.readouterr().err
+    (reader,) = (tmp_path / "models").iterdir()
+    undisturbed, stopped = (
+        load_file(folder / "model.safetensors") for folder in (taught.reader, reader)
+    )
+    assert undisturbed.keys() == stopped.keys()
+    assert all(torch.equal(undisturbed[name], stopped[name]) for name in stopped)
+
+
+def stop_at(step: int):
+    """What a reporter does after a step, with Ctrl-C after one of them."""
+
+    def after_step(_: ReaderReporter, done: int) -> None:
+        if done == step:
+            raise KeyboardInterrupt
+
+    return after_step
 
 
 def test_samples_hold_no_handwriting_of_lines_that_validate_or_test(taught: Workplace) -> None:

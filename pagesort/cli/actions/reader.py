@@ -77,6 +77,10 @@ def reader_recipe(settings: Settings) -> ReaderRecipe:
 
     named = settings.is_named
     return ReaderRecipe(
+        architecture=settings.architecture,
+        resnet=int(settings.resnet),
+        width=settings.decoder_width,
+        layers=settings.decoder_layers,
         epochs=settings.epochs if named("epochs") else settings.reader_epochs,
         learning_rate=settings.lr if named("lr") else settings.reader_lr,
         batch_size=settings.batch_size if named("batch_size") else settings.reader_batch,

@@ -52,6 +52,23 @@ OPTIONS: tuple[Option, ...] = (
         audience=READER,
     ),
     Option(
+        "architecture", choice("ctc", "seq2seq"), "ctc", "ctc reads lines and words; seq2seq "
+        "writes one character after the other, and reads forms and paragraphs, too",
+        "TRAIN_READER", "architecture", ("--architecture",), READER, used_by=TEACHING,
+    ),
+    Option(
+        "resnet", choice("18", "34"), "18", "layers of the part of seq2seq that looks",
+        "TRAIN_READER", "resnet", audience=READER,
+    ),
+    Option(
+        "decoder_width", whole(4, 1024), 256, "channels of the part of seq2seq that writes",
+        "TRAIN_READER", "decoder_width", audience=READER,
+    ),
+    Option(
+        "decoder_layers", whole(1, 24), 4, "layers of the part of seq2seq that writes",
+        "TRAIN_READER", "decoder_layers", audience=READER,
+    ),
+    Option(
         "reader_epochs", whole(1), 30, "how many times training goes through the lines; --epochs "
         "on the command line beats it", "TRAIN_READER", "epochs", audience=READER,
     ),
