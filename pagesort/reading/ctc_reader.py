@@ -15,13 +15,7 @@ from pagesort.reading.decoding import Decode, Reading, beam_search, greedy
 from pagesort.reading.language import CharacterModel
 from pagesort.reading.network import HEIGHT, CtcNetwork
 from pagesort.reading.reader import Reader
-from pagesort.reading.reader_folder import (
-    LANGUAGE_FILE,
-    REMEDY,
-    WEIGHTS_FILE,
-    ReaderFacts,
-    read_weights,
-)
+from pagesort.reading.reader_folder import LANGUAGE_FILE, REMEDY, ReaderFacts, fill
 
 
 def build_network(facts: ReaderFacts) -> CtcNetwork:
@@ -41,16 +35,8 @@ def load_network(folder: Path, facts: ReaderFacts) -> CtcNetwork:
     Raises:
         PageSortError: the weights are not those of such a network.
     """
-    weights = read_weights(folder)
     network = build_network(facts)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise PageSortError(
-            "the weights are not those of the network that reader.json tells",
-            where=folder / WEIGHTS_FILE,
-            remedy=REMEDY,
-        ) from error
+    fill(network, folder)
     return network
 
 
@@ -94,15 +80,15 @@ class CtcReader(Reader):
 
     @classmethod
     def loaded(
-        cls, folder: Path, facts: ReaderFacts, device: torch.device, language_model: bool = False
+        cls, folder: Path, facts: ReaderFacts, device: torch.device, language_model: bool = True
     ) -> CtcReader:
-        """Load a reader from its folder.
+        """Load a reader from its folder, with its language model if it has one.
 
         Raises:
-            PageSortError: its weights or its language model are missing or damaged.
+            PageSortError: its weights are missing, or these or its language model damaged.
         """
         reader = cls(load_network(folder, facts), facts, device, folder.name)
-        if language_model:
+        if language_model and (folder / LANGUAGE_FILE).exists():
             model = CharacterModel.read(folder / LANGUAGE_FILE)
             reader.decode = partial(beam_search, model=model)
         return reader

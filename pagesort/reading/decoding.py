@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pagesort.reading.language import CharacterModel
 
 BEAMS = 12  # texts that are followed at once
-LANGUAGE_WEIGHT = 0.5  # of the language model's logarithms
-CHARACTER_BONUS = 1.0  # for each character, or a language model would shorten all texts
+LANGUAGE_WEIGHT = 0.3  # of the language model's logarithms
+CHARACTER_BONUS = 0.5  # for each character, or a language model would shorten all texts
 LEAST_LIKELY = math.log(1e-3)  # classes below are not followed
 CERTAIN_BLANK = math.log(0.9995)
 NEVER = -math.inf

@@ -82,7 +82,7 @@ class CharacterModel:
         Raises:
             PageSortError: there is none, or it is damaged.
         """
-        remedy = "Read without --language_model"
+        remedy = "Read with --no-language_model, or take the file away"
         try:
             content = read_json(path, remedy, shape=SHAPE)
         except FileNotFoundError:

@@ -40,7 +40,7 @@ class Reader(ABC):
         source: Path | None = None,
         device: torch.device | None = None,
         *,
-        language_model: bool = False,
+        language_model: bool = True,
     ) -> Reader:
         """Open a reader.
 
@@ -48,7 +48,8 @@ class Reader(ABC):
             source: a folder of our own, a `transformers` folder of a VisionEncoderDecoderModel, or
                 a model file of kraken; by default the bundled reader.
             device: where it reads; by default the CPU.
-            language_model: whether the characters of its training texts help it.
+            language_model: whether it considers which characters follow each other in the texts
+                that it was trained on, where its folder tells.
 
         Raises:
             PageSortError: it is none of these, damaged, or needs a package that is not there.
@@ -61,12 +62,6 @@ class Reader(ABC):
             return _own(source, device, language_model)
         if not source.exists():
             raise PageSortError("there is no reader", where=source, remedy=REMEDY)
-        if language_model:
-            raise PageSortError(
-                "only a reader of our own has a language model",
-                where=source,
-                remedy="Leave out --language_model",
-            )
         return _foreign(source, device)
 
     @abstractmethod
@@ -86,12 +81,6 @@ def _own(folder: Path, device: torch.device, language_model: bool) -> Reader:
         return CtcReader.loaded(folder, facts, device, language_model)
     from pagesort.reading.seq2seq import Seq2SeqReader, load_seq2seq
 
-    if language_model:
-        raise PageSortError(
-            "a seq2seq reader knows its language already",
-            where=folder,
-            remedy="Leave out --language_model",
-        )
     return Seq2SeqReader(load_seq2seq(folder, facts), facts, device, folder.name)
 
 

@@ -18,13 +18,16 @@ from pagesort.reading.pictures import DIGEST_DIGITS
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 FACTS_FILE = "reader.json"
 WEIGHTS_FILE = "model.safetensors"
 LANGUAGE_FILE = "language.json"
 FORMAT = "pagesort reader"
 VERSION = 1
-REMEDY = "Name another folder with --reader_path, or train a reader with --train_reader"
+REMEDY = (
+    "Name another folder with --reader_path, or train a reader with --train_reader --from_scratch"
+)
 ARCHITECTURES = ("ctc", "seq2seq")
 FORMATS = ("word", "line", "form")
 LARGEST_WEIGHTS = 2_000_000_000  # bytes
@@ -144,6 +147,23 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
         if path.stat().st_size > LARGEST_WEIGHTS:
             raise PageSortError("the reader's weights are too large", where=path, remedy=REMEDY)
         return load_file(path)
+
+
+def fill(network: nn.Module, folder: Path) -> None:
+    """Put a reader's weights into its network.
+
+    Raises:
+        PageSortError: as `read_weights`, or they are those of another network.
+    """
+    weights = read_weights(folder)
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise PageSortError(
+            "the weights are not those of the network that reader.json tells",
+            where=folder / WEIGHTS_FILE,
+            remedy=REMEDY,
+        ) from error
 
 
 def write_reader(

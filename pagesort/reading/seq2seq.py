@@ -18,7 +18,7 @@ from pagesort.common.errors import PageSortError
 from pagesort.reading.batches import by_shape, greys, shape_for, shaped
 from pagesort.reading.decoding import Reading
 from pagesort.reading.reader import Reader
-from pagesort.reading.reader_folder import REMEDY, WEIGHTS_FILE, ReaderFacts, read_weights
+from pagesort.reading.reader_folder import REMEDY, ReaderFacts, fill
 
 END = 0  # which CTC has for the blank
 DEPTHS = (18, 34)
@@ -142,16 +142,8 @@ def load_seq2seq(folder: Path, facts: ReaderFacts) -> Seq2SeqNetwork:
     Raises:
         PageSortError: the weights are not those of such a network.
     """
-    weights = read_weights(folder)
     network = build_seq2seq(facts)
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise PageSortError(
-            "the weights are not those of the network that reader.json tells",
-            where=folder / WEIGHTS_FILE,
-            remedy=REMEDY,
-        ) from error
+    fill(network, folder)
     return network
 
 

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,9 @@ class _Session:
     def __init__(self, request: ReaderRequest, device: torch.device) -> None:
         self.request = request
         self.device = device
-        self.precision = chosen_precision(request.recipe.mixed_precision, device)
+        self.precision = chosen_precision(
+            request.recipe.mixed_precision, device, "[TRAIN_READER] mixed_precision"
+        )
         self.collate = Collator(is_form=request.recipe.form == "form")
         self.start = _start(request)
         self.pictures = self._pictures(request.split.train)
@@ -300,7 +302,7 @@ def _alphabet(pictures: Pictures, start: ReaderFacts | None) -> Alphabet:
     own = Alphabet.of_texts(line.text for line in pictures.lines)
     if start is None:
         return own
-    new = start.alphabet.lacks("".join(own.characters))
+    new = [each for each in own.characters if each not in start.alphabet.characters]
     if new:
         logger.info("characters that the starting reader lacks: %s", named(new))
     return start.alphabet.joined(own)
@@ -308,8 +310,6 @@ def _alphabet(pictures: Pictures, start: ReaderFacts | None) -> Alphabet:
 
 def _fitting(recipe: ReaderRecipe, lines: int) -> ReaderRecipe:
     """Lower batch size and accumulation where one step would show lines twice."""
-    from dataclasses import replace
-
     batch = min(recipe.batch_size, lines)
     return replace(
         recipe, batch_size=batch, accumulation=min(recipe.accumulation, max(1, lines // batch))
@@ -355,7 +355,8 @@ def _figures_of(folder: Path) -> Mapping[str, float] | None:
 
 def _as_table(readings: Sequence[tuple[str, str]]) -> str:
     """Truths and readings as TensorBoard shows a table."""
-    rows = [f"| {truth} | {reading} |".replace("\n", " ") for truth, reading in readings[:SHOWN]]
+    cells = [[text.replace("|", "\\|").replace("\n", " ") for text in pair] for pair in readings]
+    rows = [f"| {truth} | {reading} |" for truth, reading in cells[:SHOWN]]
     return "\n".join(["| truth | reading |", "|---|---|", *rows])
 
 

@@ -43,7 +43,9 @@ class ValidationLines:
         self._shapes = [
             shape_for(width, height, is_form=collate.is_form) for height, width in pictures.shapes
         ]
-        missing = alphabet.lacks("".join(line.text for line in pictures.lines))
+        missing = list(
+            dict.fromkeys(each for line in pictures.lines for each in alphabet.lacks(line.text))
+        )
         if missing:
             logger.warning(
                 "characters of lines that validate, but of none that trains, which the reader "

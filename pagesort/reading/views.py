@@ -134,6 +134,17 @@ class LineViews(Dataset[View]):
         return np.concatenate([batches[place] for place in stream.permutation(len(batches))])
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """Gives some of the pictures, by numbers of their own, in processes of their own, too."""
+
+    pictures: Pictures
+    places: Sequence[int]
+
+    def __call__(self, number: int) -> np.ndarray:
+        return self.pictures[self.places[number]]
+
+
 def composer_of(pictures: Pictures) -> Composer:
     """What puts new pictures together from lines that train; forms among them are left aside.
 
@@ -146,7 +157,7 @@ def composer_of(pictures: Pictures) -> Composer:
             "nothing can be put together from forms", remedy="Give lines, or leave out --synthetic"
         )
     return Composer(
-        lambda number: pictures[places[number]],
+        _Chosen(pictures, places),
         [pictures.lines[place].text for place in places],
         [pictures.lines[place].document for place in places],
     )

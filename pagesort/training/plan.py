@@ -156,9 +156,11 @@ def label_weights(recipe: Recipe, split: PageSplit) -> list[float] | None:
 
 
 def chosen_precision(
-    wanted: Literal["auto", "no", "bf16", "fp16"], device: torch.device
+    wanted: Literal["auto", "no", "bf16", "fp16"],
+    device: torch.device,
+    place: str = "[TRAIN] mixed_precision",
 ) -> Precision:
-    """Return `no`, `bf16` or `fp16`.
+    """Return `no`, `bf16` or `fp16`; `place` is where it can be set, for messages.
 
     Raises:
         PageSortError: the device has not got what was asked for by name.
@@ -174,7 +176,7 @@ def chosen_precision(
     if (wanted == "bf16" and is_gpu and not native) or (wanted == "fp16" and not is_gpu):
         raise PageSortError(
             f"{device.type} cannot train in {wanted}",
-            where="[TRAIN] mixed_precision",
+            where=place,
             remedy="Use auto",
         )
     return wanted

@@ -44,7 +44,6 @@ def trocr(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings.decoder_start_token_id = 0
         settings.pad_token_id = 1
         settings.eos_token_id = 2
-        settings.max_length = 40
     model.save_pretrained(folder)
     vocabulary = {
         each: place for place, each in enumerate(["<s>", "<pad>", "</s>", "<u>", *LETTERS])

@@ -16,6 +16,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import run
+from pagesort.reading.ctc_reader import CtcReader
+from pagesort.reading.decoding import greedy
 from pagesort.reading.reader import Reader
 from pagesort.reading.reader_folder import read_facts
 from pagesort.reading.validation import ReaderReporter
@@ -119,6 +121,21 @@ def test_a_trained_reader_reads_the_same_alone_and_among_others(taught: Workplac
         [each.confidence for each in alone], abs=1e-5
     )
     assert all(0.0 <= each.confidence <= 1.0 for each in together)
+
+
+def test_a_reader_considers_its_language_unless_that_is_declined(taught: Workplace) -> None:
+    reader, without = (
+        Reader.open(taught.reader, language_model=wanted) for wanted in (True, False)
+    )
+    assert isinstance(reader, CtcReader)
+    assert isinstance(without, CtcReader)
+    assert without.decode is greedy
+    assert reader.decode is not greedy
+    (taught.reader / "language.json").rename(taught.folder / "language.json")
+    try:
+        assert Reader.open(taught.reader).read([np.full((64, 90), 200, np.uint8)])
+    finally:
+        (taught.folder / "language.json").rename(taught.reader / "language.json")
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from pagesort.reading.learner import Seq2SeqLearner
 from pagesort.reading.reader import Reader
 from pagesort.reading.reader_folder import ReaderFacts, write_reader
 from pagesort.reading.recipe import ReaderRecipe
-from pagesort.reading.seq2seq import END, build_seq2seq
+from pagesort.reading.seq2seq import END, Seq2SeqNetwork, build_seq2seq
 
 SMALL = {"resnet": 18, "width": 16, "layers": 1, "heads": 2}
 ALPHABET = Alphabet("\nab")
@@ -53,14 +53,14 @@ def test_no_character_is_written_by_looking_at_later_ones(learner: Seq2SeqLearne
     assert torch.allclose(*same, atol=1e-5)
 
 
-def test_a_text_is_learnt_by_heart(learner: Seq2SeqLearner) -> None:
+def test_a_text_is_learnt_by_heart() -> None:
     torch.manual_seed(3)
-    network = build_seq2seq(facts())
+    network = Seq2SeqNetwork(4, **SMALL, dropout=0.0)
     training = Seq2SeqLearner(network).train()
-    images = torch.randn(2, 1, 48, 48)
+    images = torch.randn(2, 1, 16, 16)
     targets, lengths = torch.tensor([[2, 3, 3], [3, 2, 0]]), torch.tensor([3, 2])
-    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    for _ in range(40):
+    optimiser = torch.optim.AdamW(network.parameters(), lr=5e-3)
+    for _ in range(60):
         optimiser.zero_grad()
         training(images, targets, lengths)["loss"].backward()
         optimiser.step()

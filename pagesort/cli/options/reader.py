@@ -32,9 +32,9 @@ OPTIONS: tuple[Option, ...] = (
         "READ", "reader", ("--reader_path",), READER, shipped=True,
     ),
     Option(
-        "language_model", SWITCH, False, "let the reader consider which letters follow each other "
-        "in the texts that it was trained on", "READ", "language_model", ("--language_model",),
-        READER,
+        "language_model", SWITCH, True, "let the reader consider which letters follow each other "
+        "in the texts that it was trained on, if its folder tells", "READ", "language_model",
+        ("--language_model",), READER,
     ),
     Option(
         "from_scratch", SWITCH, False, "train a reader that starts from nothing; it needs "
