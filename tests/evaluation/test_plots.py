@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pagesort.evaluation.metrics import ConfidenceBin, report_of_table
+from pagesort.common.shares import wilson
+from pagesort.evaluation.metrics import report_of_table
 from pagesort.evaluation.plots import (
     SamplePage,
-    _wilson,
     reliability_diagram,
     sample_figure,
     spread_over_labels,
@@ -45,8 +45,7 @@ def test_samples_are_spread_over_the_labels() -> None:
 )
 def test_wilson_intervals(right: int, pages: int, expected: tuple[float, float]) -> None:
     # Values of R's binom.confint(right, pages, methods = "wilson").
-    found = _wilson(ConfidenceBin(0.0, 1.0, pages, right, 0.5, right / pages))
-    assert found == pytest.approx(expected, abs=1e-3)
+    assert wilson(right, pages) == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("pages", [1, 40])
