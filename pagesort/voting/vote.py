@@ -193,7 +193,10 @@ def vote_page(
 
 
 def predict_vote(
-    open_classifier: OpenClassifier, folders: Sequence[Path], request: Request
+    open_classifier: OpenClassifier,
+    folders: Sequence[Path],
+    request: Request,
+    beside_voter: Callable[[Path], Callable[[FinishedTables], object]] | None = None,
 ) -> Outcome:
     """Let models vote on the pages of a folder, one model after the other.
 
@@ -205,6 +208,7 @@ def predict_vote(
         folders: the models, best first; with `request.resume` they are those of the interrupted
             vote, whatever is given here.
         request: the pages, and the tables of each model.
+        beside_voter: gives for the folder of a model what is called with its own tables.
 
     Returns:
         The table of votes, and that of the pages that some model could not read.
@@ -236,7 +240,7 @@ def predict_vote(
         ]
         voters = state.renamed(voters)
         run = state.start_run(request.tables, request.folder, settings, request.options, voters)
-    _run_voters(open_classifier, run, request)
+    _run_voters(open_classifier, run, request, beside_voter)
     return _count(run, request)
 
 
@@ -342,7 +346,12 @@ def _check_same(classifier: scoring.Classifier, voter: Voter) -> None:
         )
 
 
-def _run_voters(open_classifier: OpenClassifier, run: VoteRun, request: Request) -> None:
+def _run_voters(
+    open_classifier: OpenClassifier,
+    run: VoteRun,
+    request: Request,
+    beside_voter: Callable[[Path], Callable[[FinishedTables], object]] | None,
+) -> None:
     """Run every model that is not finished yet, going on where it was stopped."""
     for place, voter in enumerate(run.voters):
         interrupted = run.is_interrupted(voter)
@@ -353,8 +362,9 @@ def _run_voters(open_classifier: OpenClassifier, run: VoteRun, request: Request)
             classifier = open_classifier(Path(voter.model))
             _check_same(classifier, voter)
             folder = run.folder_of(voter)
+            beside = () if beside_voter is None else (beside_voter(Path(voter.model)),)
             own = dataclasses.replace(
-                request, tables=folder, resume=interrupted, keep_scores=False, beside=()
+                request, tables=folder, resume=interrupted, keep_scores=False, beside=beside
             )
             folder_run.predict_folder(classifier, own)
             del classifier

@@ -276,6 +276,12 @@ def test_best_lets_models_vote(
     assert list(rows[0]) == ["FILE", "PAGE", "VOTE", "AGREEMENT", *models, "PATH"]
     assert len(rows) == 24
     assert all(row["VOTE"] == row["first"] for row in rows)
+    votes = Path(out.splitlines()[0])
+    for name in models:
+        (own,) = (votes.parent / votes.stem / name).glob("result_*.csv")
+        record = json.loads(own.with_suffix(".json").read_text(encoding="utf-8"))
+        assert [model["name"] for model in record["models"]] == [name]
+        assert command("--check", own, model=False)[0] == 0
 
 
 @pytest.mark.parametrize("safe", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -46,6 +47,9 @@ def test_pages_are_found_by_a_text_in_a_folder_and_then_in_all_that_is_kept(
     assert [row["PATH"] for row in rows] == [paths[place].name for place in best]
     assert np.allclose([float(row["SCORE"]) for row in rows], expected[best], atol=2e-3)
     assert rows[0]["FILE"] == "letter"
+    record = json.loads(Path(table).with_suffix(".json").read_text(encoding="utf-8"))
+    assert record["counts"] == {"pages": 7, "unread": 1} and record["models"][0]["name"] == "tiny"
+    assert command("--check", table, model=False)[0] == 0
 
     status, out, err = command("--find", "a map", "--nearest", 3)
     assert status == 0

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagesort.cli import opening
 from pagesort.cli.actions import review
 from pagesort.cli.actions.budget import error_budget
-from pagesort.cli.actions.records import TableRecords, opened_facts
+from pagesort.cli.actions.records import TableRecords, VoterRecord, opened_facts
 from pagesort.cli.begun import kept_options
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
@@ -136,7 +137,9 @@ def classify_folder(
 
         request = replace(request, beside=(beside,))
         voters = () if settings.resume else _voters(settings)
-        result = vote.predict_vote(_opener(settings), voters, request)
+        result = vote.predict_vote(
+            _opener(settings), voters, request, partial(VoterRecord, settings)
+        )
     else:
         from pagesort.prediction import folder_run
         from pagesort.prediction.request import check_request

@@ -103,6 +103,35 @@ class TableRecords:
             self.problems = len(report.problems)
 
 
+class VoterRecord:
+    """Writes where the tables of one of several voting models come from, beside them."""
+
+    def __init__(self, settings: Settings, model: Path) -> None:
+        self.settings = settings
+        self.model = model
+        self.started = datetime.now().astimezone()
+
+    def __call__(self, tables: FinishedTables) -> None:
+        """Write the records; the documents of the vote stand beside its own table."""
+        from pagesort.records.provenance import Written
+
+        write_provenance(
+            self.settings,
+            Written(
+                tuple(filter(None, (tables.result, tables.raw, tables.failures))),
+                tables.failures,
+                tables.folder,
+                tables.result.with_name(f"{tables.stem}_PAGES.txt.gz"),
+            ),
+            models=voters([self.model]),
+            started=self.started,
+            counts={
+                "pages": sum(tables.categories.values()),
+                "categories": tables.categories,
+            },
+        )
+
+
 def write_provenance(
     settings: Settings,
     written: Written,

@@ -6,11 +6,13 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagesort.cli import opening
+from pagesort.cli.actions.records import opened_facts, write_provenance
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
 from pagesort.common.errors import PageSortError, Stopped, UsageError
@@ -49,7 +51,9 @@ def search_pages(settings: Settings, model: Path | None = None) -> int:
         from pagesort.search.tables import check_embedding_file
 
         check_embedding_file(settings.embed)
-    classifier = opening.open_classifier(settings, model).classifier
+    started = datetime.now().astimezone()
+    opened = opening.open_classifier(settings, model)
+    classifier = opened.classifier
     with EmbeddingStore.open(settings.results_folder / "embeddings", classifier) as store:
         try:
             if settings.embed is not None:
@@ -57,9 +61,10 @@ def search_pages(settings: Settings, model: Path | None = None) -> int:
             question = None if settings.duplicates else _question(settings, classifier, store)
             with _collection(settings, classifier, store, folder) as collection:
                 if question is None:
-                    _list_duplicates(settings, classifier, collection, folder)
+                    table = _list_duplicates(settings, classifier, collection, folder)
                 else:
-                    _list_nearest(settings, classifier, question, collection, folder)
+                    table = _list_nearest(settings, classifier, question, collection, folder)
+                _write_record(settings, opened, table, folder, collection, started)
                 return UNREADABLE_PAGES_STATUS if collection.failed else 0
         except KeyboardInterrupt:
             kept = f"what was made of the pages so far is kept in {store.path}"
@@ -123,7 +128,7 @@ def _list_nearest(
     question: _Question,
     collection: Collection,
     folder: Folder | None,
-) -> None:
+) -> Path:
     """Print the nearest pages, a line each, and write them into a table."""
     from pagesort.search.nearest import nearest
 
@@ -139,12 +144,12 @@ def _list_nearest(
     ]
     for file, page, path, score in rows:
         emit(f"{score:.3f}\t{path}\t{file}\t{page}")
-    _write(settings, classifier, kind, [("FILE", "PAGE", "PATH", "SCORE"), *rows])
+    return _write(settings, classifier, kind, [("FILE", "PAGE", "PATH", "SCORE"), *rows])
 
 
 def _list_duplicates(
     settings: Settings, classifier: CLIP, collection: Collection, folder: Folder | None
-) -> None:
+) -> Path:
     """Write the groups of pages that were scanned twice into a table, and say how many."""
     from pagesort.search.duplicates import find_duplicates
 
@@ -161,18 +166,42 @@ def _list_duplicates(
         len(found),
         groups,
     )
-    _write(settings, classifier, "DUPLICATES", [head, *rows])
+    return _write(settings, classifier, "DUPLICATES", [head, *rows])
 
 
 def _write(
     settings: Settings, classifier: CLIP, kind: str, rows: Sequence[Sequence[object]]
-) -> None:
+) -> Path:
     from pagesort.common.tables import table_form
     from pagesort.search.tables import write_table
 
     form = table_form(settings.csv_excel)
     tables = settings.results_folder / "tables"
-    emit(str(write_table(tables, classifier.name, kind, rows, form)))
+    table = write_table(tables, classifier.name, kind, rows, form)
+    emit(str(table))
+    return table
+
+
+def _write_record(
+    settings: Settings,
+    opened: opening.Opened,
+    table: Path,
+    folder: Folder | None,
+    collection: Collection,
+    started: datetime,
+) -> None:
+    """Write where a table of found pages comes from, beside it."""
+    from pagesort.records.provenance import Written
+
+    root = Path.cwd() if folder is None else folder.path  # without a folder, paths are whole
+    listing = table.with_name(f"{table.stem}_PAGES.txt.gz")
+    write_provenance(
+        settings,
+        Written((table,), None, root, listing),
+        models=[opened_facts(opened)],
+        started=started,
+        counts={"pages": len(collection.rows), "unread": collection.failed},
+    )
 
 
 def _cells(settings: Settings, ref: PageRef, folder: Folder | None) -> tuple[str, str, str]:
