@@ -44,6 +44,9 @@ def trocr(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings.decoder_start_token_id = 0
         settings.pad_token_id = 1
         settings.eos_token_id = 2
+    # A random model ends its texts at once, or writes signs that stand for none.
+    model.generation_config.suppress_tokens = [0, 1, 3]
+    model.generation_config.begin_suppress_tokens = [2]
     model.save_pretrained(folder)
     vocabulary = {
         each: place for place, each in enumerate(["<s>", "<pad>", "</s>", "<u>", *LETTERS])
@@ -59,14 +62,15 @@ def trocr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_trocr_folder_reads_lines(trocr: Path) -> None:
+def test_a_trocr_folder_reads_lines(trocr: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pagesort.reading.trocr.LONGEST", 12)
     reader = Reader.open(trocr)
     stream = np.random.default_rng(0)
     pictures = [stream.integers(0, 256, (40, wide), dtype=np.uint8) for wide in (90, 300, 50)]
     together = reader.read(pictures)
     assert [each.text for each in together] == [reader.read([one])[0].text for one in pictures]
     assert all(set(each.text) <= set(LETTERS) for each in together)
-    assert any(each.text for each in together)
+    assert all(each.text for each in together)
     assert all(0.0 < each.confidence <= 1.0 for each in together)
     assert reader.formats == ("line", "word")
 

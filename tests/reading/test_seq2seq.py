@@ -53,6 +53,7 @@ def test_no_character_is_written_by_looking_at_later_ones(learner: Seq2SeqLearne
     assert torch.allclose(*same, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_text_is_learnt_by_heart() -> None:
     torch.manual_seed(3)
     network = Seq2SeqNetwork(4, **SMALL, dropout=0.0)
