@@ -17,6 +17,7 @@ from pagesort.cli.actions import (
     hub,
     prediction,
     reader,
+    reading,
     records,
     review,
     scale,
@@ -133,6 +134,8 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
                 "your own, set it or give their folder with -d"
             )
         yield use_folder(settings, settings.input_folder, "[INPUT] FOLDER_INPUT", model)
+    if settings.read_source is not None:
+        yield reading.read_path(settings, settings.read_source)
     if settings.compare is not None and settings.groups:
         yield grouping.compare_groups(settings, settings.compare, settings.groups)
     if settings.audit_result is not None:

@@ -42,6 +42,7 @@ _EITHER: tuple[tuple[str, ...], ...] = (
     ("resume", "update"),
     ("merge", *PREDICTIONS),
     ("status", *PREDICTIONS),
+    *(("read", other) for other in ("group", "shard", "merge", "update", "undo", "file")),
     ("train", "train_reader"),
     ("from_scratch", "reader_path"),
 )
@@ -54,7 +55,7 @@ _NEEDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("shard", FOLDER_ACTIONS),
     ("page_list", FOLDER_ACTIONS),
     ("zero_shot", ("eval", "eval_dir", *PREDICTIONS)),
-    ("resume", (*FOLDER_ACTIONS, "train", "train_reader")),
+    ("resume", (*FOLDER_ACTIONS, "train", "train_reader", "read")),
     ("data", READER_ACTIONS),
 )
 
@@ -93,7 +94,17 @@ def check_together(settings: Settings) -> None:
 
 
 def _check_reader(settings: Settings) -> None:
-    """Refuse to teach or to measure without lines."""
+    """Refuse to teach or to measure without lines, and to read what nobody names."""
+    if settings.read is not None and settings.read_source is None:
+        _need(settings, "read", FOLDER_ACTIONS)
+        if settings.data_format != "page":
+            raise UsageError(
+                "--data_format is for images that --read names, and pages are sorted",
+                remedy="Name what is to be read: --read PATH",
+            )
+    elif settings.read is not None:
+        for name in FOLDER_ACTIONS:
+            _refuse_together(settings, "read", name)
     for name in READER_ACTIONS:
         if getattr(settings, name) and settings.data is None:
             raise UsageError(
@@ -178,6 +189,7 @@ def _check_search(settings: Settings) -> None:
     _refuse_together(settings, *searches)
     sorting = (
         "file",
+        "read",
         "group",
         "best",
         "zero_shot",

@@ -13,6 +13,7 @@ from pagesort.cli.contradictions import check_together
 from pagesort.cli.entries import option_of, place_of, read_assignment, value_of, with_key
 from pagesort.cli.ini import read_entries, sections_of
 from pagesort.cli.options import ACTIONS, BY_NAME, OPTIONS, PREDICTIONS, Option
+from pagesort.cli.options.reading import SORTED_PAGES
 from pagesort.cli.options.review import NEW_TABLES
 from pagesort.cli.parser import CONFIG_NAME, parse_arguments, short
 from pagesort.cli.value_types import Value
@@ -150,6 +151,10 @@ class Settings:
     checkpoint_folder: Path
     training: bool
     seed: int
+    read: tuple[str, ...] | None
+    read_formats: tuple[str, ...]
+    data_format: Literal["page", "line", "word", "form"]
+    read_labels: tuple[str, ...]
     train_reader: bool
     eval_reader: bool
     data: Path | None
@@ -225,6 +230,13 @@ class Settings:
         if self.review is None or self.review == (NEW_TABLES,):
             return None
         return Path(self.review[0]).expanduser()
+
+    @property
+    def read_source(self) -> Path | None:
+        """What `--read` reads; None for pages that this call sorts, or for no reading."""
+        if self.read is None or self.read == (SORTED_PAGES,):
+            return None
+        return Path(self.read[0]).expanduser()
 
     @property
     def audited(self) -> tuple[int, Path | None]:

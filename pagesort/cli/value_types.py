@@ -248,12 +248,28 @@ def _read_services(text: str) -> tuple[str, ...]:
     return names
 
 
+def _read_read_formats(text: str) -> tuple[str, ...]:
+    words = [word.lower() for word in re.split(r"[,;\s]+", text) if word]
+    if not words or not set(words) <= set(TEXT_FORMATS):
+        raise ValueError(text)
+    return tuple(form for form in TEXT_FORMATS if form in words)
+
+
+def _read_labels(text: str) -> tuple[str, ...]:
+    labels = [label.strip() for label in text.split(",")]
+    if not all(labels):
+        raise ValueError(text)
+    return tuple(dict.fromkeys(labels))
+
+
 def _read_audit(text: str) -> tuple[str, ...]:
     number, *table = text.split("\n")
     if int(number) < 1 or len(table) > 1 or not all(part.strip() for part in table):
         raise ValueError(text)
     return (number, *table)
 
+
+TEXT_FORMATS = ("txt", "page", "alto", "tsv")  # of what is read of a page
 
 SWITCH = Kind(_read_switch, "True or False", "")
 ASSIGNMENT = Kind(str, "SECTION.KEY=VALUE", "SECTION.KEY=VALUE")
@@ -292,3 +308,8 @@ CLASS_WEIGHTS = Kind(
 )
 SERVICES = Kind(_read_services, "none, wandb, mlflow, or both with a comma", "NAME,NAME")
 SHARD = Kind(_read_shard, "a part of how many, as in 2/8", "I/N")
+READ_SOURCE = Kind(_read_review, "a page, a folder or a PDF, or nothing beside -d FOLDER", "PATH")
+READ_FORMATS = Kind(
+    _read_read_formats, "txt, page, alto or tsv, or several with commas between them", "FORMAT"
+)
+LABELS = Kind(_read_labels, "labels separated by commas, as in TEXT_HW,LINE_HW", "LABELS")

@@ -26,6 +26,7 @@ from pagesort.pages.loader import WHOLE, Failure, PageRef
 from pagesort.prediction.journal_files import (
     FINISHED_SUFFIX,
     JOURNAL_SUFFIX,
+    KEPT,
     VERSION,
     connect,
     differences,
@@ -36,6 +37,7 @@ from pagesort.prediction.journal_files import (
     reserve,
     take_out,
     translate_faults,
+    translate_reading,
     write_ahead,
 )
 from pagesort.prediction.listing import Listed, compared, hashes, names_of, split, what_holds
@@ -44,6 +46,7 @@ from pagesort.prediction.result_tables import (
     FinishedTables,
     TableNames,
     TableStyle,
+    write_line_table,
     write_tables,
 )
 from pagesort.prediction.scoring import ScoredPage
@@ -54,7 +57,6 @@ logger = logging.getLogger(__name__)
 
 NEW_LOCK_WAIT_S = 5.0  # others may look into a new journal, for milliseconds each
 SYNC_INTERVAL_S = 5.0  # what a power cut may cost at most; a killed process loses nothing
-KEPT = "What is scored is kept; free some space or reconnect the disk, and go on with --resume"
 GONE = "The journal of the run was removed while it ran, so nothing is kept: start it again"
 
 SCHEMA = (
@@ -102,7 +104,7 @@ class RunJournal(Closing):
         self.settings: dict[str, Any] = dict(run["settings"])
         self._names = TableNames(path.parent, run["date_time"], run["base"])
         self._connection = connection
-        with _translate_reading(path):
+        with translate_reading(path):
             # Pages are numbered from 0 without gaps, so that a million of them need not be counted.
             self._total, self._scored, self._failed = (
                 int(connection.execute(f"SELECT {number} FROM {table}").fetchone()[0])
@@ -302,7 +304,7 @@ class RunJournal(Closing):
             start += batch_size
 
     def _rows(self, query: str, values: tuple[int, ...]) -> list[tuple[Any, ...]]:
-        with _translate_reading(self.path):
+        with translate_reading(self.path):
             return self._connection.execute(query, values).fetchall()
 
     def record(self, results: Iterable[ScoredPage | Failure]) -> None:
@@ -352,7 +354,7 @@ class RunJournal(Closing):
     def failures(self) -> Iterator[tuple[str, str]]:
         """Yield (path relative to the folder, reason) of each failed page, in listing order."""
         query = "SELECT path, reason FROM failures JOIN pages USING (idx) ORDER BY idx"
-        with _translate_reading(self.path):
+        with translate_reading(self.path):
             for path, reason in self._connection.execute(query):
                 yield os.fsdecode(path), reason
 
@@ -392,13 +394,13 @@ class RunJournal(Closing):
         return self._total - first + opened, gone - opened
 
     def _known(self) -> np.ndarray:
-        with _translate_reading(self.path):
+        with translate_reading(self.path):
             return hashes(self._connection.execute("SELECT path, part FROM pages"))
 
     def scored(self) -> Iterator[tuple[PageRef, np.ndarray]]:
         """Yield each scored page with its probabilities, float32 (labels,), in listing order."""
         query = "SELECT idx, path, part, scores FROM scores JOIN pages USING (idx) ORDER BY idx"
-        with _translate_reading(self.path):
+        with translate_reading(self.path):
             for index, path, part, scores in self._connection.execute(query):
                 page = PageRef(index, self.folder / os.fsdecode(path), part)
                 yield page, np.frombuffer(scores, dtype="<f4")
@@ -426,6 +428,35 @@ class RunJournal(Closing):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             how = (labels, top_n, max_categ, raw, style, self.folder)
             return write_tables(self._connection, self._names, *how)
+
+    def pages(self) -> Iterator[tuple[str, int | None]]:
+        """Yield each page of the run: its path in the folder, and its number in a document."""
+        with translate_reading(self.path):
+            for path, part in self._connection.execute("SELECT path, part FROM pages"):
+                yield os.fsdecode(path), part
+
+    def write_lines(
+        self,
+        tables: Path,
+        columns: Sequence[str],
+        rows_of: Callable[[np.ndarray, str], Iterable[Sequence[object]]],
+        absolute_paths: bool = False,
+        form: TableForm = PLAIN,
+    ) -> tuple[Path, Path | None]:
+        """Write a table with several rows a page to `tables`, and that of failed pages if any are.
+
+        `rows_of` makes what stands between FILE, PAGE and PATH of a page's scores and its note.
+
+        Raises:
+            PageSortError: as `write_tables` does.
+        """
+        root = shown(f"{self.folder.as_posix().rstrip('/')}/") if absolute_paths else ""
+        names = TableNames(tables, self._names.date_time, self._names.base)
+        self.keep()
+        with translate_faults(tables, "The finished tables cannot be written", self._remedy):
+            tables.mkdir(parents=True, exist_ok=True)
+            style = TableStyle(form, root)
+            return write_line_table(self._connection, names, columns, rows_of, style)
 
     def put_away(self) -> None:
         """Keep the scores of a run whose tables are written, for pages that are added later.
@@ -475,19 +506,3 @@ def _write_start(
         ),
     )
     connection.commit()
-
-
-@contextlib.contextmanager
-def _translate_reading(path: Path) -> Iterator[None]:
-    """Turn what SQLite reports of a journal that is read into one line for a person."""
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        what = f"The pages of this run cannot be read ({error})"
-        raise PageSortError(what, where=path, remedy=KEPT) from error
-    except sqlite3.DatabaseError as error:
-        raise PageSortError(
-            f"The journal of this run is damaged ({error})",
-            where=path,
-            remedy="Leave out --resume to start a new run",
-        ) from error

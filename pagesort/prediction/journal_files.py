@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ RUN_SHAPE: dict[str, Kind] = {
 }
 BESIDE = ("-journal", "-wal", "-shm")  # endings of what SQLite keeps beside a journal
 _PROGRESS = ".json"  # and of what its run says of itself
+KEPT = "What is scored is kept; free some space or reconnect the disk, and go on with --resume"
 VERSION = 3  # of the journal's layout
 OLD_LOCK_WAIT_S = 0.2  # a journal that stays locked is in use
 LARGEST_ATTEMPT = 10_000
@@ -227,6 +228,22 @@ def translate_faults(
 ) -> contextlib.AbstractContextManager[None]:
     """Turn what the disk or SQLite reports into one line for a person."""
     return translate_unwritable(where, what, RESULTS_ELSEWHERE, remedy, also=(sqlite3.Error,))
+
+
+@contextlib.contextmanager
+def translate_reading(path: Path) -> Iterator[None]:
+    """Turn what SQLite reports of a journal that is read into one line for a person."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        what = f"The pages of this run cannot be read ({error})"
+        raise PageSortError(what, where=path, remedy=KEPT) from error
+    except sqlite3.DatabaseError as error:
+        raise PageSortError(
+            f"The journal of this run is damaged ({error})",
+            where=path,
+            remedy="Leave out --resume to start a new run",
+        ) from error
 
 
 def differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:

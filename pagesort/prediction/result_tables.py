@@ -137,6 +137,10 @@ class TableNames:
         """The table of pages that could not be read."""
         return self.folder / f"{self.stem}_FAILED.csv"
 
+    def lines(self) -> Path:
+        """The table of the lines that were read."""
+        return self.folder / f"{self.stem}_LINES.csv"
+
     def taken(self) -> bool:
         """Whether some table of an earlier run has one of these names."""
         result = f"result_{self.date_time}_{self.base}_"
@@ -227,6 +231,34 @@ def write_tables(
         to_review=None if style.accepts is None else decisions[REVIEW],
         differing=None if second is None else second.differing,
     )
+
+
+def write_line_table(
+    connection: sqlite3.Connection,
+    names: TableNames,
+    columns: Sequence[str],
+    rows_of: Callable[[np.ndarray, str], Iterable[Sequence[object]]],
+    style: TableStyle,
+) -> tuple[Path, Path | None]:
+    """Write the table of lines of a run, and that of its failed pages; see `RunJournal`.
+
+    Raises:
+        OSError, sqlite3.Error: neither table has been written.
+    """
+    _distinguish_documents(connection)
+    failures = list(_failures(connection, style.root))
+    with whole_text(names.lines()) as file:
+        writer = TableWriter(file, style.form)
+        writer.write(columns)
+        for path, name, page, scores, note in connection.execute(SCORED + BY_NAME):
+            for cells in rows_of(np.frombuffer(scores, dtype="<f4"), note):
+                writer.write((name, page, *cells, style.root + _shown(path)))
+    if not failures:
+        names.failures().unlink(missing_ok=True)
+        return names.lines(), None
+    with whole_text(names.failures()) as file:
+        _write(file, failures, style.form)
+    return names.lines(), names.failures()
 
 
 def _distinguish_documents(connection: sqlite3.Connection) -> None:

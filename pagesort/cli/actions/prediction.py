@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagesort.cli import opening
-from pagesort.cli.actions import review
+from pagesort.cli.actions import reading, review
 from pagesort.cli.actions.budget import error_budget
 from pagesort.cli.actions.records import TableRecords, VoterRecord, opened_facts
 from pagesort.cli.begun import kept_options
@@ -171,7 +171,10 @@ def classify_folder(
         emit(str(result.sorting.manifest))
     unplaced = result.sorting is not None and result.sorting.problems
     left = result.failed or beside.problems or unplaced
-    return UNREADABLE_PAGES_STATUS if left else 0
+    status = UNREADABLE_PAGES_STATUS if left else 0
+    if settings.read is not None:
+        status = max(status, reading.read_sorted(settings, folder, result.tables[0], labels))
+    return status
 
 
 def prediction_request(settings: Settings, folder: Path) -> Request:

@@ -12,6 +12,7 @@ GROUPING = "grouping pages into items (archivist)"
 SEARCH = "finding pages (archivist)"
 TRAINING = "training (researcher)"
 REVIEW = "looking at the result and correcting it (archivist)"
+READING = "reading handwriting, type and print (archivist)"
 READER = "teaching a reader of handwriting, and measuring it (archivist, researcher)"
 EVALUATION = "evaluation and comparison (researcher)"
 MODELS = "models and descriptions (researcher)"
@@ -20,7 +21,7 @@ SCALE = "several processes and machines (batch jobs)"
 EVERYONE = "everyone"
 AUDIENCES = (
     *(ONE_PAGE, FOLDER, REVIEW, GROUPING, SEARCH),
-    *(TRAINING, READER, EVALUATION, MODELS, HUB, SCALE, EVERYONE),
+    *(READING, TRAINING, READER, EVALUATION, MODELS, HUB, SCALE, EVERYONE),
 )
 
 # Options that say what is to be done, in the order in which it is.
@@ -31,7 +32,7 @@ READER_ACTIONS = ("train_reader", "synthetic_samples", "eval_reader")
 SEARCHES = ("find", "similar", "duplicates")
 ACTIONS = (
     *("hf", "train", *READER_ACTIONS, "train_groups", *EVALUATIONS, "vis"),
-    *(*PREDICTIONS, *SEARCHES),
+    *(*PREDICTIONS, *SEARCHES, "read"),
     *(
         "compare",
         "review",

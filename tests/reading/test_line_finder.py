@@ -1,0 +1,59 @@
+"""Lines that are found on drawn pages."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pagesort.reading.line_finder import find_lines
+from pagesort.reading.reading_order import in_reading_order
+from pagesort.reading.text_line import TextLine
+from tests.helpers.lines import text_page
+
+TEXTS = ["The first of some lines of text", "goes on in the second one", "and ends here"]
+
+
+def middle(points: tuple[tuple[float, float], ...]) -> float:
+    return float(np.mean([y for _, y in points]))
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.05])
+def test_lines_are_found_where_they_are(slope: float) -> None:
+    page, true = text_page(TEXTS, (900, 400), slope=slope)
+    found = find_lines(page)
+    assert len(found) == len(true)
+    for ours, theirs in zip(found, true, strict=True):
+        assert abs(middle(ours.baseline) - middle(theirs.baseline)) < 10
+        fall = ours.baseline[-1][1] - ours.baseline[0][1]
+        assert abs(fall - slope * (theirs.baseline[-1][0] - theirs.baseline[0][0])) < 8
+        for end in (0, -1):
+            assert abs(ours.baseline[end][0] - theirs.baseline[end][0]) < 25
+
+
+def test_rules_are_no_lines_and_part_cells() -> None:
+    page, _ = text_page(["left                              right"], (900, 300))
+    page = page.copy()
+    page[130:133, 40:860] = 30
+    page[20:280, 250:253] = 30
+    found = find_lines(page)
+    assert len(found) == 2
+    assert found[0].polygon[1][0] < 260 < found[1].polygon[0][0] + 15
+
+
+@pytest.mark.parametrize("page", [np.full((50, 900), 255), np.zeros((300, 200)), np.ones((1, 1))])
+def test_pages_without_writing_have_no_lines(page: np.ndarray) -> None:
+    assert find_lines(page.astype(np.uint8)) == ()
+
+
+def box(name: str, left: float, top: float, right: float) -> TextLine:
+    outline = ((left, top), (right, top), (right, top + 10), (left, top + 10))
+    return TextLine(name, outline[2:], outline)
+
+
+def test_columns_are_read_one_after_the_other() -> None:
+    lines = [
+        *(box("title", 0, 0, 200), box("b1", 110, 22, 200), box("a1", 0, 20, 90)),
+        *(box("a2", 0, 40, 90), box("b2", 110, 42, 200), box("foot", 0, 80, 200)),
+    ]
+    ordered = [line.id for line in in_reading_order(lines)]
+    assert ordered == ["title", "a1", "a2", "b1", "b2", "foot"]
