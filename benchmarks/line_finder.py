@@ -14,13 +14,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from pagesort.reading.error_rates import Errors, errors_of
 from pagesort.reading.line_finder import find_lines
+from pagesort.reading.line_images import cut_line
+from pagesort.reading.reader import Reader
 from pagesort.reading.text_line import Points, TextLine
 
 LEAST = 0.5  # intersection over union
@@ -84,13 +88,11 @@ def matches(true: Sequence[Points], found: Sequence[Points]) -> list[tuple[int, 
 
 def measure(path: Path, find: Finder) -> PageFigures:
     """Find the lines of a page and compare them with those in its JSON."""
-    said = json.loads(path.read_text(encoding="utf-8"))
-    with Image.open(path.parent / said["image"]) as image:
-        page = np.asarray(image.convert("L"))
+    said, page, known = opened(path)
     start = time.perf_counter()
     lines = find(page)
     seconds = time.perf_counter() - start
-    true = [tuple(map(tuple, line["polygon"])) for line in said["lines"]]
+    true = [line.polygon for line in known]
     both = len(matches(true, [line.polygon for line in lines]))
     is_complete = not said["segmentation"].startswith("partial")
     return PageFigures(
@@ -104,6 +106,50 @@ def shares(pages: Sequence[PageFigures]) -> tuple[float, float]:
     found = sum(page.found for page in complete)
     precision = sum(page.both for page in complete) / found if found else float("nan")
     return precision, sum(page.both for page in pages) / max(1, sum(page.true for page in pages))
+
+
+def errors_on_page(path: Path, reader: Reader, find: Finder) -> tuple[Errors, Errors]:
+    """Errors of a page's text on its true lines, and on found ones.
+
+    A true line that is not found counts as read empty, and a found one that is none as put in.
+    """
+    said, page, true = opened(path)
+    texts = [line.text or "" for line in true]
+    found = list(find(page))
+    at_true = sum(map(errors_of, texts, read_all(reader, page, true)), Errors())
+    readings = read_all(reader, page, found)
+    pairs = matches([line.polygon for line in true], [line.polygon for line in found])
+    read = {i: readings[j] for i, j in pairs}
+    at_found = sum((errors_of(text, read.get(i, "")) for i, text in enumerate(texts)), Errors())
+    if not said["segmentation"].startswith("partial"):
+        extra = set(range(len(found))) - {j for _, j in pairs}
+        added = sum(len(readings[j]) for j in extra)
+        words = sum(len(readings[j].split()) for j in extra)
+        at_found += Errors(0, added, 0, words)
+    return at_true, at_found
+
+
+def read_all(reader: Reader, page: np.ndarray, lines: Sequence[TextLine]) -> list[str]:
+    """What a reader makes of the lines of a page."""
+    pictures = [cut_line(page, line) for line in lines]
+    return [reading.text for reading in reader.read(pictures)] if pictures else []
+
+
+def opened(path: Path) -> tuple[dict[str, Any], np.ndarray, list[TextLine]]:
+    """A page's JSON, its greys, and its true lines."""
+    said = json.loads(path.read_text(encoding="utf-8"))
+    with Image.open(path.parent / said["image"]) as image:
+        page = np.asarray(image.convert("L"))
+    true = [
+        TextLine(
+            line["id"],
+            tuple(map(tuple, line["baseline"])),
+            tuple(map(tuple, line["polygon"])),
+            line.get("text"),
+        )
+        for line in said["lines"]
+    ]
+    return said, page, true
 
 
 def line_of(name: str, pages: Sequence[PageFigures]) -> str:
@@ -125,19 +171,37 @@ def line_of(name: str, pages: Sequence[PageFigures]) -> str:
     )
 
 
+def report_reading(paths: Sequence[Path], reader: Reader) -> None:
+    """Print the CER of a reader on true and on found lines, by data sets."""
+    both: dict[str, tuple[Errors, Errors]] = {}
+    for path in paths:
+        found = errors_on_page(path, reader, find_lines)
+        for name in (path.parent.name, "all"):
+            before = both.get(name, (Errors(), Errors()))
+            both[name] = (before[0] + found[0], before[1] + found[1])
+    for name, errors in sorted(both.items(), key=lambda each: each[0] == "all"):
+        shares = [each.character_errors / max(1, each.characters) for each in errors]
+        print(f"{name}: CER {shares[0]:.1%} on true lines, {shares[1]:.1%} on found ones")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure a finder on the pages of a folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pages", type=Path, help="folder with <dataset>/<page>.json and images")
     parser.add_argument("--only", default="", help="data sets, by commas")
+    parser.add_argument("--reader", type=Path, help="read the lines, and count wrong characters")
     parser.add_argument("--table", type=Path, help="where to write a CSV with a row a page")
     given = parser.parse_args(arguments)
     only = set(filter(None, given.only.split(",")))
-    figures = [
-        measure(path, find_lines)
+    paths = [
+        path
         for path in sorted(given.pages.glob("*/*.json"))
         if not only or path.parent.name in only
     ]
+    if given.reader is not None:
+        report_reading(paths, Reader.open(given.reader))
+        return 0
+    figures = [measure(path, find_lines) for path in paths]
     for dataset in sorted({page.dataset for page in figures}):
         print(line_of(dataset, [page for page in figures if page.dataset == dataset]), flush=True)
     print(line_of("all", figures))

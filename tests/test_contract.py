@@ -257,6 +257,7 @@ def test_run_imports_little_at_the_top() -> None:
         "pagesort.cli.actions.hub",
         "pagesort.cli.actions.prediction",
         "pagesort.cli.actions.reader",
+        "pagesort.cli.actions.reading",
         "pagesort.cli.actions.review",
         "pagesort.cli.actions.records",
         "pagesort.cli.actions.scale",

@@ -443,13 +443,7 @@ class RunJournal(Closing):
         absolute_paths: bool = False,
         form: TableForm = PLAIN,
     ) -> tuple[Path, Path | None]:
-        """Write a table with several rows a page to `tables`, and that of failed pages if any are.
-
-        `rows_of` makes what stands between FILE, PAGE and PATH of a page's scores and its note.
-
-        Raises:
-            PageSortError: as `write_tables` does.
-        """
+        """Write a table of what `rows_of` makes of scores and notes, and that of failed pages."""
         root = shown(f"{self.folder.as_posix().rstrip('/')}/") if absolute_paths else ""
         names = TableNames(tables, self._names.date_time, self._names.base)
         self.keep()
@@ -473,10 +467,7 @@ class RunJournal(Closing):
                 put_away(self.path)
 
     def discard(self) -> None:
-        """Remove the journal of a run whose tables are written.
-
-        Unless pages could not be read: those `--resume` tries again, and then writes the same
-        tables anew.
+        """Remove the journal of a run whose tables are written, where `put_away` would keep it.
 
         Raises:
             PageSortError: it cannot be removed.

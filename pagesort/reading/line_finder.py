@@ -207,7 +207,8 @@ def _parts(ridge: _Ridge, writing: _Writing) -> list[_Ridge]:
     width, size = len(ridge.rows), writing.size
     window = min(width, int(3 * size)) | 1
     padded = np.pad(ridge.rows, window // 2, mode="edge")
-    rows = np.convolve(padded, np.full(window, 1 / window), "valid")[:width]
+    smooth = np.convolve(padded, np.full(window, 1 / window), "valid")[:width]
+    rows = np.asarray(smooth, dtype=np.float64)
     reach = int(0.8 * size)
     near = rows.round().astype(int) + np.arange(-reach, reach + 1)[:, None]
     near = np.clip(near, 0, writing.ink.shape[0] - 1)
