@@ -55,6 +55,8 @@ def option_of(entry: Entry, where: str) -> Option:
         return option
     elsewhere = [o.place for o in OPTIONS if o.key and o.key.lower() == wanted]
     names = {o.key.lower(): o.place for o in OPTIONS if o.key}
+    own = {o.key.lower(): o.place for o in OPTIONS if o.key and o.section == entry.section.upper()}
+    names |= own  # of a key that several sections have, the one that stands here is meant
     near = elsewhere or [names[name] for name in difflib.get_close_matches(wanted, names, n=1)]
     keys = ", ".join(o.key for o in OPTIONS if o.key and o.section == entry.section.upper())
     meant = f"Did you mean {near[0]}? " if near else ""
