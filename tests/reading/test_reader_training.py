@@ -274,6 +274,9 @@ def test_what_cannot_be_meant_is_one_line(command: Run, tmp_path: Path) -> None:
     table = tmp_path / "t.csv"
     table.write_text("a,b\n1,2\n", encoding="utf-8")
     assert "path and text" in error_line(command("--eval_reader", "--data", table, model=False))
+    form = ("--train_reader", "--from_scratch", "--data_format", "form", "--data")
+    lines = write_lines(tmp_path / "lines", LINES[:1])
+    assert "--architecture seq2seq" in error_line(command(*form, lines, model=False))
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     (damaged / "reader.json").write_text('{"format": "x"}', encoding="utf-8")

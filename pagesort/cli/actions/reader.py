@@ -11,7 +11,7 @@ from pagesort.cli.settings import Settings
 from pagesort.common.errors import UsageError
 
 if TYPE_CHECKING:
-    from pagesort.reading.examples import Examples
+    from pagesort.reading.examples import Examples, Format
     from pagesort.reading.recipe import ReaderRecipe, ReaderRequest
     from pagesort.reading.split import LineSplit
 
@@ -47,7 +47,7 @@ def _examples(settings: Settings) -> Examples:
     assert settings.data is not None, "checked together with the actions"
     if not settings.data.exists():
         raise UsageError("--data does not exist", where=settings.data, remedy="Check the path")
-    examples = read_examples(settings.data, max_megapixels=settings.max_megapixels)
+    examples = read_examples(settings.data, _form(settings), settings.max_megapixels)
     table = settings.results_folder / "tables" / f"{settings.data.stem}_LINES_LEFT_OUT.csv"
     if examples.left_out or table.exists():
         table.parent.mkdir(parents=True, exist_ok=True)
@@ -58,6 +58,11 @@ def _examples(settings: Settings) -> Examples:
             "%d lines are left out, as %s (%s): %s", len(examples.left_out), name, reason, table
         )
     return examples
+
+
+def _form(settings: Settings) -> Format:
+    """What a picture to learn from shows: a line, unless --data_format says something else."""
+    return "line" if settings.data_format == "page" else settings.data_format
 
 
 def _split(settings: Settings, examples: Examples) -> LineSplit:
@@ -78,6 +83,7 @@ def reader_recipe(settings: Settings) -> ReaderRecipe:
     named = settings.is_named
     return ReaderRecipe(
         architecture=settings.architecture,
+        form=_form(settings),
         resnet=int(settings.resnet),
         width=settings.decoder_width,
         layers=settings.decoder_layers,

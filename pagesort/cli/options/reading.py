@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pagesort.cli.options.option import READING, Option
+from pagesort.cli.options.option import READER_ACTIONS, READING, Option
 from pagesort.cli.value_types import LABELS, READ_FORMATS, READ_SOURCE, choice
 
 SORTED_PAGES = "-d"
@@ -23,8 +23,9 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "data_format", choice("page", "line", "word", "form"), "page", "what an image to be read "
-        "shows: page finds its lines; the others are read as they are", flags=("--data_format",),
-        audience=READING, used_by=("read",),
+        "shows: page finds its lines; the others are read as they are; with --data, which pictures "
+        "of IAM are taken, and whether forms are learnt", flags=("--data_format",),
+        audience=READING, used_by=("read", *READER_ACTIONS),
     ),
     Option(
         "read_labels", LABELS, ("TEXT_HW", "LINE_HW"), "with -d and --read: the kinds of pages "
