@@ -173,7 +173,7 @@ def test_shipped_config_says_the_defaults(tmp_path: Path) -> None:
 def test_config_sections_are_those_of_the_published_design_and_some_more() -> None:
     assert {o.section for o in OPTIONS if o.section} == {
         "OUTPUT", "EVAL", "TRAIN", "SETUP", "INPUT", "HF", "ROUTES", "GROUP", "SEARCH",
-        "READ", "TRAIN_READER",
+        "READ", "TRAIN_READER", "SCALE",
     }  # fmt: skip
 
 

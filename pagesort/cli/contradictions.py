@@ -85,6 +85,7 @@ def check_together(settings: Settings) -> None:
     _check_hub(settings)
     _check_remote(settings)
     _check_folds(settings)
+    _check_engine(settings)
     if settings.is_named("cat_csv") and settings.is_named("cat_dir", "cat_prefix"):
         raise UsageError(
             "one table of descriptions (--cat_csv) and a folder of them (--cat_dir, --cat_prefix) "
@@ -110,6 +111,19 @@ def _check_reader(settings: Settings) -> None:
             raise UsageError(
                 f"{settings.flag(name)} needs lines with their text",
                 remedy="Add --data FOLDER or --data TABLE.csv",
+            )
+
+
+def _check_engine(settings: Settings) -> None:
+    """Refuse on a cluster what only one process does."""
+    if settings.engine != "ray":
+        return
+    names = ("best", "group", "embed", *SEARCHES) if settings.is_named("engine") else ()
+    for name in ("compare_with", *names):
+        if settings.is_named(name) and getattr(settings, name):
+            raise UsageError(
+                f"{settings.flag(name)} and --engine ray contradict each other",
+                remedy="Add --engine local",
             )
 
 

@@ -141,7 +141,7 @@ def _opened(
         device=settings.device,
         precision=settings.precision,
         lean=True,
-        storage=_storage(settings),
+        storage=storage_of(settings),
     )
     logger.info("model %s on %s in %s", folder, classifier.device, classifier.precision)
     texts = OWN_DESCRIPTIONS if table is None else Path(table.where).name
@@ -218,7 +218,7 @@ def _model_folder(settings: Settings, source: Path | None) -> tuple[Path, ModelM
     from pagesort.models import formats
 
     source = source or BUNDLED_MODEL
-    folder = formats.open_model_folder(source, _storage(settings))
+    folder = formats.open_model_folder(source, storage_of(settings))
     metadata = formats.read_metadata(folder)
     if metadata is None:
         return folder, formats.ModelMetadata(base=folder.name)
@@ -226,7 +226,7 @@ def _model_folder(settings: Settings, source: Path | None) -> tuple[Path, ModelM
     return folder, metadata
 
 
-def _storage(settings: Settings) -> Path:
+def storage_of(settings: Settings) -> Path:
     """Return the folder that keeps converted models."""
     return settings.model_storage or settings.model_dir / "converted"
 

@@ -197,6 +197,8 @@ class Settings:
     shard: str | None
     page_list: Path | None
     log_file: Path | None
+    engine: str
+    engine_workers: int | None
     merge: tuple[str, ...] | None
     status: bool
     origins: Mapping[str, Origin]

@@ -14,7 +14,7 @@ from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.progress import Progress, duration
 from pagesort.common.text import counted
 from pagesort.pages.documents import write_page_png
-from pagesort.pages.loader import PageLoader, PageRef
+from pagesort.pages.loader import Failure, PageLoader, PageRef
 from pagesort.prediction.journal import (
     JOURNAL_SUFFIX,
     Counts,
@@ -25,7 +25,7 @@ from pagesort.prediction.listing import list_folder
 from pagesort.prediction.page_list import STANDARD_INPUT
 from pagesort.prediction.request import Outcome, Request, counts_of, no_names
 from pagesort.prediction.run_status import Heartbeat
-from pagesort.prediction.scoring import Classifier, FailureLog, score_batches
+from pagesort.prediction.scoring import Classifier, FailureLog, ScoredPage, score_batches
 from pagesort.sorting.destination import check_labels
 from pagesort.sorting.placer import SortedPage, SortReport, sort_pages
 from utils import PassedOver, round_scores, top_guesses
@@ -259,16 +259,7 @@ def _score_pages(
     counts = journal.counts()
     progress = Progress(counts.total, counts.scored, hint=request.slow_hint)
     log, heartbeat = FailureLog(), Heartbeat(journal)
-    size = request.batch_size
-    batches = score_batches(
-        classifier,
-        loader,
-        journal.batches(size),
-        size,
-        counts.total,
-        request.second,
-        request.likeness,
-    )
+    batches = _batches(classifier, loader, journal, request)
     with contextlib.closing(batches), progress:
         try:
             for batch in batches:
@@ -279,6 +270,18 @@ def _score_pages(
         finally:
             heartbeat.end(progress)
     return progress
+
+
+def _batches(
+    classifier: Classifier, loader: PageLoader, journal: RunJournal, request: Request
+) -> Generator[list[ScoredPage | Failure]]:
+    """What becomes of the batches that the journal lacks, here or in the processes of an engine."""
+    size, total = request.batch_size, journal.counts().total
+    groups, likeness = journal.batches(size), request.likeness
+    if request.engine is not None:
+        limit = request.max_megapixels
+        return request.engine.score_batches(classifier, groups, size, total, limit, likeness)
+    return score_batches(classifier, loader, groups, size, total, request.second, likeness)
 
 
 def _relative_name(journal: RunJournal, ref: PageRef) -> str:

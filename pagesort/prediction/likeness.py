@@ -64,6 +64,16 @@ class Likeness:
             self.unlike += int((distances > self._training.limit).sum())
         return self._model.scores(embeddings)
 
+    def anew(self) -> Likeness:
+        """The same with nothing counted."""
+        return Likeness(self._model, self._name, self._training)
+
+    def add(self, pages: int, unlike: int) -> None:
+        """Count pages that another process has scored."""
+        with self._lock:
+            self.pages += pages
+            self.unlike += unlike
+
     @property
     def facts(self) -> dict[str, int | float]:
         """What a record tells: pages of this sitting, those unlike, and the share that is usual."""

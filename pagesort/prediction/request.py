@@ -17,7 +17,7 @@ from pagesort.pages import remote
 from pagesort.prediction.journal import FINISHED_SUFFIX, JOURNAL_SUFFIX, FinishedTables
 from pagesort.prediction.likeness import Likeness
 from pagesort.prediction.page_list import STANDARD_INPUT, list_named
-from pagesort.prediction.scoring import Classifier
+from pagesort.prediction.scoring import Classifier, Engine
 from pagesort.prediction.shards import Shard
 from pagesort.sorting.destination import check_destination
 from pagesort.sorting.placer import SortReport
@@ -44,7 +44,7 @@ class Request:
     there are looked at, and no others. `options` are JSON values that are kept with the scores, for
     `--resume` to take up. `likeness` counts the pages that are unlike the model's training pages.
     Each of `beside` is called with the finished tables before the scores are put away, and may
-    write more beside them.
+    write more beside them. An `engine` scores the pages in other processes.
     """
 
     folder: Path
@@ -74,6 +74,7 @@ class Request:
     options: Mapping[str, Any] = field(default_factory=dict)
     likeness: Likeness | None = None
     beside: tuple[Callable[[FinishedTables], object], ...] = ()
+    engine: Engine | None = None
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,21 @@ class Classifier(Scorer, Protocol):
         """Where the model computes; its text begins with the kind of device."""
 
 
+class Engine(Protocol):
+    """What scores the batches of a run instead of this process, such as a cluster."""
+
+    def score_batches(
+        self,
+        classifier: Classifier,
+        groups: Iterable[Sequence[PageRef]],
+        batch_size: int,
+        total: int,
+        max_megapixels: float,
+        likeness: Likeness | None = None,
+    ) -> Generator[list[ScoredPage | Failure]]:
+        """Yield what became of each group's pages, as `score_batches` does, in any order."""
+
+
 @dataclass(frozen=True)
 class ScoredPage:
     """A page and its probabilities: `scores` is float32 (labels,); `note` tells of blank pages.
@@ -133,7 +148,7 @@ def score_batches(
     """
 
     def score(batch: Sequence[Page | Failure]) -> list[ScoredPage | Failure]:
-        return _score_batch(model, batch, batch_size, total, second, likeness)
+        return score_batch(model, batch, batch_size, total, second, likeness)
 
     return see_batches(model, loader, groups, batch_size, score)
 
@@ -167,7 +182,7 @@ def see_batches(
             pool.shutdown()
 
 
-def _score_batch(
+def score_batch(
     model: Scorer,
     batch: Sequence[Page | Failure],
     batch_size: int,

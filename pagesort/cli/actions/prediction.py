@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pagesort.cli import opening
+from pagesort.cli import opening, reopening
 from pagesort.cli.actions import reading, review
 from pagesort.cli.actions.budget import error_budget
 from pagesort.cli.actions.records import TableRecords, VoterRecord, opened_facts
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from classifier import CLIP
     from pagesort.pages.loader import PageRef
-    from pagesort.prediction.likeness import Likeness
+    from pagesort.prediction.ray_engine import RayEngine
     from pagesort.prediction.request import Request
 
 logger = logging.getLogger(__name__)
@@ -144,6 +144,7 @@ def classify_folder(
         from pagesort.prediction import folder_run
         from pagesort.prediction.request import check_request
 
+        engine = _engine(settings)
         check_request(request)
         opened = _open_to_predict(settings, model)
         labels, beside.models = opened.classifier.labels, [opened_facts(opened)]
@@ -151,7 +152,7 @@ def classify_folder(
         if second is not None:
             beside.models = [*beside.models, opened_facts(second)]
         budget = error_budget(settings, opened.classifier, folder)
-        beside.likeness = _likeness(opened)
+        beside.likeness = reopening.likeness_of(opened)
         request = replace(
             request,
             likeness=beside.likeness,
@@ -159,6 +160,8 @@ def classify_folder(
             accepts=None if budget is None else budget.accepts,
             slow_hint=opening.quicker_precision(settings, opened.classifier),
             beside=(beside,),
+            engine=engine
+            and engine(reopening.OpenedAgain.of(settings, opened), settings.engine_workers),
         )
         result = folder_run.predict_folder(opened.classifier, request)
         if request.likeness is not None:
@@ -218,13 +221,14 @@ def _open_to_predict(settings: Settings, model: Path | None) -> opening.Opened:
     return opened
 
 
-def _likeness(opened: opening.Opened) -> Likeness | None:
-    """What counts pages unlike those that the model was trained on; None where it tells of none."""
-    from pagesort.models.training_pages import read_training_pages
-    from pagesort.prediction.likeness import Likeness
+def _engine(settings: Settings) -> type[RayEngine] | None:
+    """What scores the pages, if that is not to be this process; refused where it is missing."""
+    if settings.engine != "ray":
+        return None
+    from pagesort.prediction.ray_engine import RayEngine, check_ray
 
-    training = read_training_pages(opened.folder, opened.classifier.dimension)
-    return None if training is None else Likeness(opened.classifier, opened.name, training)
+    check_ray()
+    return RayEngine
 
 
 def _second_model(settings: Settings, first: CLIP) -> opening.Opened | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pagesort.cli.options.option import FOLDER_ACTIONS, SCALE, Option
-from pagesort.cli.value_types import FILE, PATHS, SHARD, SWITCH
+from pagesort.cli.value_types import FILE, PATHS, SHARD, SWITCH, auto_or, choice, whole
 
 # One row, two lines or three: a table to look things up in.
 # fmt: off
@@ -17,6 +17,16 @@ OPTIONS: tuple[Option, ...] = (
         "page_list", FILE, None, "sort only the pages of the folder that this file names, a path a "
         "line, or a CSV table with a column path; - reads the standard input",
         flags=("--list",), audience=SCALE, used_by=FOLDER_ACTIONS,
+    ),
+    Option(
+        "engine", choice("local", "ray"), "local", "what scores the pages: this process, or those "
+        "of a Ray cluster (RAY_ADDRESS, else one on this machine)",
+        "SCALE", "engine", ("--engine",), SCALE, used_by=FOLDER_ACTIONS,
+    ),
+    Option(
+        "engine_workers", auto_or(whole(1, 10_000)), None, "with --engine ray: how many processes "
+        "score (auto: one a graphics card, or a processor)",
+        "SCALE", "workers", ("--engine_workers",), SCALE, used_by=FOLDER_ACTIONS,
     ),
     Option(
         "merge", PATHS, None, "put the tables of all parts together, as one process had written "
