@@ -1,0 +1,165 @@
+"""What it costs to spread a run over processes, by a model and pages that cost nothing.
+
+    python3 benchmarks/spread.py --pages 100000 --ways plain shards-1 shards-2 shards-4 ray-2
+
+All pages are in a list; nobody opens a file. `plain` is one run; `shards-K` are K processes with
+`--shard`, one beside the other, and the merge of their tables, which must be those of the plain
+run; `ray-K` is one run whose batches go to K workers. Seconds are of the wall clock. Processor time
+is that of all processes but Ray's own, MiB the peak of the largest one (of Ray, the driver).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.scale import Stub, names, scores  # noqa: E402
+
+BATCH = 16
+WAYS = ("plain", "shards-1", "shards-2", "shards-4", "ray-1", "ray-2", "ray-4")
+
+
+class Free(Stub):
+    """A model that costs nothing, and gives every page of a batch scores of its own."""
+
+    def probabilities(self, pixels: Any) -> Any:
+        """Score pages by their first pixel, so that parts give what the whole gives."""
+        import numpy as np
+
+        return np.stack([scores(int(page[0, 0, 0]), 1)[0] for page in pixels])
+
+
+def open_free() -> tuple[Free, None]:
+    """Open it in a worker, whose pages cost nothing, either."""
+    pages_for_nothing()
+    return Free(), None
+
+
+def pages_for_nothing() -> None:
+    """Let every page be there, and be told by its number."""
+    import numpy as np
+
+    from pagesort.pages.loader import Page, PageLoader
+
+    def page(_: PageLoader, ref: Any) -> Page:
+        number = int(ref.path.stem.rpartition("-")[2])
+        return Page(ref, np.full((8, 8, 3), number % 256, np.uint8))
+
+    PageLoader.page = page  # type: ignore[method-assign]
+
+
+def run(place: Path, way: str, shard: str = "") -> str:
+    """One run over the list, or a part of it; returns its table."""
+    from pagesort.prediction.folder_run import predict_folder
+    from pagesort.prediction.ray_engine import RayEngine
+    from pagesort.prediction.request import Request
+    from pagesort.prediction.shards import Shard
+
+    pages_for_nothing()
+    kind, _, workers = way.partition("-")
+    from benchmarks import spread  # by a name that other processes can import
+
+    request = Request(
+        folder=place / "pages", formats=("png",), inner=True, tables=place / way, top_n=3,
+        raw=False, max_categ=10, batch_size=BATCH, max_megapixels=10.0, resume=False,
+        named=place / "list.txt", shard=Shard.parse(shard) if shard else None,
+        engine=RayEngine(spread.open_free, int(workers)) if kind == "ray" else None,
+    )  # fmt: skip
+    return str(predict_folder(Free(), request).tables[0])
+
+
+def merge(place: Path, way: str) -> str:
+    """Put the parts together; returns the table."""
+    from pagesort.prediction.merging import MergeRequest, merge_parts
+
+    parts = tuple(sorted((place / way).glob("result_*part*.csv")))
+    return str(merge_parts(MergeRequest(parts, place / way, 3, False, 10)).tables[0])
+
+
+def child(place: Path, way: str, shard: str = "") -> subprocess.Popen[str]:
+    """Start one step in a process of its own."""
+    words = [sys.executable, str(Path(__file__).resolve()), "--place", str(place), "--ways", way]
+    words += ["--shard", shard] if shard else []
+    return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+
+def answers(children: list[subprocess.Popen[str]]) -> list[dict[str, Any]]:
+    """What steps side by side have said."""
+    said = [process.communicate()[0] for process in children]
+    if any(process.returncode for process in children):
+        sys.exit("a step has failed")
+    return [json.loads(each) for each in said]
+
+
+def measured(place: Path, way: str) -> tuple[float, list[dict[str, Any]], str]:
+    """Seconds of one way, what its steps say, and its table."""
+    started = time.perf_counter()
+    kind, _, count = way.partition("-")
+    if kind != "shards":
+        steps = answers([child(place, way)])
+    else:
+        shards = [f"{number}/{count}" for number in range(1, int(count) + 1)]
+        steps = answers([child(place, way, shard) for shard in shards])
+        steps += answers([child(place, way, "merge")])
+    return time.perf_counter() - started, steps, steps[-1]["table"]
+
+
+def step(place: Path, way: str, shard: str) -> dict[str, Any]:
+    """Do one step in this process; its processor seconds and peak memory in MiB."""
+    for module in ("pandas", "pagesort.prediction.folder_run", "pagesort.prediction.merging"):
+        __import__(module)  # starting up is no matter of pages
+    used = time.process_time()
+    table = merge(place, way) if shard == "merge" else run(place, way, shard)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"table": table, "processor": time.process_time() - used, "peak": peak}
+
+
+def main() -> None:
+    """Measure and print; or in a child, do one step."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--pages", type=int, default=100_000)
+    parser.add_argument("--ways", nargs="*", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--scratch", type=Path, help="a folder for what is measured on")
+    parser.add_argument("--place", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--shard", default="", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    logging.getLogger().addHandler(logging.NullHandler())
+    if arguments.place is not None:
+        print(json.dumps(step(arguments.place, arguments.ways[0], arguments.shard)))
+        return
+    place = Path(tempfile.mkdtemp(prefix="spread-", dir=arguments.scratch))
+    try:
+        (place / "pages").mkdir()
+        with (place / "list.txt").open("w", encoding="utf-8") as file:
+            file.writelines(map("{}\n".format, names(arguments.pages)))
+        print(f"{'way':9s} {'s':>8s} {'µs CPU/page':>12s} {'of merge':>9s} {'MiB':>6s}  same table")
+        first = b""
+        for way in arguments.ways:
+            seconds, steps, table = measured(place, way)
+            content = Path(table).read_bytes()
+            first = first or content
+            micro = [1e6 * each["processor"] / arguments.pages for each in steps]
+            merging = f"{micro[-1]:9.1f}" if way.startswith("shards") else " " * 9
+            peak = max(each["peak"] for each in steps)
+            same = "yes" if content == first else "NO"
+            print(f"{way:9s} {seconds:8.1f} {sum(micro):12.1f} {merging} {peak:6.0f}  {same}",
+                  flush=True)  # fmt: skip
+            shutil.rmtree(place / way)
+    finally:
+        shutil.rmtree(place)
+
+
+if __name__ == "__main__":
+    main()
