@@ -92,8 +92,9 @@ def value_of(option: Option, entry: Entry, where: str, folder: Path) -> Value:
         except PageSortError as error:
             raise UsageError(f"{place}: {error.what}", where=where, remedy=error.remedy) from error
         else:
-            is_here = isinstance(value, Path) and not is_remote(value)
-            return folder / value if is_here else value
+            if isinstance(value, Path) and not is_remote(value):
+                return folder / value
+            return value
     raise UsageError(f"{place} {shown}", where=where, remedy=f"Allowed: {option.kind.allowed}")
 
 
