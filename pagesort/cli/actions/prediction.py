@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from classifier import CLIP
     from pagesort.pages.loader import PageRef
     from pagesort.prediction.ray_engine import RayEngine
-    from pagesort.prediction.request import Request
+    from pagesort.prediction.request import Outcome, Request
 
 logger = logging.getLogger(__name__)
 
@@ -141,31 +141,7 @@ def classify_folder(
             _opener(settings), voters, request, partial(VoterRecord, settings)
         )
     else:
-        from pagesort.prediction import folder_run
-        from pagesort.prediction.request import check_request
-
-        engine = _engine(settings)
-        check_request(request)
-        opened = _open_to_predict(settings, model)
-        labels, beside.models = opened.classifier.labels, [opened_facts(opened)]
-        second = _second_model(settings, opened.classifier)
-        if second is not None:
-            beside.models = [*beside.models, opened_facts(second)]
-        budget = error_budget(settings, opened.classifier, folder)
-        beside.likeness = reopening.likeness_of(opened)
-        request = replace(
-            request,
-            likeness=beside.likeness,
-            second=None if second is None else second.classifier,
-            accepts=None if budget is None else budget.accepts,
-            slow_hint=opening.quicker_precision(settings, opened.classifier),
-            beside=(beside,),
-            engine=engine
-            and engine(reopening.OpenedAgain.of(settings, opened), settings.engine_workers),
-        )
-        result = folder_run.predict_folder(opened.classifier, request)
-        if request.likeness is not None:
-            request.likeness.tell()
+        result, labels = _sort_folder(settings, request, beside, model)
     for path in (*result.tables, *beside.copies):
         emit(str(path))
     if settings.review is not None:
@@ -178,6 +154,38 @@ def classify_folder(
     if settings.read is not None:
         status = max(status, reading.read_sorted(settings, folder, result.tables[0], labels))
     return status
+
+
+def _sort_folder(
+    settings: Settings, request: Request, beside: TableRecords, model: Path | None
+) -> tuple[Outcome, tuple[str, ...]]:
+    """Let one model, and perhaps a second one, see the pages; what was written, and its labels."""
+    from pagesort.prediction import folder_run
+    from pagesort.prediction.request import check_request
+
+    engine = _engine(settings)
+    check_request(request)
+    opened = _open_to_predict(settings, model)
+    beside.models = [opened_facts(opened)]
+    second = _second_model(settings, opened.classifier)
+    if second is not None:
+        beside.models = [*beside.models, opened_facts(second)]
+    budget = error_budget(settings, opened.classifier, request.folder)
+    beside.likeness = reopening.likeness_of(opened)
+    again = reopening.OpenedAgain.of(settings, opened)
+    request = replace(
+        request,
+        likeness=beside.likeness,
+        second=None if second is None else second.classifier,
+        accepts=None if budget is None else budget.accepts,
+        slow_hint=opening.quicker_precision(settings, opened.classifier),
+        beside=(beside,),
+        engine=None if engine is None else engine(again, settings.engine_workers),
+    )
+    result = folder_run.predict_folder(opened.classifier, request)
+    if request.likeness is not None:
+        request.likeness.tell()
+    return result, opened.classifier.labels
 
 
 def prediction_request(settings: Settings, folder: Path) -> Request:
