@@ -29,6 +29,11 @@ def logged(settings: Settings, stopped_status: Callable[[], int]) -> Iterator[Ca
     from pagesort.cli.actions.records import typed_command, written_settings
 
     ended: list[int] = []
+
+    def end(status: int) -> int:
+        ended.append(status)
+        return status
+
     began = time.monotonic()
     with run_log.written_to(settings.log_file):
         run_log.tell(
@@ -38,7 +43,7 @@ def logged(settings: Settings, stopped_status: Callable[[], int]) -> Iterator[Ca
         run_log.tell("settings", settings=written_settings(settings))
         error = ""
         try:
-            yield lambda status: ended.append(status) or status
+            yield end
         except BaseException as fault:
             is_stop = isinstance(fault, KeyboardInterrupt)
             status = stopped_status() if is_stop else getattr(fault, "exit_status", None)
