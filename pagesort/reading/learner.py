@@ -23,7 +23,7 @@ class Learner(nn.Module, Generic[Network]):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.network = network
+        self.network: Network = network
 
     def forward(
         self, greys: torch.Tensor, targets: torch.Tensor, lengths: torch.Tensor

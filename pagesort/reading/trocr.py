@@ -73,13 +73,15 @@ class TrocrReader(Reader):
         safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         try:
             with quiet_transformers(), offline():
-                model, report = VisionEncoderDecoderModel.from_pretrained(
+                # Declared to return the model alone.
+                found: Any = VisionEncoderDecoderModel.from_pretrained(
                     str(folder),
                     dtype=torch.float32,
                     use_safetensors=True,
                     output_loading_info=True,
                     **safely,
                 )
+                model, report = found
                 processor = AutoImageProcessor.from_pretrained(str(folder), **safely)
                 tokenizer = AutoTokenizer.from_pretrained(str(folder), **safely)
         except (*_UNLOADABLE, StrictDataclassError, SafetensorError) as error:
