@@ -158,6 +158,11 @@ class CtcNetwork(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(NECK, classes)
 
+    def freeze(self, blocks: int) -> None:
+        """Let the first layers, and so many blocks behind them, keep their weights; 0: none do."""
+        for part in (self.stem, *list(self.blocks)[:blocks]) if blocks else ():
+            part.requires_grad_(False)
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         steps = self.neck(self.blocks(self.stem(images)))
         return self.head(self.dropout(steps))

@@ -29,6 +29,8 @@ class ReaderRecipe:
         batch_size: lines that are taken at once.
         accumulation: batches that are added up for one step.
         synthetic: share of the lines that are put together from others.
+        frozen: blocks behind the first layers that keep the weights they start with, as the first
+            layers then do; 0: all weights learn.
         augment: vary slant, width, thickness and tone of the lines.
         weight_decay: of AdamW; biases and norms have none.
         warmup_ratio: part of the steps over which the learning rate rises.
@@ -52,6 +54,7 @@ class ReaderRecipe:
     batch_size: int = 16
     accumulation: int = 1
     synthetic: float = 0.0
+    frozen: int = 0
     augment: bool = True
     weight_decay: float = 0.02
     warmup_ratio: float = 0.05
@@ -82,6 +85,10 @@ class ReaderRecipe:
             raise self._error("ema", "a number from 0 to below 1")
         if not 0.0 < self.learning_rate < 1.0:
             raise self._error("learning_rate", "a number above 0 and below 1")
+        if self.frozen < 0:
+            raise self._error("frozen", "a whole number from 0 on")
+        if self.frozen and self.architecture != "ctc":
+            raise self._error("frozen", "0 but for ctc")
         if not 0 <= self.patience <= MOST_PATIENCE:
             raise self._error("patience", f"a whole number from 0 to {MOST_PATIENCE}")
 

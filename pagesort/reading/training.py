@@ -217,7 +217,10 @@ class _Session:
         if self.request.start is not None and self.start is not None:
             old = self._architecture.load(self.request.start, self.start)
             network.load_state_dict(self._architecture.grown(old, network))
-        return self._architecture.learner(network)
+        if self.recipe.frozen:
+            network.freeze(self.recipe.frozen)
+        # The layout in which a CPU computes these convolutions fastest: an eighth less time a line.
+        return self._architecture.learner(network.to(memory_format=torch.channels_last))
 
     def _views(self) -> LineViews:
         return LineViews(

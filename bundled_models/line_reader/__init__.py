@@ -1,0 +1,1 @@
+"""How the bundled reader of lines under models/pagesort-reader is made."""
