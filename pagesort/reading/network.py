@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from pagesort.reading.blocks import Block, Halving, Stem
+
 HEIGHT = 48  # pixels of a line as the network sees it
 STEP = 4  # pixels of its width that become one step of the reading
 
@@ -30,69 +32,9 @@ STAGES = (
     Stage(192, (True, False, True, False, True, False)),
     Stage(384, (True, False)),
 )
+STEM = 48  # channels of the first layers
 NECK = 120  # channels of the attention layers
 HEADS = 8
-
-
-class Stem(nn.Module):
-    """From grey pixels (n, 1, h, w) to (n, 96, h/4, w/4)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(1, 48, 3, 2, 1)
-        self.narrow = nn.Conv2d(48, 24, 2)
-        self.wide = nn.Conv2d(24, 48, 2)
-        self.down = nn.Conv2d(96, 48, 3, 2, 1)
-        self.out = nn.Conv2d(48, STAGES[0].channels, 1)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        features = functional.pad(functional.relu(self.first(images)), (0, 1, 0, 1))
-        branch = functional.pad(functional.relu(self.narrow(features)), (0, 1, 0, 1))
-        branch = functional.relu(self.wide(branch))
-        pooled = functional.max_pool2d(features, 2, 1)
-        features = functional.relu(self.down(torch.cat([pooled, branch], 1)))
-        return functional.relu(self.out(features))
-
-
-class ChannelWeights(nn.Module):
-    """Squeeze and excitation (Hu et al. 2018, arXiv 1709.01507)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.squeeze = nn.Conv2d(channels, channels // 4, 1)
-        self.excite = nn.Conv2d(channels // 4, channels, 1)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        mean = features.mean((2, 3), keepdim=True)
-        return features * functional.hardsigmoid(self.excite(functional.relu(self.squeeze(mean))))
-
-
-class Block(nn.Module):
-    """A depthwise convolution, then a residual layer over the channels."""
-
-    def __init__(self, channels: int, is_weighed: bool) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, 3, 1, 1, groups=channels)
-        self.weights = ChannelWeights(channels) if is_weighed else nn.Identity()
-        self.expand = nn.Conv2d(channels, 2 * channels, 1)
-        self.project = nn.Conv2d(2 * channels, channels, 1)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        features = self.weights(self.depthwise(features))
-        return features + self.project(functional.gelu(self.expand(features)))
-
-
-class Halving(nn.Module):
-    """Half the height, the same width, twice the channels."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv2d(channels, channels, 3, (2, 1), 1, groups=channels)
-        self.expand = nn.Conv2d(channels, 2 * channels, 1)
-        self.project = nn.Conv2d(2 * channels, 2 * channels, 1)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return self.project(functional.gelu(self.expand(self.depthwise(features))))
 
 
 class Attention(nn.Module):
@@ -147,12 +89,12 @@ class CtcNetwork(nn.Module):
 
     def __init__(self, classes: int, dropout: float = 0.1) -> None:
         super().__init__()
-        self.stem = Stem()
+        self.stem = Stem(1, STEM, STAGES[0].channels)
         layers: list[nn.Module] = []
         for number, stage in enumerate(STAGES):
             layers += [Block(stage.channels, is_weighed) for is_weighed in stage.weighed]
             if number < len(STAGES) - 1:
-                layers.append(Halving(stage.channels))
+                layers.append(Halving(stage.channels, (2, 1)))
         self.blocks = nn.Sequential(*layers)
         self.neck = Neck(STAGES[-1].channels, dropout)
         self.dropout = nn.Dropout(dropout)

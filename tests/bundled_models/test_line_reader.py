@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from bundled_models import onnx_layers
 from bundled_models.line_reader import build, start_weights
 from bundled_models.line_reader.finish import finish
 from bundled_models.line_reader.parts import split_by_set
-from bundled_models.line_reader.start_weights import DIGEST, FILE, PACKAGE, OnnxLayers
+from bundled_models.line_reader.start_weights import DIGEST, FILE
+from bundled_models.onnx_layers import OnnxLayers
 from pagesort.common.errors import PageSortError
 from pagesort.reading import network
 from pagesort.reading.alphabet import Alphabet
@@ -101,7 +103,7 @@ def test_the_finished_folder_reads_and_tells_its_figures(tmp_path: Path, small: 
 def test_a_missing_package_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(start_weights, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(onnx_layers, "PACKAGE", "no_such_package")
     draw_line(tmp_path / "a.png", "abc")
     (tmp_path / "lines.csv").write_text("path,text,page\na.png,abc,1\n", encoding="utf-8")
 
@@ -125,7 +127,7 @@ def test_the_start_computes_what_its_onnx_file_computes() -> None:
     onnx = pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
     try:
-        path = start_weights.package_file(PACKAGE, FILE, DIGEST)
+        path = onnx_layers.package_file(FILE, DIGEST)
     except PageSortError as error:
         pytest.skip(error.what)
     model = onnx.load(path)

@@ -1,0 +1,1 @@
+"""How the line finder of models/pagesort-reader is made."""

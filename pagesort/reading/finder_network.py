@@ -1,0 +1,107 @@
+"""The network that sees where lines run: a text detector's trunk and pyramid, and maps of lines.
+
+The shape is that of PP-OCRv6's small detector (Apache-2.0), so that training can start from its
+published weights; the last layer is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from pagesort.reading.blocks import Block, ChannelWeights, Halving, Stem
+
+MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours
+STEM = 24
+WIDTHS = (48, 96, 192, 384)  # channels at 1/4, 1/8, 1/16 and 1/32 of the page
+WEIGHED = ((True, False), (True, False), (True, False, True, False), (True, False))
+PYRAMID = 96
+MAPS = 4
+BASELINE, ENDS, ABOVE, BELOW = range(MAPS)  # what they show
+STRIDE = 2  # pixels of the page that the network sees, for one of its answers, each way
+MULTIPLE = 32  # that height and width of what the network sees are multiples of
+UNIT = 8.0  # pixels that letters reach above and below the baseline, where those maps are 0
+SLOPE = 0.2  # of the hard sigmoids of the pyramid
+
+
+class Entrance(nn.Module):
+    """Features of one resolution on their way into the pyramid; a residual weighing of channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.project = nn.Conv2d(channels, PYRAMID, 1, bias=False)
+        self.weights = ChannelWeights(PYRAMID, SLOPE)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        features = self.project(features)
+        return features + self.weights(features)
+
+
+class Exit(nn.Module):
+    """Features of one resolution on their way out of the pyramid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(PYRAMID, PYRAMID, 7, 1, 3, groups=PYRAMID)
+        self.project = nn.Conv2d(PYRAMID, PYRAMID // 4, 1, bias=False)
+        self.weights = ChannelWeights(PYRAMID // 4, SLOPE)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        features = self.project(self.depthwise(features))
+        return features + self.weights(features)
+
+
+class LineNetwork(nn.Module):
+    """From greys (n, 1, h, w), 0 to 255, h and w multiples of 32, to maps (n, 4, h / 2, w / 2).
+
+    `BASELINE` and `ENDS` are logits of a baseline running there and of one beginning or ending;
+    `ABOVE` and `BELOW` tell, on a baseline, how far the letters reach: `UNIT` times e to the map,
+    in pixels of what the network sees.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = Stem(3, STEM, WIDTHS[0])
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                *([Halving(WIDTHS[number - 1], (2, 2))] if number else []),
+                *(Block(width, weighed) for weighed in WEIGHED[number]),
+            )
+            for number, width in enumerate(WIDTHS)
+        )
+        self.entrances = nn.ModuleList(Entrance(width) for width in WIDTHS)
+        self.exits = nn.ModuleList(Exit() for _ in WIDTHS)
+        self.merge = nn.Conv2d(PYRAMID, PYRAMID // 4, 3, 1, 1)
+        self.enlarge = nn.ConvTranspose2d(PYRAMID // 4, PYRAMID // 4, 2, 2)
+        self.maps = nn.Conv2d(PYRAMID // 4, MAPS, 3, 1, 1)
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("spread", torch.tensor(SPREAD).view(1, 3, 1, 1), persistent=False)
+
+    def trunk(self, greys: torch.Tensor) -> list[torch.Tensor]:
+        """Features at 1/4, 1/8, 1/16 and 1/32 of the page's height and width."""
+        features = self.stem((greys.float() / 255 - self.mean) / self.spread)
+        levels = []
+        for stage in self.stages:
+            features = stage(features)
+            levels.append(features)
+        return levels
+
+    def text(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
+        """What the features of the trunk tell of the text on a page: (n, 24, h / 2, w / 2)."""
+        inside = [entrance(level) for entrance, level in zip(self.entrances, levels, strict=True)]
+        for upper in (2, 1, 0):
+            inside[upper] = inside[upper] + _grown(inside[upper + 1], 2)
+        outside = [exit_(level) for exit_, level in zip(self.exits, inside, strict=True)]
+        grown = [_grown(level, 2**number) for number, level in enumerate(outside)]
+        merged = functional.relu(self.merge(torch.cat(grown[::-1], 1)))
+        return functional.relu(self.enlarge(merged))
+
+    def forward(self, greys: torch.Tensor) -> torch.Tensor:
+        return self.maps(self.text(self.trunk(greys)))
+
+
+def _grown(features: torch.Tensor, factor: int) -> torch.Tensor:
+    return functional.interpolate(features, scale_factor=float(factor)) if factor > 1 else features
