@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pagesort.reading.error_rates import Errors, errors_of
-from pagesort.reading.line_finder import find_lines
+from pagesort.reading.line_finder import LineFinder
 from pagesort.reading.line_images import cut_line
 from pagesort.reading.reader import Reader
 from pagesort.reading.text_line import Points, TextLine
@@ -171,11 +171,11 @@ def line_of(name: str, pages: Sequence[PageFigures]) -> str:
     )
 
 
-def report_reading(paths: Sequence[Path], reader: Reader) -> None:
+def report_reading(paths: Sequence[Path], reader: Reader, find: Finder) -> None:
     """Print the CER of a reader on true and on found lines, by data sets."""
     both: dict[str, tuple[Errors, Errors]] = {}
     for path in paths:
-        found = errors_on_page(path, reader, find_lines)
+        found = errors_on_page(path, reader, find)
         for name in (path.parent.name, "all"):
             before = both.get(name, (Errors(), Errors()))
             both[name] = (before[0] + found[0], before[1] + found[1])
@@ -198,10 +198,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for path in sorted(given.pages.glob("*/*.json"))
         if not only or path.parent.name in only
     ]
+    find = LineFinder.open().find
     if given.reader is not None:
-        report_reading(paths, Reader.open(given.reader))
+        report_reading(paths, Reader.open(given.reader), find)
         return 0
-    figures = [measure(path, find_lines) for path in paths]
+    figures = [measure(path, find) for path in paths]
     for dataset in sorted({page.dataset for page in figures}):
         print(line_of(dataset, [page for page in figures if page.dataset == dataset]), flush=True)
     print(line_of("all", figures))

@@ -1,12 +1,11 @@
-"""The network that sees where lines run: a text detector's trunk and pyramid, and maps of lines.
+"""The network that sees where lines run.
 
-The shape is that of PP-OCRv6's small detector (Apache-2.0), so that training can start from its
-published weights; the last layer is ours.
+The shape is that of PP-OCRv6's small text detector (Apache-2.0), whose published weights it has. It
+was trained to mark the middle part of every line (Liao et al. 2020, arXiv 1911.08947), so that
+close lines stay apart.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -19,11 +18,7 @@ STEM = 24
 WIDTHS = (48, 96, 192, 384)  # channels at 1/4, 1/8, 1/16 and 1/32 of the page
 WEIGHED = ((True, False), (True, False), (True, False, True, False), (True, False))
 PYRAMID = 96
-MAPS = 4
-BASELINE, ENDS, ABOVE, BELOW = range(MAPS)  # what they show
-STRIDE = 2  # pixels of the page that the network sees, for one of its answers, each way
 MULTIPLE = 32  # that height and width of what the network sees are multiples of
-UNIT = 8.0  # pixels that letters reach above and below the baseline, where those maps are 0
 SLOPE = 0.2  # of the hard sigmoids of the pyramid
 
 
@@ -55,11 +50,9 @@ class Exit(nn.Module):
 
 
 class LineNetwork(nn.Module):
-    """From greys (n, 1, h, w), 0 to 255, h and w multiples of 32, to maps (n, 4, h / 2, w / 2).
+    """From greys (n, 1, h, w), 0 to 255, h and w multiples of 32, to logits (n, 1, h, w).
 
-    `BASELINE` and `ENDS` are logits of a baseline running there and of one beginning or ending;
-    `ABOVE` and `BELOW` tell, on a baseline, how far the letters reach: `UNIT` times e to the map,
-    in pixels of what the network sees.
+    They tell whether a pixel is in the middle part of a line of text; between lines nothing is.
     """
 
     def __init__(self) -> None:
@@ -76,7 +69,7 @@ class LineNetwork(nn.Module):
         self.exits = nn.ModuleList(Exit() for _ in WIDTHS)
         self.merge = nn.Conv2d(PYRAMID, PYRAMID // 4, 3, 1, 1)
         self.enlarge = nn.ConvTranspose2d(PYRAMID // 4, PYRAMID // 4, 2, 2)
-        self.maps = nn.Conv2d(PYRAMID // 4, MAPS, 3, 1, 1)
+        self.middles = nn.ConvTranspose2d(PYRAMID // 4, 1, 2, 2)
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("spread", torch.tensor(SPREAD).view(1, 3, 1, 1), persistent=False)
 
@@ -89,18 +82,17 @@ class LineNetwork(nn.Module):
             levels.append(features)
         return levels
 
-    def text(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
-        """What the features of the trunk tell of the text on a page: (n, 24, h / 2, w / 2)."""
-        inside = [entrance(level) for entrance, level in zip(self.entrances, levels, strict=True)]
+    def forward(self, greys: torch.Tensor) -> torch.Tensor:
+        inside = [
+            entrance(level)
+            for entrance, level in zip(self.entrances, self.trunk(greys), strict=True)
+        ]
         for upper in (2, 1, 0):
             inside[upper] = inside[upper] + _grown(inside[upper + 1], 2)
         outside = [exit_(level) for exit_, level in zip(self.exits, inside, strict=True)]
         grown = [_grown(level, 2**number) for number, level in enumerate(outside)]
         merged = functional.relu(self.merge(torch.cat(grown[::-1], 1)))
-        return functional.relu(self.enlarge(merged))
-
-    def forward(self, greys: torch.Tensor) -> torch.Tensor:
-        return self.maps(self.text(self.trunk(greys)))
+        return self.middles(functional.relu(self.enlarge(merged)))
 
 
 def _grown(features: torch.Tensor, factor: int) -> torch.Tensor:

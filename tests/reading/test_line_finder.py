@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from pagesort.reading.line_finder import find_lines
+from pagesort.common.errors import PageSortError
+from pagesort.reading.line_finder import LONGER_SIDE, WEIGHTS, LineFinder, shrunk
 from pagesort.reading.reading_order import in_reading_order
 from pagesort.reading.text_line import TextLine
 from tests.helpers.lines import text_page
@@ -13,14 +18,20 @@ from tests.helpers.lines import text_page
 TEXTS = ["The first of some lines of text", "goes on in the second one", "and ends here"]
 
 
+@pytest.fixture(scope="module")
+def finder() -> LineFinder:
+    """The bundled one."""
+    return LineFinder.open()
+
+
 def middle(points: tuple[tuple[float, float], ...]) -> float:
     return float(np.mean([y for _, y in points]))
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.05])
-def test_lines_are_found_where_they_are(slope: float) -> None:
+def test_lines_are_found_where_they_are(finder: LineFinder, slope: float) -> None:
     page, true = text_page(TEXTS, (900, 400), slope=slope)
-    found = find_lines(page)
+    found = finder.find(page)
     assert len(found) == len(true)
     for ours, theirs in zip(found, true, strict=True):
         assert abs(middle(ours.baseline) - middle(theirs.baseline)) < 10
@@ -30,19 +41,19 @@ def test_lines_are_found_where_they_are(slope: float) -> None:
             assert abs(ours.baseline[end][0] - theirs.baseline[end][0]) < 25
 
 
-def test_rules_are_no_lines_and_part_cells() -> None:
+def test_rules_are_no_lines_and_part_cells(finder: LineFinder) -> None:
     page, _ = text_page(["left                              right"], (900, 300))
     page = page.copy()
     page[130:133, 40:860] = 30
     page[20:280, 250:253] = 30
-    found = find_lines(page)
+    found = finder.find(page)
     assert len(found) == 2
     assert found[0].polygon[1][0] < 260 < found[1].polygon[0][0] + 15
 
 
 @pytest.mark.parametrize("page", [np.full((50, 900), 255), np.zeros((300, 200)), np.ones((1, 1))])
-def test_pages_without_writing_have_no_lines(page: np.ndarray) -> None:
-    assert find_lines(page.astype(np.uint8)) == ()
+def test_pages_without_writing_have_no_lines(finder: LineFinder, page: np.ndarray) -> None:
+    assert finder.find(page.astype(np.uint8)) == ()
 
 
 def box(name: str, left: float, top: float, right: float) -> TextLine:
@@ -57,3 +68,28 @@ def test_columns_are_read_one_after_the_other() -> None:
     ]
     ordered = [line.id for line in in_reading_order(lines)]
     assert ordered == ["title", "a1", "a2", "b1", "b2", "foot"]
+
+
+def test_a_line_that_runs_up_the_page_is_found_and_read_from_below(finder: LineFinder) -> None:
+    page, _ = text_page(["Only one line of text"], (900, 300))
+
+    (line,) = finder.find(np.ascontiguousarray(np.rot90(page)))
+
+    (left, low), (right, high) = line.baseline[0], line.baseline[-1]
+    assert abs(left - right) < 20 and low - high > 200
+
+
+@pytest.mark.parametrize("size", [(10, 4000), (3000, 20), (1, 1)])
+def test_odd_pages_are_seen_at_the_longer_side(size: tuple[int, int]) -> None:
+    assert max(shrunk(np.zeros(size, np.uint8), LONGER_SIDE).shape) == LONGER_SIDE
+
+
+def test_missing_and_foreign_weights_are_told(tmp_path: Path) -> None:
+    with pytest.raises(PageSortError, match="no line finder"):
+        LineFinder.open(tmp_path)
+    (tmp_path / WEIGHTS).write_bytes(b"no safetensors")
+    with pytest.raises(PageSortError, match="damaged"):
+        LineFinder.open(tmp_path)
+    save_file({"a": torch.zeros(1)}, tmp_path / WEIGHTS)
+    with pytest.raises(PageSortError, match="damaged"):
+        LineFinder.open(tmp_path)

@@ -100,7 +100,7 @@ def _read(
 ) -> ReadOutcome:
     from pagesort.common.tables import table_form
     from pagesort.prediction.request import check_writable
-    from pagesort.reading.line_finder import find_lines
+    from pagesort.reading.line_finder import LineFinder
     from pagesort.reading.read_run import PAGE, ReadRequest, digest_of_reader, read_pages
 
     texts, tables = (settings.results_folder / name for name in ("texts", "tables"))
@@ -127,7 +127,7 @@ def _read(
         form=table_form(settings.csv_excel),
         reader_digest=f"{digest_of_reader(settings.reader_path)} {settings.language_model}",
     )
-    return read_pages(reader, find_lines, request)
+    return read_pages(reader, LineFinder.open().find, request)
 
 
 def _open_reader(settings: Settings) -> LineReader:

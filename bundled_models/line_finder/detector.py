@@ -1,4 +1,4 @@
-"""Where the line finder starts: the small text detector of PP-OCRv6, which knows print."""
+"""The weights of the line finder: those of the small text detector of PP-OCRv6."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ DIGEST = "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f"
 """SHA-256 of the file in version 3.10.0 of the package."""
 
 
-def start_network() -> LineNetwork:
-    """The network with the detector's weights; its last layer, which is ours, has random ones.
+def detector() -> LineNetwork:
+    """The network with the detector's weights.
 
     Raises:
         PageSortError: see `package_file`.
@@ -45,4 +45,4 @@ def _of_pyramid(network: LineNetwork) -> list[nn.Module]:
     for exit_ in reversed(network.exits):
         weights = exit_.weights
         found += [exit_.depthwise, exit_.project, weights.squeeze, weights.excite]
-    return [*found, network.merge, network.enlarge]
+    return [*found, network.merge, network.enlarge, network.middles]
