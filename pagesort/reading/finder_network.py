@@ -55,6 +55,9 @@ class LineNetwork(nn.Module):
     They tell whether a pixel is in the middle part of a line of text; between lines nothing is.
     """
 
+    mean: torch.Tensor
+    spread: torch.Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.stem = Stem(3, STEM, WIDTHS[0])
