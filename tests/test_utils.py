@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 import utils
+from pagesort.common import drawing
 from tests.helpers.plots import figures
 from utils import (
     collect_images,
@@ -376,10 +377,10 @@ def fonts(tmp_path: Path) -> Iterator[Path]:
     font.save(tmp_path / "han.ttf")
     before = list(font_manager.fontManager.ttflist)
     font_manager.fontManager.addfont(tmp_path / "han.ttf")
-    utils._fonts_for.cache_clear()
+    drawing._fonts_for.cache_clear()
     yield tmp_path
     font_manager.fontManager.ttflist[:] = before
-    utils._fonts_for.cache_clear()
+    drawing._fonts_for.cache_clear()
 
 
 def test_letters_of_other_scripts_are_drawn_with_a_font_that_has_them(
@@ -404,10 +405,10 @@ def test_letters_that_no_font_has_are_spelled_and_told(
     usual = font_manager.findfont(font_manager.FontProperties())
     alone = [entry for entry in font_manager.fontManager.ttflist if entry.fname == usual]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", alone)
-    utils._fonts_for.cache_clear()
-    assert utils.plot_text("中 かな 한 ř") == "[4E2D] kana han ř"
+    drawing._fonts_for.cache_clear()
+    assert drawing.plot_text("中 かな 한 ř") == "[4E2D] kana han ř"
     assert "no font of this machine has か な 中 한" in caplog.text
-    utils._fonts_for.cache_clear()
+    drawing._fonts_for.cache_clear()
 
 
 def test_confusion_plot_leaves_pyplot_alone(tmp_path: Path) -> None:

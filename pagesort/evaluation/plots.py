@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pagesort.common.drawing import plot_text, save_png
 from pagesort.common.errors import PageUnreadableError
 from pagesort.common.shares import wilson
 from pagesort.evaluation.metrics import Report
 from pagesort.pages.loader import load_page
-from utils import plot_text, save_png, top_guesses
+from utils import top_guesses
 
 if TYPE_CHECKING:
     from pagesort.evaluation.accuracies import Row

@@ -18,7 +18,9 @@ GROWN = 1.4  # distance from the middle part to the outline, of its area by half
 UPRIGHT, LEAST_UPRIGHT = 1.5, 30  # height by width, and pixels, of a line that runs up the page
 SMOOTHED = 31  # columns over which the edges of a middle part are smoothed
 CORNER = 20  # columns between two corners of an outline
-BASELINE = 0.65  # where the baseline runs between the upper edge of the outline, 0, and the lower, 1
+BASELINE = (
+    0.65  # where the baseline runs between the upper edge of the outline, 0, and the lower, 1
+)
 
 
 @dataclass(frozen=True)
