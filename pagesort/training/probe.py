@@ -174,7 +174,7 @@ class Probe:
             value.backward()  # type: ignore[no-untyped-call]
             return value
 
-        optimiser.step(cost)
+        optimiser.step(cost)  # type: ignore[no-untyped-call]
         self.head = head.detach()
         return float(self._loss(self.head))
 

@@ -48,8 +48,8 @@ def train_folds(settings: Settings) -> tuple[Path | None, int]:
     started = datetime.now().astimezone()
     recipe = training_recipe(settings)
     pages, lost = training_pages(settings)
-    split = {"seed": settings.seed, "test_size": settings.test_size}
-    folds = labelled_folds.make_folds(pages.data, settings.folds, **split)
+    seed, test_size = settings.seed, settings.test_size
+    folds = labelled_folds.make_folds(pages.data, settings.folds, seed=seed, test_size=test_size)
     _log_lonely(labelled_folds.lonely_labels(pages.data))
     classifier = opening.open_start(settings, pages.data.labels)
     request = training_request(settings, recipe, folds[0])
@@ -64,7 +64,7 @@ def train_folds(settings: Settings) -> tuple[Path | None, int]:
         failed = failed or bool(outcome.failed)
     model = None
     if settings.train_all:
-        whole = labelled_folds.all_pages(pages.data, **split)
+        whole = labelled_folds.all_pages(pages.data, seed=seed, test_size=test_size)
         model = _train_on_all(settings, classifier, recipe, whole, notes)
     return model, UNREADABLE_PAGES_STATUS if failed else 0
 
