@@ -52,6 +52,7 @@ def finish(trained: Path, split: LineSplit, sources: Path, out: Path, work: Path
         "known": _table(split.validation, known),
         "train": f"{len(split.train):,}",
         "hands": f"{len({line.document for line in split.train}):,}",
+        "how": str(facts.training.get("how", "")),
         "credits": _credits(sources, {_set_of(line) for line in split.train}),
     }
     card = Template(CARD.read_text(encoding="utf-8")).substitute(figures)
