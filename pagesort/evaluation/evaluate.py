@@ -211,12 +211,7 @@ def _write(
     true = selection.true[scored.places]
     pages = [selection.pages[place] for place in scored.places]
     table, raw = evaluation_table(
-        pages,
-        _paths(request, pages),
-        [labels[index] for index in true],
-        scores,
-        labels,
-        top_n,
+        pages, _paths(request, pages), [labels[index] for index in true], scores, labels, top_n
     )
     spread = {}
     if request.folds is not None:
@@ -225,17 +220,7 @@ def _write(
     report = report_of_table(table, labels, request.seed, _places(scores, true))
     parts = parts_of_table(table, labels, request.seed, selection.familiar[scored.places])
     with reserved_files(request.results, classifier.name, top_n, request.max_categ) as names:
-        files = [names.table]
-        write_table(table, names.table, request.form)
-        if request.raw:
-            write_table(raw, names.raw, request.form)
-            files.append(names.raw)
-        if scored.failures:
-            places, reasons = zip(*scored.failures, strict=True)
-            lost = [selection.pages[place] for place in places]
-            columns = {"REASON": reasons, "PATH": _paths(request, lost)}
-            write_table(failure_table(lost, columns), names.failures, request.form)
-            files.append(names.failures)
+        files = _write_tables(request, selection, scored, table, raw, names)
         row = _row(classifier, request, selection, scored, report, names.date_time)
         facts = json_report(classifier, request, selection, scored, report, parts, names.date_time)
         facts["table"] = {
@@ -262,6 +247,29 @@ def _write(
         table=table,
         scores=pd.DataFrame(scores, columns=list(labels)),
     )
+
+
+def _write_tables(
+    request: EvaluationRequest,
+    selection: Selection,
+    scored: ScoredPages,
+    table: pd.DataFrame,
+    raw: pd.DataFrame,
+    names: EvaluationFiles,
+) -> list[Path]:
+    """Write the result table, and those of all scores and of failed pages where there are any."""
+    write_table(table, names.table, request.form)
+    files = [names.table]
+    if request.raw:
+        write_table(raw, names.raw, request.form)
+        files.append(names.raw)
+    if scored.failures:
+        places, reasons = zip(*scored.failures, strict=True)
+        lost = [selection.pages[place] for place in places]
+        columns = {"REASON": reasons, "PATH": _paths(request, lost)}
+        write_table(failure_table(lost, columns), names.failures, request.form)
+        files.append(names.failures)
+    return files
 
 
 def _paths(request: EvaluationRequest, pages: Sequence[LabelledPage]) -> list[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pagesort.pages.loader import Preprocessing
 
 # What the library raises on files that are damaged or were made for something else.
-_UNLOADABLE = (
+UNLOADABLE = (
     OSError,
     ValueError,
     TypeError,
@@ -70,7 +70,7 @@ def load_towers(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
                 **safely,
             )
             tokenizer = AutoTokenizer.from_pretrained(str(folder), **safely)
-    except (*_UNLOADABLE, StrictDataclassError, SafetensorError) as error:
+    except (*UNLOADABLE, StrictDataclassError, SafetensorError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise PageSortError(
             f"the model cannot be loaded ({reason[0][:200]})", where=folder, remedy=_REFETCH

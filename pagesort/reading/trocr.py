@@ -10,6 +10,7 @@ import numpy as np
 
 from pagesort.common.checked_json import read_json
 from pagesort.common.errors import PageSortError
+from pagesort.models.transformers_loader import UNLOADABLE
 from pagesort.reading.decoding import Reading
 from pagesort.reading.reader import Reader
 from pagesort.reading.reader_folder import REMEDY
@@ -21,15 +22,6 @@ MODEL_TYPE = "vision-encoder-decoder"
 CONFIG_FILE = "config.json"
 AT_ONCE = 8
 LONGEST = 256  # tokens of a line
-_UNLOADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    RuntimeError,
-    ImportError,
-    LookupError,
-)
 
 
 def is_trocr(folder: Path) -> bool:
@@ -84,7 +76,7 @@ class TrocrReader(Reader):
                 model, report = found
                 processor = AutoImageProcessor.from_pretrained(str(folder), **safely)
                 tokenizer = AutoTokenizer.from_pretrained(str(folder), **safely)
-        except (*_UNLOADABLE, StrictDataclassError, SafetensorError) as error:
+        except (*UNLOADABLE, StrictDataclassError, SafetensorError) as error:
             reason = str(error).strip().splitlines() or [type(error).__name__]
             raise PageSortError(
                 f"the reader cannot be loaded ({reason[0][:200]})", where=folder, remedy=REMEDY
