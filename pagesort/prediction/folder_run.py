@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.progress import Progress, duration
 from pagesort.common.text import counted
 from pagesort.pages.documents import write_page_png
-from pagesort.pages.loader import Failure, PageLoader, PageRef
+from pagesort.pages.loader import WHOLE, Failure, PageLoader, PageRef
 from pagesort.prediction.journal import (
     JOURNAL_SUFFIX,
     Counts,
@@ -94,15 +94,19 @@ def _stopped(journal: RunJournal) -> Stopped:
 def _sort_pages(
     classifier: Classifier, loader: PageLoader, journal: RunJournal, request: Request
 ) -> SortReport | None:
-    """Put the scored pages into folders of their first guess, if that was asked for."""
+    """Put the scored pages into folders of their first guess, if that was asked for.
+
+    Pages that could not be read go where a person said; without that they are put nowhere.
+    """
     if request.sort_to is None:
         return None
 
     def draw(ref: PageRef, target: Path) -> None:
         write_page_png(ref, target, loader.renderers, loader.max_megapixels)
 
-    progress = Progress(journal.counts().scored, 0)
-    guesses = _sorted_pages(classifier, journal, request, progress)
+    unread = list(_corrected_unread(journal, request))
+    progress = Progress(journal.counts().scored + len(unread), 0)
+    guesses = _sorted_pages(classifier, journal, request, unread, progress)
     try:
         # Closed at once, as a journal stays locked while it is read.
         with progress, contextlib.closing(guesses):
@@ -123,10 +127,33 @@ def _sort_pages(
         ) from error
 
 
+def _corrected_unread(journal: RunJournal, request: Request) -> Iterator[SortedPage]:
+    """Yield the pages that could not be read with what a person said of them.
+
+    A document that cannot be opened has no pages, so it goes as a whole, as its file.
+    """
+    if not request.corrected:
+        return
+    said_of: dict[Path, set[str]] = {}
+    for (path, _), label in request.corrected.items():
+        said_of.setdefault(path, set()).add(label)
+    for ref in journal.failed():
+        if ref.page == WHOLE:
+            said, ref = said_of.get(ref.path, set()), dataclasses.replace(ref, page=None)
+        else:
+            said = {request.corrected.get((ref.path, ref.page), "")} - {""}
+        if len(said) == 1:
+            yield SortedPage(ref, said.pop(), is_corrected=True)
+
+
 def _sorted_pages(
-    classifier: Classifier, journal: RunJournal, request: Request, progress: Progress
+    classifier: Classifier,
+    journal: RunJournal,
+    request: Request,
+    unread: Iterable[SortedPage],
+    progress: Progress,
 ) -> Generator[SortedPage]:
-    """Yield every scored page with its label, and count it once it is done with."""
+    """Yield every scored page with its label, and those `unread`; count each when it is done."""
     for ref, scores in journal.scored():
         said = request.corrected.get((ref.path, ref.page))
         if said is not None:
@@ -139,6 +166,9 @@ def _sorted_pages(
         needs_review = request.accepts is not None and not request.accepts(label, rounded)
         yield SortedPage(ref, label, rounded, needs_review)
         progress.advance(1, _relative_name(journal, ref))
+    for page in unread:
+        yield page
+        progress.advance(1, _relative_name(journal, page.ref))
 
 
 def _journal(classifier: Classifier, request: Request) -> RunJournal:

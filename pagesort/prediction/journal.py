@@ -351,12 +351,12 @@ class RunJournal(Closing):
         if is_due:
             self._synced = now
 
-    def failures(self) -> Iterator[tuple[str, str]]:
-        """Yield (path relative to the folder, reason) of each failed page, in listing order."""
-        query = "SELECT path, reason FROM failures JOIN pages USING (idx) ORDER BY idx"
+    def failed(self) -> Iterator[PageRef]:
+        """Yield each page that could not be read, in listing order."""
+        query = "SELECT idx, path, part FROM failures JOIN pages USING (idx) ORDER BY idx"
         with translate_reading(self.path):
-            for path, reason in self._connection.execute(query):
-                yield os.fsdecode(path), reason
+            for index, path, part in self._connection.execute(query):
+                yield PageRef(index, self.folder / os.fsdecode(path), part)
 
     def count_new(self, listing: Iterable[Listed]) -> int:
         """How many pages of a fresh listing this run does not know; it goes on without them."""

@@ -25,7 +25,10 @@ HEADER = ("FILE", "PAGE", "CLASS", "GUESS", "SCORE", "FOLDER", "PATH")
 
 
 def write_corrections(
-    path: Path, folder: Path | str, rows: Sequence[tuple[str, int, str]], for_excel: bool = False
+    path: Path,
+    folder: Path | str,
+    rows: Sequence[tuple[str, int | str, str]],
+    for_excel: bool = False,
 ) -> Path:
     """A table as a sheet saves it: rows are PATH, PAGE and the label that a person gave."""
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -170,6 +173,32 @@ def test_sorting_puts_pages_where_a_person_said_and_undo_takes_that_back(
     assert len(list(workplace.glob("sorted/*/*"))) == 5
     assert command("--sort_to", "sorted", "--undo", model=False)[0] == 0
     assert sorted(path.relative_to(workplace) for path in workplace.glob("sorted/*/*")) == before
+
+
+def test_unread_pages_are_put_where_a_person_said(
+    command: Run, scans: Path, tmp_path: Path, workplace: Path
+) -> None:
+    (scans / "doc-2.png").write_bytes(b"\x89PNG torn")
+    (scans / "doc-3.png").write_bytes(b"\x89PNG torn, too, and nobody said what it is")
+    (scans / "shut.pdf").write_bytes(b"%PDF-1.7 torn")
+    rows = [("doc-2.png", 2, "COVER"), ("shut.pdf", "", "PHOTO")]
+    table = write_corrections(tmp_path / "c.csv", scans, rows)
+    sort = ("-d", scans, "-ff", "png,pdf", "--sort_to", "sorted", "--corrections", table)
+
+    def found() -> dict[str, bytes]:
+        paths = [path for path in workplace.glob("sorted/*/*") if path.name != "doc-1.png"]
+        return {path.relative_to(workplace / "sorted").as_posix(): path.read_bytes()
+                for path in paths}  # fmt: skip
+
+    assert command(*sort)[0] == 3
+    wanted = {f"{label}/{name}": (scans / name).read_bytes()
+              for label, name in (("COVER", "doc-2.png"), ("PHOTO", "shut.pdf"))}  # fmt: skip
+    assert found() == wanted
+    write_corrections(table, scans, [("doc-2.png", 2, "TEXT")])
+    assert command(*sort, "--resume")[0] == 3
+    assert set(found()) == {"TEXT/doc-2.png", "PHOTO/shut.pdf"}
+    assert command("--sort_to", "sorted", "--undo", model=False)[0] == 0
+    assert found() == wanted
 
 
 def test_a_corrected_page_is_never_left_for_review(
