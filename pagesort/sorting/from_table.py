@@ -5,7 +5,7 @@ from __future__ import annotations
 import filecmp
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from pagesort.sorting.table_rows import CLASS_COLUMNS, Problem, Row, read_table
 logger = logging.getLogger(__name__)
 
 PROBLEMS_NAME = "sort_PROBLEMS.csv"
+
+_Unsorted = tuple[Row, PageRef, Path | None]  # the last: where it lies as another class
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class TableReport:
 def sort_by_table(job: SortJob) -> TableReport:
     """Put the pages that a table names into `<out>/<CLASS>/`; those of documents as PNG.
 
-    Rows that contradict one another, name no page or a class that cannot be a folder are left out
+    A page that an earlier sorting put into another class's folder is moved from there. Rows that
+    contradict one another, name no page or a class that cannot be a folder are left out
     and listed in `<out>/sort_PROBLEMS.csv`.
 
     Raises:
@@ -65,9 +68,7 @@ def sort_by_table(job: SortJob) -> TableReport:
         pages = list(_settled(_chosen(rows, found, job, report), report))
         if job.dry_run:
             with Placer(job.out, job.link, done, dry_run=True) as placer:
-                for row, ref in _unsorted(pages, placer, moved, report):
-                    name = ref.path.name if ref.page is None else f"{ref.path.stem}-{ref.page}.png"
-                    report.planned.append(f"{ref.path}\t{job.out / row.label / name}")
+                report.planned += _planned(_unsorted(pages, placer, moved), job.out)
             _log_problems(report)
             return report
         try:
@@ -76,7 +77,7 @@ def sort_by_table(job: SortJob) -> TableReport:
             raise unwritable(error, job.out) from error
         with exclusive(job.out):
             with Placer(job.out, job.link, done) as placer:
-                _place(_unsorted(pages, placer, moved, report), placer, renderers, report)
+                _place(_unsorted(pages, placer, moved), placer, renderers, report)
             report.problems.sort(key=lambda problem: problem[0])
             header = ("LINE", "FILE", "PAGE", "CLASS", "PROBLEM")
             write_list(job.out / PROBLEMS_NAME, header, report.problems)
@@ -87,28 +88,38 @@ def sort_by_table(job: SortJob) -> TableReport:
     return report
 
 
+def _planned(pages: Iterable[_Unsorted], out: Path) -> Iterator[str]:
+    """Yield a line for each page that would be put somewhere: where it is and where it would be."""
+    for row, ref, earlier in pages:
+        name = ref.path.name if ref.page is None else f"{ref.path.stem}-{ref.page}.png"
+        now = earlier or ref.path
+        yield f"{now}\t{out / row.label / (earlier.name if earlier else name)}"
+
+
 def _place(
-    pages: Iterable[tuple[Row, PageRef]],
-    placer: Placer,
-    renderers: PdfRenderers,
-    report: TableReport,
+    pages: Iterable[_Unsorted], placer: Placer, renderers: PdfRenderers, report: TableReport
 ) -> None:
     def draw(ref: PageRef, target: Path) -> None:
         write_page_png(ref, target, renderers, DEFAULT_MAX_MEGAPIXELS)
 
-    for row, ref in pages:
+    for row, ref, earlier in pages:
+        if earlier is not None:
+            reason = placer.move_earlier(earlier, row.label)
+            if reason is not None:
+                report.problems.append(row.problem(reason))
+            continue
         try:
             placer.place(ref, row.label, draw)
         except PageUnreadableError as error:
             report.problems.append(row.problem(error.what))
 
 
-def _moved(out: Path) -> dict[str, str]:
-    """Where pages were that were moved into a folder, by absolute path, and their class there."""
+def _moved(out: Path) -> set[str]:
+    """Where pages were that were moved into a folder and are there, as absolute paths."""
     if not out.is_dir():
-        return {}
+        return set()
     return {
-        str(entry.source): entry.target.parent.name
+        str(entry.source)
         for entry in placed(out)
         if entry.action == "move" and not os.path.lexists(entry.source) and entry.target.exists()
     }
@@ -156,22 +167,20 @@ def _settled(
 
 
 def _unsorted(
-    pages: Iterable[tuple[Row, Place]],
-    placer: Placer,
-    moved: Mapping[str, str],
-    report: TableReport,
-) -> Iterator[tuple[Row, PageRef]]:
-    """Yield the pages that no earlier sorting put into a folder of another class or moved."""
+    pages: Iterable[tuple[Row, Place]], placer: Placer, moved: Container[str]
+) -> Iterator[_Unsorted]:
+    """Yield the pages that are not moved into their class's folder already.
+
+    With one that an earlier sorting put into another class's folder comes where it is there.
+    """
     placer.read_earlier()
     for row, (path, part) in pages:
         ref = PageRef(row.line, path, part)
-        target = moved.get(os.path.abspath(path))  # noqa: PTH100 - as manifests name it
-        earlier = target or placer.earlier_folder(ref)
-        if earlier not in (None, row.label):
-            problem = f"sorted before, as {earlier}; take that back with --undo, or remove it"
-            report.problems.append(row.problem(problem))
-        elif target is None:
-            yield row, ref
+        earlier = placer.earlier_place(ref)
+        if earlier is not None and earlier.parent.name != row.label:
+            yield row, ref, earlier
+        elif os.path.abspath(path) not in moved:  # noqa: PTH100 - as manifests name it
+            yield row, ref, None
 
 
 def _log_problems(report: TableReport) -> None:

@@ -10,8 +10,8 @@ import os
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -191,11 +191,38 @@ def _log_outcome(done: Undone, path: Path, dry_run: bool) -> None:
 
 
 def placed(destination: Path) -> Iterator[Entry]:
-    """Yield what earlier sortings put into a folder, up to where a list of them is damaged."""
+    """Yield what earlier sortings put into a folder, each where later ones have moved it.
+
+    Up to where a list of them is damaged.
+    """
     destination = Path(os.path.abspath(destination))  # noqa: PTH100
+    moves: dict[Path, list[tuple[int, Path]]] = {}  # within the folder: few, as a person's work
+    for number, entry in enumerate(_entries(destination)):
+        if _is_moved_on(entry, destination):
+            moves.setdefault(entry.source, []).append((number, entry.target))
+    for number, entry in enumerate(_entries(destination)):
+        if not _is_moved_on(entry, destination):
+            yield replace(entry, target=_last_place(entry.target, number, moves))
+
+
+def _entries(destination: Path) -> Iterator[Entry]:
     for path in _listed(destination):
         with contextlib.suppress(PageSortError):
             yield from (entry for _, entry in _read(path, destination))
+
+
+def _is_moved_on(entry: Entry, destination: Path) -> bool:
+    """Whether an entry tells of a page that an earlier one had put into the folder."""
+    return entry.action == "move" and entry.source.is_relative_to(destination)
+
+
+def _last_place(place: Path, number: int, moves: Mapping[Path, list[tuple[int, Path]]]) -> Path:
+    """Where what an entry put in a place is after the moves that followed, as far as they were."""
+    while step := next((move for move in moves.get(place, ()) if move[0] > number), None):
+        if os.path.lexists(place) and not os.path.lexists(step[1]):
+            break  # noted, and stopped before it happened
+        number, place = step
+    return place
 
 
 def _listed(destination: Path) -> list[Path]:

@@ -74,12 +74,14 @@ class SortedPage:
 class SortReport:
     """What a sorting did; `manifest` is None if nothing was put anywhere.
 
-    `folders` counts pages by folder, those of earlier runs included; `problems` are the first of
+    `moved` counts those of `placed` that an earlier run had put into another folder. `folders`
+    counts pages by folder, those of earlier runs included; `problems` are the first of
     the `left_out` pages that could not be sorted, with the reason.
     """
 
     manifest: Path | None = None
     placed: int = 0
+    moved: int = 0
     present: int = 0
     folders: Counter[str] = field(default_factory=Counter)
     left_out: int = 0
@@ -133,13 +135,15 @@ def sort_pages(
         for page in pages:
             is_sure = page.is_corrected or (page.score >= min_score and not page.needs_review)
             folder = page.label if is_sure else REVIEW
-            earlier = placer.earlier_folder(page.ref)
-            if page.is_corrected and earlier not in (None, folder):
-                placer.move_earlier(page.ref, folder)
-                continue
-            if earlier not in (None, folder):
-                reason = f"sorted before, as {earlier}; take that back with --undo"
-                report.leave_out(page.ref, reason)
+            earlier = placer.earlier_place(page.ref)
+            if earlier is not None and earlier.parent.name != folder:
+                reason: str | None = (
+                    f"sorted before, as {earlier.parent.name}; take that back with --undo"
+                )
+                if page.is_corrected:
+                    reason = placer.move_earlier(earlier, folder)
+                if reason is not None:
+                    report.leave_out(page.ref, reason)
                 continue
             if dry_run:
                 report.plan(folder, is_there=earlier is not None)
@@ -171,6 +175,8 @@ def log_report(report: SortReport, destination: Path, dry_run: bool = False) -> 
             logger.info("  %6d  %s", count, destination / folder)
         return
     logger.info("%s put into %s, %d were there already", pages, destination, report.present)
+    if report.moved:
+        logger.info("%s of them moved there from another folder of it", counted(report.moved))
     if report.manifest is not None:
         logger.info("what went where: %s", report.manifest)
 
@@ -223,7 +229,7 @@ class Placer:
             left.unlink(missing_ok=True)
 
     def read_earlier(self) -> None:
-        """Read where earlier sortings put which pages, for `earlier_folder`."""
+        """Read where earlier sortings put which pages, for `earlier_place`."""
         if not self.destination.is_dir():  # in a dry run
             return
         for entry in placed(self.destination):
@@ -231,45 +237,43 @@ class Placer:
             if entry.action == "render":
                 number = entry.target.stem.rpartition("-")[2]
                 part = int(number) if number.isdecimal() else None
-            elif entry.action == "move":
+            elif entry.action == "move" and os.path.lexists(entry.source):
                 continue  # its source is another page by now
             target = entry.target
             self._names.note(_page_key(entry.source, part), target.parent.name, target.name)
 
-    def earlier_folder(self, ref: PageRef) -> str | None:
-        """The folder in which an earlier sorting put a page, if it is still there."""
-        place = self._earlier_place(ref)
-        return None if place is None else place.parent.name
-
-    def _earlier_place(self, ref: PageRef) -> Path | None:
+    def earlier_place(self, ref: PageRef) -> Path | None:
+        """Where an earlier sorting put a page, if it is still there."""
         for folder, name in self._names.earlier(_page_key(ref.path, ref.page)):
             is_there = os.path.lexists(self.destination / folder / name)
             if is_there and self._names.claimed(folder, name) != "new":  # then another page's
                 return self.destination / folder / name
         return None
 
-    def move_earlier(self, ref: PageRef, folder: str) -> None:
-        """Move what an earlier sorting made of a page into another folder of the destination.
+    def move_earlier(self, place: Path, folder: str) -> str | None:
+        """Move a page from its `earlier_place` into another folder of the destination.
+
+        Returns:
+            Why it stays where it is; None if it is moved.
 
         Raises:
             PageSortError: it cannot be moved.
         """
-        source = self._earlier_place(ref)
-        assert source is not None  # the caller has asked for its folder
         if self.dry_run:
             self.report.plan(folder, is_there=False)
-            return
+            return None
         try:
             (self.destination / folder).mkdir(exist_ok=True)
-            target, is_there = self._free_name("move", source, folder, source.name)
+            target, is_there = self._free_name("move", place, folder, place.name)
             if is_there:
-                self.report.leave_out(ref, f"it is also in {source.parent.name}; remove it there")
-                return
-            self._put("move", source, target)
+                return f"it is also in {place.parent.name}; remove it there"
+            self._put("move", place, target)
         except OSError as error:
             raise placing_error(error, self.destination, self.link) from error
         self.report.placed += 1
+        self.report.moved += 1
         self.report.folders[folder] += 1
+        return None
 
     def place(
         self, ref: PageRef, folder: str, draw: Callable[[PageRef, Path], object] | None = None
@@ -297,7 +301,11 @@ class Placer:
                     shutil.copyfileobj(page, copy)
             else:
                 action, name = self.link, source.name
-            target, is_there = self._free_name(action, source, folder, name)
+            earlier = self.earlier_place(ref)
+            if earlier is not None and self._is_still(action, source, earlier, folder):
+                target, is_there = earlier, True
+            else:
+                target, is_there = self._free_name(action, source, folder, name)
             if is_there:
                 self.report.present += 1
             else:
@@ -315,6 +323,18 @@ class Placer:
             if not is_on_disk(source) or ref.page is not None or self.link in ("copy", "move"):
                 with contextlib.suppress(OSError):
                     self._temporary.unlink(missing_ok=True)
+
+    def _is_still(self, action: str, source: Path, earlier: Path, folder: str) -> bool:
+        """Whether a page is where an earlier sorting put it; names before its own may be free now.
+
+        It then has this name.
+        """
+        if earlier.parent.name != folder or self._names.claimed(folder, earlier.name) is not None:
+            return False
+        if not self._is_there(action, source, earlier):
+            return False
+        self._names.claim(folder, earlier.name, is_new=False)
+        return True
 
     def _free_name(self, action: str, source: Path, folder: str, name: str) -> tuple[Path, bool]:
         """Find where a page goes, and whether it is there already."""

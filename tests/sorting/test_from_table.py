@@ -437,8 +437,8 @@ def test_pages_sorted_before_are_not_looked_for_in_the_sorted_ones(
     table.write_text("FILE,PAGE,CLASS\nsingle,1,PHOTO\n")
     assert prepare.main(["sort", "--move", str(table), str(pages)]) == 0
     table.write_text("FILE,PAGE,CLASS\nsingle,1,DRAW\n")
-    assert prepare.main(["sort", "--move", str(table), str(pages)]) == 3
-    assert "sorted before" in capsys.readouterr().err
+    assert prepare.main(["sort", "--move", str(table), str(pages)]) == 0
+    assert sorted_pages(pages / "sorted") == {"DRAW/single-1.png": 50}
 
 
 def test_a_folder_that_pages_were_sorted_into_is_no_folder_of_pages(
@@ -604,11 +604,50 @@ def test_folders_in_names_as_result_tables_write_them(
     assert sorted_pages(tmp_path / "out") == {"TEXT/page-1.png": 60, "DRAW/page-01.png": 70}
 
 
-def test_a_page_of_another_class_now_is_not_sorted_twice(tmp_path: Path, sort: Run) -> None:
+@pytest.mark.parametrize("how", [[], ["--link", "sym"], ["--move"]])
+def test_a_page_of_another_class_now_moves_there(
+    tmp_path: Path, pages: Path, sort: Run, how: list[str]
+) -> None:
+    draw(pages / "again" / "flat-7.png", 40)  # of the same name and content, and sorted, too
+    table = "FILE,PAGE,CLASS,PATH\n,7,{},flat-7.png\n,7,TEXT,again/flat-7.png\n"
+    assert sort(table.format("TEXT"), *how)[0] == 0
+    before = {"TEXT/flat-7.png": 40, "TEXT/flat~2-7.png": 40}
+    assert sorted_pages(tmp_path / "out") == before
+    now = tmp_path / "out" / "TEXT" / "flat-7.png"
+    _, out, _ = sort(table.format("DRAW"), *how, "--dry_run")
+    assert f"{now}\t{tmp_path / 'out' / 'DRAW' / 'flat-7.png'}" in out.splitlines()
+    for label in ("DRAW", "PHOTO"):
+        status, _, err = sort(table.format(label), *how)
+        assert status == 0 and "1 page of them moved there from another folder" in err
+        after = {f"{label}/flat-7.png": 40, "TEXT/flat~2-7.png": 40}
+        assert sorted_pages(tmp_path / "out") == after
+    assert sort(table.format("PHOTO"), *how)[0] == 0
+    assert sorted_pages(tmp_path / "out") == after
+    for _ in range(2):
+        assert sort(None, "--undo")[0] == 0
+    assert sorted_pages(tmp_path / "out") == before
+    assert sort(None, "--undo")[0] == 0
+    assert grey(pages / "flat-7.png") == grey(pages / "again" / "flat-7.png") == 40
+
+
+def test_a_page_that_also_lies_where_it_belongs_is_told(tmp_path: Path, sort: Run) -> None:
     assert sort("FILE,PAGE,CLASS\nflat,7,TEXT\n")[0] == 0
+    draw(tmp_path / "out" / "DRAW" / "flat-7.png", 40)
     status, _, err = sort("FILE,PAGE,CLASS\nflat,7,DRAW\n")
-    assert status == 3 and "sorted before, as TEXT" in err and "--undo" in err
-    assert sorted_pages(tmp_path / "out") == {"TEXT/flat-7.png": 40}
+    assert status == 3 and "it is also in TEXT; remove it there" in err
+    assert [problem[0] for problem in problems(tmp_path / "out")] == ["2"]
+    assert sorted_pages(tmp_path / "out") == {"DRAW/flat-7.png": 40, "TEXT/flat-7.png": 40}
+
+
+def test_a_move_that_was_noted_and_never_made_is_made(tmp_path: Path, sort: Run) -> None:
+    assert sort("FILE,PAGE,CLASS\nflat,7,TEXT\n")[0] == 0
+    out = tmp_path / "out"
+    (manifest,) = out.glob("manifest_*.csv")
+    header = manifest.read_text().splitlines()[0]
+    killed = f"{header}\nmove,DRAW/flat-7.png,{out / 'TEXT' / 'flat-7.png'},75,\n"
+    (out / "manifest_20990101-000000.csv").write_text(killed)
+    assert sort("FILE,PAGE,CLASS\nflat,7,DRAW\n")[0] == 0
+    assert sorted_pages(out) == {"DRAW/flat-7.png": 40}
 
 
 def test_a_class_that_is_too_long_stops_no_others(tmp_path: Path, sort: Run) -> None:
