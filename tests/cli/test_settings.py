@@ -271,7 +271,7 @@ def test_wrong_token_is_not_repeated(folders: tuple[Path, Path]) -> None:
         (["--inner", "--no-inner"], "--inner and --no-inner contradict"),
         (["--dir", "scans"], "use -d scans"),
         (["-ff", "png", "jpg"], "by commas"),
-        (["--resume"], "Add -d, --dir or --train"),
+        (["--resume"], "Add -d, --dir, --train, --train_reader or --read"),
         (["--resume", "-f", "a.png"], "--resume needs something to do"),
         (["--best"], "--best needs something to do. Add -f, -d or --dir"),
         (["--best", "--eval"], "--best needs something to do"),

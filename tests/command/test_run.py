@@ -111,7 +111,9 @@ def test_folder_flags_with_a_page_are_told(command: Run, archive: Path) -> None:
     status, _, err = command("-f", archive / "CTX1932-1.png", "--raw", "--inner")
     assert status == 0
     assert "warning: --inner: for -d, --dir only, not used" in err
-    assert "warning: --raw: for -d, --dir, --eval, --eval_dir only, not used" in err
+    assert (
+        "warning: --raw: for -d, --dir, --eval, --eval_dir, --compare_models only, not used" in err
+    )
 
 
 def test_too_large_page_names_the_flag(command: Run, archive: Path) -> None:
