@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
+import os
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -235,9 +236,24 @@ def _log_others(passed: PassedOver, request: Request) -> None:
 
 
 def _add_new(journal: RunJournal, request: Request) -> None:
-    """Add the pages that came since a run began, and say how many that are."""
-    new, gone = journal.add(_listing(request, PassedOver()))
+    """Add the pages that came since a run began, and let replaced ones be scored anew.
+
+    Of a replaced document, pages that it has no longer keep their rows, as all that are gone.
+    """
+    replaced = frozenset() if request.replaced is None else request.replaced(journal.stem)
+    listed: set[tuple[bytes, int | None]] = set()
+
+    def noted() -> Iterator[tuple[str, int | None]]:
+        for path, part in _listing(request, PassedOver()):
+            if path in replaced:
+                listed.add((os.fsencode(path), part))
+            yield path, part
+
+    new, gone = journal.add(noted())
     logger.info("%s new since the tables were written", counted(new))
+    again = journal.forget(listed)
+    if again:
+        logger.info("%s replaced since then: scored anew", counted(again))
     if gone:
         logger.warning(
             "%s of the tables no longer in the folder: what is known of them stays in the tables",

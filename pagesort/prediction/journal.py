@@ -9,7 +9,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -39,8 +39,9 @@ from pagesort.prediction.journal_files import (
     translate_faults,
     translate_reading,
     write_ahead,
+    write_start,
 )
-from pagesort.prediction.listing import Listed, compared, hashes, names_of, split, what_holds
+from pagesort.prediction.listing import Listed, Stored, compared, hashes, names_of, what_holds
 from pagesort.prediction.result_tables import (
     SECOND,
     FinishedTables,
@@ -58,17 +59,6 @@ logger = logging.getLogger(__name__)
 NEW_LOCK_WAIT_S = 5.0  # others may look into a new journal, for milliseconds each
 SYNC_INTERVAL_S = 5.0  # what a power cut may cost at most; a killed process loses nothing
 GONE = "The journal of the run was removed while it ran, so nothing is kept: start it again"
-
-SCHEMA = (
-    "CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    # Paths are bytes, as not all are text; page numbers are text, as some do not fit an integer.
-    "CREATE TABLE pages "
-    "(idx INTEGER PRIMARY KEY, path BLOB NOT NULL, file TEXT NOT NULL, page TEXT NOT NULL, "
-    "part INTEGER)",
-    "CREATE TABLE scores (idx INTEGER PRIMARY KEY, scores BLOB NOT NULL, "
-    "note TEXT NOT NULL DEFAULT '')",
-    "CREATE TABLE failures (idx INTEGER PRIMARY KEY, reason TEXT NOT NULL)",
-)
 
 
 @dataclass(frozen=True)
@@ -167,7 +157,7 @@ class RunJournal(Closing):
         try:
             with translate_faults(path, "The result tables cannot be written"):
                 connection = connect(path, NEW_LOCK_WAIT_S)
-                _write_start(connection, run, folder, listing)
+                write_start(connection, run, folder, listing)
             return cls(path, connection, run)
         except BaseException:
             # Nothing is scored yet: a half-written listing is worth nothing, and holds a name.
@@ -393,6 +383,29 @@ class RunJournal(Closing):
                     self._total += 1
         return self._total - first + opened, gone - opened
 
+    def forget(self, pages: Collection[Stored]) -> int:
+        """Let pages wait for scores again; returns how many of them had some.
+
+        Raises:
+            PageSortError: that cannot be written.
+        """
+        query = "SELECT idx, path, part FROM scores JOIN pages USING (idx)"
+        with (
+            translate_faults(self.path, "The pages cannot be scored anew", self._remedy),
+            self._connection as connection,
+        ):
+            scored = connection.execute(query) if pages else ()
+            rows = [(index,) for index, path, part in scored if (path, part) in pages]
+            for table in ("scores", "second"):
+                connection.executemany(f"DELETE FROM {table} WHERE idx = ?", rows)
+        self._scored -= len(rows)
+        return len(rows)
+
+    @property
+    def stem(self) -> str:
+        """How the names of the run's tables begin."""
+        return self._names.stem
+
     def _known(self) -> np.ndarray:
         with translate_reading(self.path):
             return hashes(self._connection.execute("SELECT path, part FROM pages"))
@@ -476,24 +489,3 @@ class RunJournal(Closing):
             self.close()
             if not self._failed:
                 remove(self.path)
-
-
-def _write_start(
-    connection: sqlite3.Connection, run: Mapping[str, Any], folder: Path, listing: Iterable[Listed]
-) -> None:
-    """Write a new run's settings and pages in one transaction: all of them or none."""
-    connection.execute("BEGIN")
-    for statement in SCHEMA:
-        connection.execute(statement)
-    connection.executemany(
-        "INSERT INTO run VALUES (?, ?)", [(key, json.dumps(value)) for key, value in run.items()]
-    )
-    root = str(folder)
-    connection.executemany(
-        "INSERT INTO pages VALUES (?, ?, ?, ?, ?)",
-        (
-            (index, os.fsencode(path), *names_of(f"{root}/{path}", part), part)
-            for index, (path, part) in enumerate(map(split, listing))
-        ),
-    )
-    connection.commit()

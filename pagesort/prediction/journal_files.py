@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pagesort.common.addresses import resolved
 from pagesort.common.checked_json import Kind, is_of, parse_json, shortened
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable
+from pagesort.prediction.listing import Listed, names_of, split
 from pagesort.prediction.result_tables import TableNames
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,16 @@ KEPT = "What is scored is kept; free some space or reconnect the disk, and go on
 VERSION = 3  # of the journal's layout
 OLD_LOCK_WAIT_S = 0.2  # a journal that stays locked is in use
 LARGEST_ATTEMPT = 10_000
+SCHEMA = (
+    "CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    # Paths are bytes, as not all are text; page numbers are text, as some do not fit an integer.
+    "CREATE TABLE pages "
+    "(idx INTEGER PRIMARY KEY, path BLOB NOT NULL, file TEXT NOT NULL, page TEXT NOT NULL, "
+    "part INTEGER)",
+    "CREATE TABLE scores (idx INTEGER PRIMARY KEY, scores BLOB NOT NULL, "
+    "note TEXT NOT NULL DEFAULT '')",
+    "CREATE TABLE failures (idx INTEGER PRIMARY KEY, reason TEXT NOT NULL)",
+)
 # Journals of version 1 knew no documents of several pages.
 UPGRADES = {
     1: "ALTER TABLE pages ADD COLUMN part INTEGER",
@@ -70,6 +81,27 @@ def connect(path: Path, wait_s: float) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def write_start(
+    connection: sqlite3.Connection, run: Mapping[str, Any], folder: Path, listing: Iterable[Listed]
+) -> None:
+    """Write a new run's settings and pages in one transaction: all of them or none."""
+    connection.execute("BEGIN")
+    for statement in SCHEMA:
+        connection.execute(statement)
+    connection.executemany(
+        "INSERT INTO run VALUES (?, ?)", [(key, json.dumps(value)) for key, value in run.items()]
+    )
+    root = str(folder)
+    connection.executemany(
+        "INSERT INTO pages VALUES (?, ?, ?, ?, ?)",
+        (
+            (index, os.fsencode(path), *names_of(f"{root}/{path}", part), part)
+            for index, (path, part) in enumerate(map(split, listing))
+        ),
+    )
+    connection.commit()
 
 
 def write_ahead(connection: sqlite3.Connection) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,9 @@ class Request:
     asked as well, and the table says where it differs.
     Tables name pages by their paths in the folder, or with `absolute_paths` on this machine.
     With `resume` an interrupted run is gone on with, and with `update`, too, an earlier one, to
-    which the pages are added that came since. `keep_scores` makes that possible later.
+    which the pages are added that came since. `replaced` tells, by how the names of its tables
+    begin, whose content is another one since: paths in the folder; these are scored anew.
+    `keep_scores` makes that possible later.
     `accepts` tells of a first guess and its score whether nobody needs to look: the table says so
     in the column DECISION, and `sort_to` leaves the other pages in a folder of their own.
     `slow_hint` says how a long run would be quicker. With a `shard`, only that part of the pages is
@@ -65,6 +67,7 @@ class Request:
     absolute_paths: bool = False
     form: TableForm = PLAIN
     update: bool = False
+    replaced: Callable[[str], Set[str]] | None = None
     second: Classifier | None = None
     keep_scores: bool = True
     accepts: Callable[[str, float], bool] | None = None

@@ -71,6 +71,20 @@ def read_record(table: Path) -> dict[str, Any]:
     return facts
 
 
+def replaced_files(listing: Path, folder: Path) -> Iterator[str]:
+    """Yield the paths of a listing, relative to the folder, whose files are there as others now.
+
+    Raises:
+        PageSortError: the listing cannot be read.
+    """
+    for path, size, time in _listed(listing):
+        place = folder / path  # which is absolute in tables of absolute paths
+        if page_facts(place)[0] == GONE or not _difference(place, size, time):
+            continue
+        if place.is_relative_to(folder):
+            yield place.relative_to(folder).as_posix()
+
+
 def _table(table: Path, digest: str) -> Finding:
     try:
         same = file_digest(table) == digest

@@ -16,6 +16,7 @@ from pagesort.prediction import folder_run
 from pagesort.prediction.journal import RunJournal
 from pagesort.prediction.request import Outcome, Request, check_request
 from tests.helpers.brightness import ByBrightness
+from tests.helpers.command import read_table
 from tests.helpers.pdfs import Sheet, write_pdf
 
 SHEET = Sheet((60, 80), text="")
@@ -160,6 +161,26 @@ def test_another_model_or_folder_is_not_added_to(tmp_path: Path, scans: Path) ->
         run(tmp_path, folder=tmp_path / "others", update=True)
     with pytest.raises(PageSortError, match="no interrupted run"):
         run(tmp_path, resume=True)
+
+
+def test_replaced_pages_are_scored_anew_and_lost_ones_of_a_document_keep_their_rows(
+    tmp_path: Path, scans: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    write_pdf(scans / "b.pdf", [SHEET, SHEET])
+    before = read_table(run(tmp_path).tables[0])
+    draw(scans / "a-1.png", 250)
+    write_pdf(scans / "b.pdf", [SHEET])
+    model = Counting()
+    done = run(tmp_path, model, update=True, replaced=lambda stem: {"a-1.png", "b.pdf"})
+    assert model.seen == 2 and done.failed == 0
+    assert "2 pages replaced since then" in caplog.text
+    after = read_table(done.tables[0])
+    assert len(after) == 8 and [row for row in before if row["PATH"] != "a-1.png"] == [
+        row for row in after if row["PATH"] != "a-1.png"
+    ]
+    whole = read_table(run(tmp_path, tables=tmp_path / "whole").tables[0])
+    assert [row for row in whole if row not in after] == []
 
 
 def test_new_pages_are_sorted_into_the_folders_too(tmp_path: Path, scans: Path) -> None:

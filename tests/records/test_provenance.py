@@ -143,8 +143,13 @@ def test_a_record_goes_with_its_table_and_update_renews_it(command: Run, tmp_pat
     assert command("-d", tmp_path / "scans", "--resume")[0] == 0
     assert not failed.with_suffix(".json").exists() and record_of(table)["counts"]["pages"] == 2
     write_page(tmp_path / "scans" / "p-3.png")
-    assert command("-d", tmp_path / "scans", "--update")[0] == 0
+    write_page(tmp_path / "scans" / "p-1.png", size=(300, 90))
+    before = table.read_text(encoding="utf-8").splitlines()[1]
+    status, _, err = command("-d", tmp_path / "scans", "--update")
+    assert status == 0 and "1 page new" in err and "1 page replaced since then" in err
+    assert table.read_text(encoding="utf-8").splitlines()[1] != before
     assert record_of(table)["pages"]["files"] == 3
+    assert "replaced" not in command("-d", tmp_path / "scans", "--update")[2]
     assert command("--check", table, model=False)[0] == 0
 
 

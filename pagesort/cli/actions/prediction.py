@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pagesort.cli import opening, reopening
 from pagesort.cli.actions import reading, review
 from pagesort.cli.actions.budget import error_budget
-from pagesort.cli.actions.records import TableRecords, VoterRecord, opened_facts
+from pagesort.cli.actions.records import TableRecords, VoterRecord, opened_facts, replaced_pages
 from pagesort.cli.begun import kept_options
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
@@ -194,11 +194,12 @@ def prediction_request(settings: Settings, folder: Path) -> Request:
     from pagesort.prediction.request import Request
     from pagesort.prediction.shards import Shard
 
+    tables = settings.results_folder / "tables"
     return Request(
         folder=folder,
         formats=settings.file_format,
         inner=settings.inner,
-        tables=settings.results_folder / "tables",
+        tables=tables,
         top_n=settings.topn,
         raw=settings.raw,
         max_categ=settings.max_categ,
@@ -206,6 +207,7 @@ def prediction_request(settings: Settings, folder: Path) -> Request:
         max_megapixels=settings.max_megapixels,
         resume=settings.resume,
         update=settings.update,
+        replaced=replaced_pages(tables, folder),
         sort_to=settings.sort_to,
         link=settings.link,
         min_score=settings.min_score,

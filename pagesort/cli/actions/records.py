@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pagesort.cli.console import as_typed, emit
 from pagesort.cli.options import OPTIONS
 from pagesort.cli.settings import Settings
-from pagesort.common.addresses import is_remote, readable
+from pagesort.common.addresses import is_remote, readable, resolved
 from pagesort.common.errors import PageSortError
 from pagesort.common.run_log import tell
 from pagesort.common.text import counted, named
@@ -76,7 +76,7 @@ class TableRecords:
                 tuple(filter(None, written)),
                 tables.failures,
                 tables.folder,
-                tables.result.with_name(f"{tables.stem}_PAGES.txt.gz"),
+                listing_beside(tables.result, tables.stem),
             ),
             models=voters(tables.models) if self.models is None else self.models,
             started=self.started,
@@ -121,7 +121,7 @@ class VoterRecord:
                 tuple(filter(None, (tables.result, tables.raw, tables.failures))),
                 tables.failures,
                 tables.folder,
-                tables.result.with_name(f"{tables.stem}_PAGES.txt.gz"),
+                listing_beside(tables.result, tables.stem),
             ),
             models=voters([self.model]),
             started=self.started,
@@ -130,6 +130,26 @@ class VoterRecord:
                 "categories": tables.categories,
             },
         )
+
+
+def listing_beside(table: Path, stem: str) -> Path:
+    """Where the listing of a run's pages is: `stem` begins the names of its tables."""
+    return table.with_name(f"{stem}_PAGES.txt.gz")
+
+
+def replaced_pages(tables: Path, folder: Path) -> Callable[[str], frozenset[str]]:
+    """What finds the pages of an earlier run whose files are others now, by its tables' stem."""
+
+    def find(stem: str) -> frozenset[str]:
+        from pagesort.records.check import replaced_files
+
+        try:
+            return frozenset(replaced_files(listing_beside(tables / stem, stem), resolved(folder)))
+        except PageSortError as error:
+            logger.warning("pages that were replaced keep their scores: %s", error)
+            return frozenset()
+
+    return find
 
 
 def write_provenance(

@@ -75,8 +75,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "update", SWITCH, False, "add the pages that have arrived since the last run over this "
-        "folder to its tables; the others are not scored again", flags=("--update",),
-        audience=FOLDER, used_by=FOLDER_ACTIONS,
+        "folder to its tables, and score replaced ones anew; the others are not scored again",
+        flags=("--update",), audience=FOLDER, used_by=FOLDER_ACTIONS,
     ),
     Option(
         "batch_size", whole(1, 4096), 16, "pages that go through the model together",
