@@ -123,7 +123,7 @@ def unfinished(path: Path) -> Iterator[Path]:
 
     What is left under it at the end is removed, and first what processes left that were killed.
     """
-    remove_abandoned(path)
+    remove_abandoned(path.parent, re.escape(_start(path)))
     name = f"{_start(path)}{os.getpid()}-{_machine()}-{next(_numbers)}.partial"
     partial = path.with_name(name)
     try:
@@ -194,11 +194,15 @@ def flush(path: Path) -> None:
                 os.fsync(file.fileno())
 
 
-def remove_abandoned(path: Path) -> None:
-    """Remove unfinished forms of `path` whose process has ended, or that are an hour old."""
-    pattern = re.compile(re.escape(_start(path)) + _MAKER)
+def remove_abandoned(folder: Path, start: str) -> None:
+    """Remove unfinished files of a folder whose process has ended, or that are an hour old.
+
+    `start` is a regular expression for the beginning of their names: a dot, the name that such a
+    file was to have, and a dot.
+    """
+    pattern = re.compile(start + _MAKER)
     with contextlib.suppress(OSError):
-        for left in list(path.parent.iterdir()):
+        for left in list(folder.iterdir()):
             if found := pattern.fullmatch(left.name):
                 with contextlib.suppress(OSError):  # another process removes it as well
                     if _is_abandoned(left, int(found[1]), found[2]):

@@ -15,7 +15,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from pagesort.common.errors import PageSortError, Stopped
-from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, whole_text
+from pagesort.common.files import (
+    RESULTS_ELSEWHERE,
+    remove_abandoned,
+    translate_unwritable,
+    whole_text,
+)
 from pagesort.common.progress import Progress
 from pagesort.common.tables import PLAIN, TableForm
 from pagesort.common.text import counted
@@ -36,6 +41,7 @@ from utils import PassedOver, has_pages, round_scores
 logger = logging.getLogger(__name__)
 
 DESCRIBER = Describer(VERSION, describe)
+UNFINISHED = r"\.\d{8}-\d{4}.*_(?:GROUPS|ITEMS)\.csv\."  # tables of any run
 
 
 class Classifier(Embedder, Model, Protocol):
@@ -94,6 +100,7 @@ def group_folder(classifier: Classifier, request: GroupRequest) -> GroupOutcome:
         PageSortError: there are no pages, or something cannot be read or written.
         Stopped: it was stopped; the embeddings made so far are kept.
     """
+    remove_abandoned(request.tables, UNFINISHED)
     groups, items = _free_names(request.tables, classifier.name)
     run = _Run(classifier, request)
     try:
@@ -110,7 +117,8 @@ def group_folder(classifier: Classifier, request: GroupRequest) -> GroupOutcome:
         raise Stopped(
             f"what the model has seen is kept in {request.embeddings}", "The same command goes on"
         ) from None
-    logger.info("%s in %d items, %d could not be read", counted(run.pages), run.found, run.failed)
+    items_found = f"{run.found} item{'' if run.found == 1 else 's'}"
+    logger.info("%s in %s, %d could not be read", counted(run.pages), items_found, run.failed)
     return GroupOutcome(groups, items, run.pages, run.found, run.failed)
 
 

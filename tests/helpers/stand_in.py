@@ -39,7 +39,7 @@ class StandIn:
 
     labels = LABELS
     name = "stand-in"
-    fingerprint = "0" * 64
+    fingerprint = model_fingerprint = "0" * 64
     device = Processor()
     precision = "bf16"  # in float32, a run looks for what would be quicker
     dimension = 3
@@ -57,17 +57,36 @@ class StandIn:
         """One."""
         return 1
 
+    pages_at_once = 1
+
     def stop(self) -> None:
         """There is nothing to stop."""
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Score uint8 (N, H, W, 3), slowly."""
+        return softmax(self._seen(pixels) / 20)
+
+    def embed_images(self, pixels: np.ndarray) -> np.ndarray:
+        """Embed uint8 (N, H, W, 3), slowly: float32 (N, 3), of length 1."""
+        colours = 1 + self._seen(pixels)
+        return (colours / np.linalg.norm(colours, axis=1, keepdims=True)).astype(np.float32)
+
+    def scores(self, embeddings: np.ndarray) -> np.ndarray:
+        """Score embedded pages."""
+        return softmax(np.asarray(embeddings) * 10)
+
+    def _seen(self, pixels: np.ndarray) -> np.ndarray:
+        """Mean colours (N, 3), when a batch's time is over."""
         with Path("batches.log").open("a", encoding="utf-8") as log:
             log.write("a batch begins\n")
         time.sleep(SECONDS_A_BATCH)
-        logits = pixels.mean(axis=(1, 2)) / 20
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray(pixels.mean(axis=(1, 2)))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of rows, float32."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def open_model_folder(path: Path, _storage: Path) -> Path:

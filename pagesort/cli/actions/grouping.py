@@ -27,6 +27,7 @@ def group_folder(settings: Settings, folder: Path, named_by: str, model: Path | 
     With `--groups`, its table says which pages belong together.
     """
     from pagesort.grouping import group_run
+    from pagesort.grouping.truth import read_grouping
 
     if folder.is_file():
         raise UsageError(f"{named_by} takes a folder, and this is a file", where=folder)
@@ -34,6 +35,8 @@ def group_folder(settings: Settings, folder: Path, named_by: str, model: Path | 
         return _sort_by_group(settings, Path(settings.groups[0]), folder)
     request = group_request(settings, folder)
     group_run.check_request(request)
+    if settings.compare is not None:
+        read_grouping(settings.compare)  # one that is no such table is told before hours of work
     classifier = opening.open_classifier(settings, model).classifier
     outcome = group_run.group_folder(classifier, request)
     for path in (outcome.groups, outcome.items):
