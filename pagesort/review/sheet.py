@@ -50,6 +50,8 @@ class SheetPage:
         problem: why it could not be read; such a page has no picture.
         needs_review: whether the run says that a person should look at it (DECISION).
         group: the item that it belongs to, a number from 1; 0 is none.
+        true_item: the item that it really belongs to, where that is known, by the name that it has
+            in the table of the true ones; `true_group` is its number from 1, for the colour.
     """
 
     file: str
@@ -65,6 +67,8 @@ class SheetPage:
     problem: str = ""
     needs_review: bool = False
     group: int = 0
+    true_item: str = ""
+    true_group: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class Sheet:
             a label, in the order of `pages`, and progress is counted.
             `suspects`: the given label beside the guess, in the order of `pages`; each is kept or
             corrected.
-            `groups`: scan order, that is the order of `pages`, with a colour for each item.
+            `groups`: scan order, that is the order of `pages`, with a colour for each item, at the
+            left as it was found and at the right as it really is.
         title: stands above the pages.
         run: names the corrections that a browser keeps: sheets of one run share them, and others
             must have another name. The name of the run's table and a hash of its path will do.
@@ -234,6 +239,8 @@ def _row(page: SheetPage, picture: Picture) -> list[object]:
         page.other,
         page.note,
         picture.problem,
+        page.true_item,
+        page.true_group,
     ]
 
 

@@ -271,6 +271,23 @@ def test_groups_are_in_scan_order_with_a_colour_for_each_item(
     colours = page.locator(".card").evaluate_all(edges)
     assert len(set(colours[:3])) == len(set(colours[3:])) == 1 and colours[0] != colours[4]
     assert page.locator(".card .group").all_inner_texts() == ["item 1"] * 3 + ["item 2"] * 2
+    assert not page.locator(".card .true-item").count() and not page.locator("#order").is_visible()
+
+
+def test_true_items_stand_beside_those_found_and_are_no_categories(
+    sheet: Sheet, open_sheet: Open
+) -> None:
+    pages = [
+        replace(page, group=1, true_item=f"letter {1 + place // 2}", true_group=1 + place // 2)
+        for place, page in enumerate(pages_of(sheet)[:4])
+    ]
+    page = open_sheet(write_sheet(replace(sheet, mode="groups"), pages).index)
+    expected = ["really letter 1"] * 2 + ["really letter 2"] * 2
+    assert page.locator(".card .true-item").all_inner_texts() == expected
+    edges = "cards => cards.map((card) => getComputedStyle(card).borderRightColor)"
+    colours = page.locator(".card").evaluate_all(edges)
+    assert colours[0] == colours[1] != colours[2] == colours[3]
+    assert "letter" not in page.inner_text("#categories").replace("letters", "")
 
 
 def test_a_browser_that_keeps_nothing_says_so(sheet: Sheet, browser: Any, tmp_path: Path) -> None:

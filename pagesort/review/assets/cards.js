@@ -51,6 +51,11 @@ const Cards = (() => {
       item.style.setProperty("--hue", String((data.group[index] * GOLDEN) % 360));
       item.append(element("div", { class: "group" }, `item ${data.group[index]}`));
     }
+    if (page.trueItem) {
+      item.classList.add("known");
+      item.style.setProperty("--true-hue", String((page.trueGroup * GOLDEN) % 360));
+      item.append(element("div", { class: "true-item" }, `really ${page.trueItem}`));
+    }
     mark(item, data, corrections, page, index);
     return item;
   }
