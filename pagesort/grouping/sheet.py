@@ -22,10 +22,16 @@ def sheet_pages(table: Path, truth: Path | None = None) -> Iterator[SheetPage]:
     found = read_grouping(table)
     true = read_grouping(truth) if truth is not None else None
     items = dict(zip(true.pages, true.groups, strict=True)) if true is not None else {}
-    numbers: dict[str, int] = {}  # of true items, in scan order
+    numbers: dict[str, int] = {}  # of true items: a group's, so that colours agree, or a new one
+    taken: set[int] = set()
     before = before_true = ""
     for name, row in zip(found.pages, read_rows(table), strict=True):
         item = items.get(name, "")
+        if item and item not in numbers:
+            group = int(row["GROUP"])
+            is_free = group not in taken
+            numbers[item] = group if is_free else len(found.pages) + len(numbers) + 1
+            taken.add(group)
         begins, really = row["GROUP"] != before, item != before_true
         # Beside a page that the true grouping leaves out, nobody knows.
         is_wrong = bool(item and (before_true or not before)) and begins != really
@@ -44,7 +50,7 @@ def sheet_pages(table: Path, truth: Path | None = None) -> Iterator[SheetPage]:
             problem=problem,
             group=int(row["GROUP"]),
             true_item=item,
-            true_group=numbers.setdefault(item, len(numbers) + 1) if item else 0,
+            true_group=numbers.get(item, 0),
         )
 
 

@@ -51,7 +51,7 @@ class SheetPage:
         needs_review: whether the run says that a person should look at it (DECISION).
         group: the item that it belongs to, a number from 1; 0 is none.
         true_item: the item that it really belongs to, where that is known, by the name that it has
-            in the table of the true ones; `true_group` is its number from 1, for the colour.
+            in the table of the true ones; `true_group` is a number for its colour.
     """
 
     file: str
