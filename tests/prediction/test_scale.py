@@ -288,6 +288,7 @@ def kept_in_memory(do: Callable[[Path], object], folder: Path) -> int:
     return peak
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["undo", "sort"])
 def test_earlier_sortings_are_not_kept_in_memory(tmp_path: Path, job: str) -> None:
     do = {"undo": lambda at: undo(at, dry_run=True), "sort": lambda at: sort_pages([], at)}
