@@ -7,6 +7,7 @@ and sends itself SIGNAL at the end of STEP.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -84,12 +85,14 @@ def main() -> None:
 
     folder, model = Path(sys.argv[1]), Path(sys.argv[2])
     if len(sys.argv) > 3:
-        step, signal = int(sys.argv[3]), int(sys.argv[4])
+        step, number = int(sys.argv[3]), int(sys.argv[4])
+        # A shell ignores Ctrl-C for what it runs in the background, tests for instance.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         usual = loop.Watcher.after_step
 
         def stopped(self, at):
             if at == step:
-                os.kill(os.getpid(), signal)
+                os.kill(os.getpid(), number)
             usual(self, at)
 
         tensorboard.TensorBoard.after_step = stopped
