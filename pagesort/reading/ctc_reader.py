@@ -71,7 +71,8 @@ class CtcReader(Reader):
     def __init__(
         self, network: CtcNetwork, facts: ReaderFacts, device: torch.device, name: str = "ctc"
     ) -> None:
-        self.network = network.to(device).eval()
+        # The layout in which a CPU computes these convolutions fastest.
+        self.network = network.to(device).to(memory_format=torch.channels_last).eval()
         self.facts = facts
         self.device = device
         self.name = name
