@@ -54,7 +54,10 @@ UPGRADES = {
 
 
 def reserve(tables_dir: Path, date_time: str, base: str) -> tuple[Path, str]:
-    """Make an empty journal of a name that is free for all tables too; with its date-time."""
+    """Make an empty journal of a name that is free for all tables too; with its date-time.
+
+    A folder of that name is what an earlier run of reading wrote, and takes it as tables do.
+    """
     for attempt in range(1, LARGEST_ATTEMPT):
         numbered = date_time if attempt == 1 else f"{date_time}-{attempt}"
         path = tables_dir / f"{numbered}_{base}{JOURNAL_SUFFIX}"
@@ -63,7 +66,8 @@ def reserve(tables_dir: Path, date_time: str, base: str) -> tuple[Path, str]:
         except FileExistsError:
             continue
         # Only now: another run removes its journal once its tables stand, so none appears unseen.
-        if not TableNames(tables_dir, numbered, base).taken():
+        has_folder = (tables_dir / f"{numbered}_{base}").exists()
+        if not has_folder and not TableNames(tables_dir, numbered, base).taken():
             return path, numbered
         path.unlink()
     raise PageSortError("There is no free table name for this minute", where=tables_dir)

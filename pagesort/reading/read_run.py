@@ -190,6 +190,8 @@ class _Run:
     def read(self) -> None:
         """Read, write and note page by page."""
         counts = self.journal.counts()
+        with translate_unwritable(self.folder):
+            self.folder.mkdir(exist_ok=True)  # which keeps the name from runs of the same minute
         names = Names(self.journal.pages())
         log = FailureLog()
         with (

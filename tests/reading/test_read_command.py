@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from pagesort.common.files import write_whole
+from pagesort.prediction import journal
 from pagesort.reading import read_run
 from pagesort.reading.decoding import Reading
 from pagesort.reading.layout.layout_file import read_layout
@@ -252,3 +254,23 @@ def test_long_names_and_letters_case_do_no_harm() -> None:
     names = read_run.Names(pages)
     assert len(os.fsencode(names.of(pages[0][0], None))) <= read_run.LONGEST_NAME
     assert [names.of(path, None) for path, _ in pages[1:]] == ["A.png", "a.jpg", "a"]
+
+
+def test_runs_of_one_minute_keep_apart(
+    command: Run, stand_in: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OneMinute(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> OneMinute:
+            return cls(2026, 1, 2, 3, 4, tzinfo=tz)
+
+    monkeypatch.setattr(journal, "datetime", OneMinute)
+    for name in ("a.png", "b.png"):
+        write_page(workplace / name, "one line of text")
+        assert read(command, stand_in, workplace / name)[0] == 0
+
+    folders = (workplace / "result" / "texts").iterdir()
+    texts = [[path.stem for path in each.glob("*.txt")] for each in folders]
+    assert sorted(texts) == [["a"], ["b"]]
+    tables = (workplace / "result" / "tables").glob("*_LINES.csv")
+    assert sorted({row["FILE"] for row in read_table(each)}.pop() for each in tables) == ["a", "b"]
