@@ -290,7 +290,9 @@ def _model_source(settings: Settings) -> Path | None:
     if folder is not None:
         return folder
     wanted = f"{_kind_of_revision(settings, revision)} revision {revision}".strip()
-    if settings.is_named("model", "revision", "model_dir"):
+    # To --train_groups, --model_dir is where the new model goes, and names none that looks.
+    names_model = ("model", "revision", *(() if settings.train_groups else ("model_dir",)))
+    if settings.is_named(*names_model):
         raise PageSortError(
             f"the model {wanted} is not on this machine",
             where=settings.model_dir,

@@ -165,6 +165,17 @@ def test_a_truth_that_cannot_be_meant_is_told(
     assert said in error_line(result)
 
 
+def test_a_new_folder_for_a_boundary_model_asks_for_no_other_model(
+    command: Run, tmp_path: Path
+) -> None:
+    """It is where the new model goes, and no wish for a model of pages that should be there."""
+    (tmp_path / "piles").mkdir()
+    words = ("--train_groups", tmp_path / "piles", "--model_dir", tmp_path / "new")
+    result = command(*words, model=False)
+    assert "0 tables with the columns file and item" in error_line(result)
+    assert "bundled small model answers" in result[2]
+
+
 @pytest.mark.slow
 def test_a_boundary_model_is_trained_measured_and_used(
     command: Run, pile: Path, tmp_path: Path, workplace: Path
