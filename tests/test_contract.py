@@ -22,6 +22,7 @@ from pagesort.cli.settings import Settings, read_settings
 from tests.helpers.paths import ROOT
 
 MODULES = sorted([*ROOT.glob("pagesort/**/*.py"), *ROOT.glob("bundled_models/**/*.py")])
+DOCS = sorted(ROOT.glob("docs/*.md"))
 HEAVY = {"torch", "torchvision", "transformers", "pandas", "sklearn", "matplotlib", "safetensors"}
 # What consists of torch code may import it at the top, and a subclass of the trainer needs that.
 MAY_LOAD = dict.fromkeys(
@@ -208,6 +209,25 @@ def test_readme_has_no_blanks_and_names_files_that_exist() -> None:
     }
     assert "run.py" in named
     assert [span for span in sorted(named) if not list(ROOT.glob(f"**/{span.strip('/')}"))] == []
+
+
+def anchors_of(text: str) -> set[str]:
+    """The names under which the headings of a Markdown file are linked to."""
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", *map(name_of, DOCS)])
+def test_links_lead_to_files_and_headings_that_exist(name: str) -> None:
+    page = ROOT / name
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    broken = []
+    for link in (link for link in links if "://" not in link):
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        if not target.exists() or anchor and anchor not in anchors_of(target.read_text("utf-8")):
+            broken.append(link)
+    assert broken == []
 
 
 def test_help_is_grouped_by_person() -> None:
