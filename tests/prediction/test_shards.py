@@ -281,9 +281,9 @@ def test_a_list_comes_through_a_pipe(
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="a job array's script is one of bash")
-def test_the_job_array_of_the_readme_sorts_all_pages(workplace: Path, scans: Path) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    script = readme[readme.index("#!/bin/bash\n#SBATCH") :].partition("```")[0]
+def test_the_job_array_of_the_documentation_sorts_all_pages(workplace: Path, scans: Path) -> None:
+    text = (ROOT / "docs" / "large_runs.md").read_text(encoding="utf-8")
+    script = text[text.index("#!/bin/bash\n#SBATCH") :].partition("```")[0]
     script = script.replace("/data/scans", "scans")
     (workplace / "run.py").symlink_to(ROOT / "run.py")
     shutil.copy(ROOT / "config.txt", workplace)  # results go below the folder that it is in
