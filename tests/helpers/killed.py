@@ -28,6 +28,12 @@ elif job == "prepare_pages":
     from pagesort.training.data import prepare_pages
     pages = read_labelled_folder(arguments[0], named_by="x").pages
     call = lambda: prepare_pages(pages, arguments[1], (24, 20), 300.0, 2) and 0
+elif job == "train_reader":
+    import run, torch
+    from pagesort.reading import network
+    torch.set_num_threads(1)  # a fork has no threads of its parent's
+    network.STAGES = tuple(network.Stage(channels, (True,)) for channels in (8, 16, 32))
+    call = lambda: run.main(arguments)
 else:
     from data_scripts import prepare
     call = lambda: prepare.main([job, *arguments])
@@ -58,7 +64,8 @@ def do_and_kill(changes: Sequence[int], folder: Path, job: str, *arguments: obje
     Args:
         changes: 1 is the first change to the disk; a job of fewer changes ends.
         folder: below which changes count.
-        job: `import`, `undo`, `prepare_pages` or one of data_scripts/prepare.py.
+        job: `import`, `undo`, `prepare_pages`, `train_reader` (of the small network of these tests,
+            by the arguments of `run.py`) or one of data_scripts/prepare.py.
         arguments: of the job.
     """
     words = [",".join(map(str, changes)), folder, job, *arguments]

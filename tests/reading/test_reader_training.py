@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ from pagesort.reading.reader import Reader
 from pagesort.reading.reader_folder import read_facts
 from pagesort.reading.validation import ReaderReporter
 from tests.helpers.command import Run, command, error_line, read_table, workplace
+from tests.helpers.killed import do_and_kill
 from tests.reading.conftest import draw_line, write_lines
 
 __all__ = ["command", "workplace"]  # fixtures
@@ -223,6 +225,24 @@ def test_a_training_that_was_stopped_ends_at_the_same_weights(
     )
     assert undisturbed.keys() == stopped.keys()
     assert all(torch.equal(undisturbed[name], stopped[name]) for name in stopped)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="needs kill -9")
+def test_a_killed_training_ends_at_the_same_weights(tmp_path: Path) -> None:
+    table = write_lines(tmp_path / "data", LINES)
+    readers = []
+    for name, killed_at in (("undisturbed", ()), ("killed", (5, 12, 19))):
+        folder = tmp_path / name
+        folder.mkdir()
+        settings_of(folder)
+        words = ("--config", folder / "config.txt", "--device", "cpu", "--data", table, *TEACH)
+        do_and_kill((*killed_at, 0), folder, "train_reader", *words)
+        (reader,) = (folder / "models").glob("reader_*")
+        readers.append(load_file(reader / "model.safetensors"))
+    undisturbed, killed = readers
+    assert undisturbed.keys() == killed.keys()
+    assert all(torch.equal(undisturbed[name], killed[name]) for name in killed)
 
 
 def stop_at(step: int):
