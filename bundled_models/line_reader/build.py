@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bundled_models.line_reader.parts import split_by_set
+from bundled_models.line_reader.parts import mostly_hands, split_by_set
 from pagesort.common.errors import PageSortError
 from pagesort.common.paths import MODELS
 from pagesort.reading.examples import Examples, read_examples
@@ -51,6 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--epochs", type=int, default=RECIPE.epochs, help="default: %(default)s")
     parser.add_argument(
+        "--start", type=Path, help="a reader that an earlier training of this kind has made: go on "
+        "from its weights, with handwriting and a third of the other lines",
+    )  # fmt: skip
+    parser.add_argument(
         "--trained", type=Path, help="a reader that is trained already: only measure it and write "
         "its folder",
     )  # fmt: skip
@@ -61,21 +65,22 @@ def _make(options: argparse.Namespace) -> None:
     from bundled_models.line_reader.finish import finish
 
     examples = read_examples(options.lines)
-    trained = options.trained or _train(examples, options.work, options.epochs)
+    trained = options.trained or _train(examples, options)
     credits = options.lines.with_name("sources.csv")
     sys.stdout.write(finish(trained, split_by_set(examples), credits, options.out, options.work))
 
 
-def _train(examples: Examples, work: Path, epochs: int) -> Path:
+def _train(examples: Examples, options: argparse.Namespace) -> Path:
     """Train from the start weights, or go on where an earlier call stopped."""
     import torch
 
     from pagesort.reading.training import train_reader
 
+    split, work = split_by_set(examples), options.work
     request = ReaderRequest(
-        split=split_by_set(examples),
-        recipe=replace(RECIPE, epochs=epochs),
-        start=_start(examples, work / "start"),
+        split=mostly_hands(split) if options.start else split,
+        recipe=replace(RECIPE, epochs=options.epochs),
+        start=options.start or _start(examples, work / "start"),
         checkpoints=work,
         models=work / "readers",
         seed=SEED,

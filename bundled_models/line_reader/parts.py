@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 
 from pagesort.reading.examples import Example, Examples
@@ -10,6 +11,7 @@ from pagesort.reading.split import LineSplit
 
 ENOUGH_HANDS = 5  # of a set of data, for some of them to be kept from training
 NEW_HANDS, MOST_NEW = 0.10, 0.16  # of the lines of such a set: what is kept at least and at most
+HAND, KEPT_OF_OTHERS = "hand", 3  # the kind of handwriting; of other lines one of so many trains
 OTHER_PAGES, MOST_OTHER = 0.04, 0.14  # of the lines that are left: pages by hands that train
 
 
@@ -41,6 +43,16 @@ def split_by_set(examples: Examples) -> LineSplit:
         for part in ("train", "validation", "test")
     )
     return LineSplit(train, validation, test, "set of data", "bundled reader")
+
+
+def mostly_hands(split: LineSplit) -> LineSplit:
+    """Let all handwriting train, and of the lines of other kinds every third.
+
+    Typewriting and print are read well long before handwriting is.
+    """
+    others = [line for line in split.train if line.kind != HAND]
+    left_out = {line.name for place, line in enumerate(others) if place % KEPT_OF_OTHERS}
+    return replace(split, train=tuple(each for each in split.train if each.name not in left_out))
 
 
 def _drawn(

@@ -82,6 +82,7 @@ class _Session:
         )
         self.collate = Collator(is_form=request.recipe.form == "form")
         self.start = _start(request)
+        self.language = _language(request)
         self.pictures = self._pictures(request.split.train)
         self.alphabet = _alphabet(self.pictures, self.start)
         self.recipe = _fitting(request.recipe, len(self.pictures))
@@ -295,9 +296,15 @@ class _Session:
             frozenset(seen),
         )
         folder = _free_name(request.models / f"reader_{time.strftime('%Y%m%d-%H%M')}")
-        language = CharacterModel.of_texts(line.text for line in self.pictures.lines)
-        write_reader(folder, facts, weights, {LANGUAGE_FILE: language.as_json()})
+        write_reader(folder, facts, weights, {LANGUAGE_FILE: self._joined_language().as_json()})
         return folder
+
+    def _joined_language(self) -> CharacterModel:
+        """The model of the lines that train, added to what the start knows of other lines."""
+        texts = (line.text for line in self.pictures.lines)
+        if self.language is None:
+            return CharacterModel.of_texts(texts)
+        return self.language.joined(texts)
 
 
 def _alphabet(pictures: Pictures, start: ReaderFacts | None) -> Alphabet:
@@ -342,6 +349,13 @@ def _start(request: ReaderRequest) -> ReaderFacts | None:
             remedy="Set the same under [TRAIN_READER], or add --from_scratch",
         )
     return facts
+
+
+def _language(request: ReaderRequest) -> CharacterModel | None:
+    """The language model of the reader that training starts from, if it has one."""
+    if request.start is None or not (request.start / LANGUAGE_FILE).exists():
+        return None
+    return CharacterModel.read(request.start / LANGUAGE_FILE)
 
 
 def _digest_of_start(folder: Path) -> str:

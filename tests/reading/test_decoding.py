@@ -72,6 +72,14 @@ def test_a_language_model_is_the_same_once_written_and_read(tmp_path) -> None:
     assert again.log_probability("ét", "é") == model.log_probability("ét", "é")
 
 
+def test_a_language_model_learns_a_hand_and_keeps_what_it_knew() -> None:
+    model = CharacterModel.of_texts(["letter", "letters"])
+    joined = model.joined(["lecto", "lecto"])
+    assert model.log_probability("le", "t") > model.log_probability("le", "c")
+    assert joined.log_probability("le", "c") > joined.log_probability("le", "t")
+    assert joined.log_probability("lett", "e") > joined.log_probability("lett", "o")
+
+
 @pytest.mark.parametrize(
     "content",
     ['{"format": "pagesort character n-grams", "order": 6, "counts": {"a": {"b": -1}}}', "[]", "x"],

@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 import run
 from pagesort.reading.ctc_reader import CtcReader
 from pagesort.reading.decoding import greedy
+from pagesort.reading.language import CharacterModel
 from pagesort.reading.reader import Reader
 from pagesort.reading.reader_folder import read_facts
 from pagesort.reading.validation import ReaderReporter
@@ -202,6 +203,9 @@ def test_a_reader_learns_new_characters_and_keeps_the_others(taught: Workplace) 
     old, grown = (load_file(each / "model.safetensors") for each in (taught.reader, new))
     assert grown["head.weight"].shape[0] == old["head.weight"].shape[0] + 1
     assert torch.allclose(grown["head.weight"][:4], old["head.weight"], atol=1e-4)
+    known, learnt = (CharacterModel.read(each / "language.json") for each in (taught.reader, new))
+    assert known.counts.keys() < learnt.counts.keys()
+    assert learnt.log_probability("d", "a") > known.log_probability("d", "a")
 
 
 def test_a_training_that_was_stopped_ends_at_the_same_weights(
