@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from pagesort.common.errors import PageSortError, PageUnreadableError, Stopped
+from pagesort.common.errors import PageUnreadableError, Stopped
 from pagesort.common.files import (
     file_digest,
     translate_unreadable,
@@ -29,10 +29,11 @@ from pagesort.pages.loader import DEFAULT_MAX_MEGAPIXELS, Failure, PageRef
 from pagesort.prediction.journal import JOURNAL_SUFFIX, RunJournal
 from pagesort.prediction.listing import Listed
 from pagesort.prediction.scoring import FailureLog, ScoredPage
+from pagesort.reading.both_ways import read_found_lines, read_lines
 from pagesort.reading.decoding import Reading
 from pagesort.reading.layout.layout_file import layout_beside
 from pagesort.reading.layout.writers import FORMATS, ReadPage
-from pagesort.reading.line_images import Grey, cut_line
+from pagesort.reading.line_images import Grey
 from pagesort.reading.page_images import PageImages
 from pagesort.reading.text_line import PageText, TextLine
 
@@ -234,31 +235,22 @@ class _Run:
         """The lines of a page with their texts, and how sure they are."""
         if self.request.data_format != PAGE:
             return _whole_image(ref, grey, self.reader.read([grey])[0])
-        text = self._lines(ref, grey)
-        pictures: list[Grey] = []
-        places: list[int] = []
-        for place, line in enumerate(text.lines):
-            try:
-                pictures.append(cut_line(grey, line))
-                places.append(place)
-            except PageSortError as error:
-                logger.warning("%s: not read: %s", ref, error.what)
-        readings = [Reading("", 0.0)] * len(text.lines)
-        found = self.reader.read(pictures) if pictures else []
-        for place, reading in zip(places, found, strict=True):
-            readings[place] = reading
-        lines = tuple(
-            replace(line, text=reading.text)
-            for line, reading in zip(text.lines, readings, strict=True)
-        )
-        return replace(text, lines=lines), readings
+        text = self._known_lines(ref, grey)
+        if text is not None:
+            read = read_lines(self.reader, grey, text.lines, str(ref))
+        else:
+            high, wide = grey.shape
+            text = PageText(ref.path, wide, high, ())
+            read = read_found_lines(self.reader, grey, self._find_lines(grey), str(ref))
+        lines = tuple(line for line, _ in read)
+        return replace(text, lines=lines), [reading for _, reading in read]
 
-    def _lines(self, ref: PageRef, grey: Grey) -> PageText:
-        """The lines of a page: those of the layout file beside it, else found ones."""
+    def _known_lines(self, ref: PageRef, grey: Grey) -> PageText | None:
+        """The lines of a page from the layout file beside it, if there is one."""
         high, wide = grey.shape
         known = layout_beside(ref.path, ref.page)
         if known is None:
-            return PageText(ref.path, wide, high, tuple(self._find_lines(grey)))
+            return None
         if known.width and known.height:
             ratio = (known.width / known.height) / (wide / high)
             if abs(ratio - 1) > MOST_SKEWED:

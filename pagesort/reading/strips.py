@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ SURE = 0.8  # mean probability of a line's pixels, below which it is none
 FEWEST = 20  # pixels of a line
 GROWN = 1.4  # distance from the middle part to the outline, of its area by half its perimeter
 UPRIGHT, LEAST_UPRIGHT = 1.5, 30  # height by width, and pixels, of a line that runs up the page
+WIDEST_GAP, MOST_BROADER = 4.0, 2.0  # between two pieces of such a line, of the broader one's width
 SMOOTHED = 31  # columns over which the edges of a middle part are smoothed
 CORNER = 20  # columns between two corners of an outline
 BASELINE = (
@@ -31,6 +33,28 @@ class Strip:
     outline: Floats
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """The middle part of a line, or a piece of it: a mask and where on the map its corner is."""
+
+    mask: Mask
+    left: int
+    top: int
+
+    @property
+    def right(self) -> int:
+        return self.left + self.mask.shape[1]
+
+    @property
+    def bottom(self) -> int:
+        return self.top + self.mask.shape[0]
+
+    @property
+    def is_upright(self) -> bool:
+        high, wide = self.mask.shape
+        return high > UPRIGHT * wide and high > LEAST_UPRIGHT
+
+
 def strips_of(likely: npt.NDArray[np.float32]) -> list[Strip]:
     """Follow each line of a page.
 
@@ -42,24 +66,64 @@ def strips_of(likely: npt.NDArray[np.float32]) -> list[Strip]:
     from scipy import ndimage
 
     labels, _ = ndimage.label(likely > LIKELY, np.ones((3, 3)))
-    strips = []
+    parts = []
     for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
-        part = labels[rows, columns] == number
-        if part.sum() < FEWEST or likely[rows, columns][part].mean() < SURE:
-            continue
-        strips.append(_strip(part, np.array([columns.start, rows.start], dtype=np.float64)))
-    return strips
+        mask = labels[rows, columns] == number
+        if mask.sum() >= FEWEST and likely[rows, columns][mask].mean() >= SURE:
+            parts.append(_Part(mask, columns.start, rows.start))
+    return [_strip(part) for part in _joined(parts)]
 
 
-def _strip(part: Mask, corner: Floats) -> Strip:
-    high, wide = part.shape
-    if high <= UPRIGHT * wide or high <= LEAST_UPRIGHT:
-        baseline, outline = _followed(part)
+def _joined(parts: Sequence[_Part]) -> Iterator[_Part]:
+    """Join upright parts that follow each other: the network parts notes in margins at words.
+
+    Where most lines are upright, the page lies on its side, and gaps are those between columns.
+    """
+    waiting = sorted((part for part in parts if part.is_upright), key=lambda part: part.top)
+    if 2 * len(waiting) > len(parts):
+        yield from parts
+        return
+    while waiting:
+        part = waiting.pop(0)
+        while (below := next((each for each in waiting if _goes_on(part, each)), None)) is not None:
+            waiting.remove(below)
+            part = _together(part, below)
+        yield part
+    yield from (part for part in parts if not part.is_upright)
+
+
+def _goes_on(upper: _Part, lower: _Part) -> bool:
+    """Whether two upright parts are of one line."""
+    narrow, broad = sorted((upper.mask.shape[1], lower.mask.shape[1]))
+    shared = min(upper.right, lower.right) - max(upper.left, lower.left)
+    gap = lower.top - upper.bottom
+    return (
+        shared > narrow / 2 and broad < MOST_BROADER * narrow and -broad < gap < WIDEST_GAP * broad
+    )
+
+
+def _together(upper: _Part, lower: _Part) -> _Part:
+    """Two parts as one, with the gap between them filled."""
+    left, right = min(upper.left, lower.left), max(upper.right, lower.right)
+    bottom = max(upper.bottom, lower.bottom)
+    mask = np.zeros((bottom - upper.top, right - left), dtype=bool)
+    for part in (upper, lower):
+        rows = slice(part.top - upper.top, part.bottom - upper.top)
+        mask[rows, part.left - left : part.right - left] |= part.mask
+    inner = slice(max(upper.left, lower.left) - left, min(upper.right, lower.right) - left)
+    mask[upper.bottom - upper.top : max(upper.bottom, lower.top) - upper.top, inner] = True
+    return _Part(mask, left, upper.top)
+
+
+def _strip(part: _Part) -> Strip:
+    corner = np.array([part.left, part.top], dtype=np.float64)
+    if not part.is_upright:
+        baseline, outline = _followed(part.mask)
         return Strip(baseline + corner, outline + corner)
     # Turned clockwise, what runs up the page runs to the right.
     turned = [
-        np.stack([points[:, 1], high - points[:, 0]], axis=1)
-        for points in _followed(np.rot90(part, -1))
+        np.stack([points[:, 1], len(part.mask) - points[:, 0]], axis=1)
+        for points in _followed(np.rot90(part.mask, -1))
     ]
     return Strip(turned[0] + corner, turned[1] + corner)
 
