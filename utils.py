@@ -67,11 +67,14 @@ def page_name(path: str | Path) -> tuple[str, int]:
     is FILE (`letters/007.png` → `letters`, 7), or the digits themselves if the path names no
     folder. Bytes that are not UTF-8 are written `\\udcXX`.
     """
-    path = Path(path)
-    stem = path.stem
+    folder, name = os.path.split(path)  # as millions are asked for
+    if name in ("", "."):
+        folder, name = os.path.split(Path(path))
+    dot = name.rfind(".")
+    stem = name[:dot] if 0 < dot < len(name) - 1 else name
     number = PAGE_NUMBER.search(stem)
     before = re.sub(r"[-_]\Z", "", stem[: number.start()]) if number else stem
-    file = before or path.parent.name or stem
+    file = before or Path(folder).name or stem
     page = int(number.group()) if number else 1
     return file.encode("utf-8", "backslashreplace").decode("utf-8"), page
 
@@ -98,9 +101,15 @@ def list_pages(
     Raises:
         OSError: the folder itself is missing or cannot be read.
     """
-    endings, visited, passed = endings_of(formats), {_identity(folder)}, passed or PassedOver()
-    content = _scan(folder, endings, passed)
-    return _walk(Path(folder), content, endings, inner, visited, passed)
+    return map(Path(folder).joinpath, list_names(folder, formats, inner, passed or PassedOver()))
+
+
+def list_names(
+    folder: str | Path, formats: Formats, inner: bool, passed: PassedOver
+) -> Iterator[str]:
+    """Yield what `list_pages` yields as paths below the folder, with `/`: many times faster."""
+    endings, visited = endings_of(formats), {_identity(folder)}
+    return _walk(Path(folder), "", _scan(folder, endings, passed), endings, inner, visited, passed)
 
 
 def has_pages(folder: str | Path, formats: Formats = ("png",), inner: bool = False) -> bool:
@@ -130,17 +139,18 @@ def is_page_folder(name: str) -> bool:
 
 def _walk(
     folder: Path,
+    above: str,
     content: Iterable[Entry],
     endings: tuple[str, ...],
     inner: bool,
     visited: set[tuple[int, int]],
     passed: PassedOver,
-) -> Iterator[Path]:
+) -> Iterator[str]:
     for name, is_folder in content:
-        path = folder / name
         if not is_folder:
-            yield path
+            yield above + name
         elif inner:
+            path = folder / name
             try:
                 identity = _identity(path)
                 if identity in visited:
@@ -154,7 +164,7 @@ def _walk(
                 passed.closed.append(path)
                 continue
             visited.add(identity)
-            yield from _walk(path, inside, endings, inner, visited, passed)
+            yield from _walk(path, f"{above}{name}/", inside, endings, inner, visited, passed)
 
 
 def _identity(folder: str | Path) -> tuple[int, int]:
@@ -309,18 +319,15 @@ def dataframe_results(
         raise ValueError(f"{len(test_images)} pages, but {len(test_predictions)} predictions")
     names = pd.DataFrame([page_name(path) for path in test_images], columns=["FILE", "PAGE"])
     guesses = [_guesses(prediction, len(categories)) for prediction in test_predictions]
-    table = names.copy()
     if guesses and all(row[0][1] is None for row in guesses):
+        table = names.copy()
         table["CLASS-1"] = table["CATEGORY"] = [categories[row[0][0]] for row in guesses]
     else:
         ranks = range(min(top_N, len(categories)))
-        for rank in ranks:
-            table[f"CLASS-{rank + 1}"] = [
-                categories[row[rank][0]] if rank < len(row) else None for row in guesses
-            ]
-        for rank in ranks:
-            scores = [row[rank][1] if rank < len(row) else None for row in guesses]
-            table[f"SCORE-{rank + 1}"] = round_scores(scores)
+        indices = [[row[rank][0] if rank < len(row) else None for row in guesses] for rank in ranks]
+        scores = [[row[rank][1] if rank < len(row) else None for row in guesses] for rank in ranks]
+        table = names.assign(**guess_columns(indices, scores, categories))
+        table = table.astype({f"SCORE-{rank + 1}": float for rank in ranks})
     if raw_scores is None:
         return table, None
     matrix = round_scores(raw_scores)
@@ -329,6 +336,20 @@ def dataframe_results(
     if matrix.shape != (len(test_images), len(categories)):
         raise ValueError(f"Raw scores of shape {matrix.shape} for {len(test_images)} pages")
     return table, pd.concat([names, pd.DataFrame(matrix, columns=list(categories))], axis=1)
+
+
+def guess_columns(
+    indices: Iterable[Iterable[int | None]],
+    scores: Iterable[Sequence[Any] | np.ndarray],
+    categories: Sequence[str],
+) -> dict[str, list[Any]]:
+    """The columns CLASS-1 … and SCORE-1 …, of indices and scores by rank; None is an empty cell."""
+    columns: dict[str, list[Any]] = {}
+    for rank, places in enumerate(indices, 1):
+        columns[f"CLASS-{rank}"] = [None if at is None else categories[at] for at in places]
+    for rank, values in enumerate(scores, 1):
+        columns[f"SCORE-{rank}"] = round_scores(values).tolist()
+    return columns
 
 
 def _guesses(prediction: Any, labels: int) -> list[tuple[int, Any]]:

@@ -3,9 +3,10 @@
     python3 benchmarks/scale.py [--pages 1000 10000 100000] [--million] [--stages NAME ...]
 
 Prints one line a step and number of pages, each measured in a process of its own, on links to
-pages of 1 x 1 pixels in volumes of 100 (`list flat`: in one folder). Where all
-is well, neither column grows with the pages. --million adds the steps that need no page files, at a
-million pages. The peak includes Python and numpy, and pandas in the steps that write tables.
+pages of 1 x 1 pixels in volumes of 100 (`list flat`: in one folder; `list part`: what one of a
+hundred parts does with a list of all; `merge`: of four parts). Where all is well, neither column
+grows with the pages. --million adds the steps that need no page files, at a million pages. The peak
+includes Python, numpy and pandas.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ sys.path.insert(0, str(ROOT))
 VOLUME = 100  # pages a folder
 LINKS = 20_000  # of one file; file systems take some 65,000, and sorting makes more
 BATCH = 64
+PARTS = 4
 LABELS = [f"LABEL_{number}" for number in range(11)]
 LOADED = ("pandas", "pagesort.sorting.manifests", "pagesort.prediction.folder_run")
 MILLION = 1_000_000
@@ -134,6 +136,52 @@ class Bench:
 
         return RunJournal.open_for_resume(self.place / "tables", folder=self.files, settings={})
 
+    def write_list(self) -> None:
+        """Write all page files into a list, and make none of them."""
+        self.files.mkdir(parents=True)
+        with (self.place / "list.txt").open("w", encoding="utf-8") as file:
+            file.writelines(map("{}\n".format, names(self.pages)))
+
+    def listed(self, shard: Any) -> Iterator[Any]:
+        """The pages of a part as the list names them."""
+        from pagesort.prediction.listing import list_folder
+        from utils import PassedOver
+
+        named = self.place / "list.txt"
+        return list_folder(self.files, ("png",), True, PassedOver(), shard, named)
+
+    def list_part(self) -> None:
+        """Find the pages of one of a hundred parts."""
+        from pagesort.prediction.shards import Shard
+
+        count = sum(1 for _ in self.listed(Shard(1, 100)))
+        assert abs(count - self.pages / 100) < 10 + self.pages / 200
+
+    def score_parts(self) -> None:
+        """Leave the scores of all parts as finished runs leave them."""
+        from pagesort.prediction.journal import RunJournal
+        from pagesort.prediction.scoring import ScoredPage
+        from pagesort.prediction.shards import Shard
+
+        self.write_list()
+        settings = {"files_format": "png", "inner": True, "list": str(self.place / "list.txt")}
+        for number in range(1, PARTS + 1):
+            shard = Shard(number, PARTS)
+            with RunJournal.create(
+                self.place / "parts", folder=self.files, base=shard.base("stub"), labels=LABELS,
+                settings=settings | {"shard": str(shard)}, listing=self.listed(shard), now=NOW,
+            ) as journal:  # fmt: skip
+                for batch in journal.batches(BATCH):
+                    journal.record(map(ScoredPage, batch, scores(batch[0].index, len(batch))))
+                journal.put_away()
+
+    def merge(self) -> None:
+        """Put the parts together."""
+        from pagesort.prediction.merging import MergeRequest, merge_parts
+
+        parts = tuple(sorted((self.place / "parts").glob("*.sqlite")))
+        merge_parts(MergeRequest(parts, self.place / "tables", 3, False, 10))
+
     def record(self, leave: int = 0, failed: bool = False) -> None:
         """Write the scores of all pages but the last ones into the journal, or their failures."""
         from pagesort.pages.loader import Failure
@@ -157,9 +205,9 @@ class Bench:
 
     def list_pages(self) -> None:
         """List the files as a run does."""
-        from utils import list_pages
+        from utils import PassedOver, list_names
 
-        count = sum(1 for _ in list_pages(self.files, ("png",), inner=True))
+        count = sum(1 for _ in list_names(self.files, ("png",), True, PassedOver()))
         assert count == self.pages
 
     def run(self, **more: Any) -> None:
@@ -230,6 +278,7 @@ class Bench:
 STEPS: dict[str, tuple[Callable[[Bench], None], Callable[[Bench], object]]] = {
     "list": (Bench.make_files, Bench.list_pages),
     "list flat": (Bench.make_one_folder, Bench.list_pages),
+    "list part": (Bench.write_list, Bench.list_part),
     "journal": (lambda _: None, lambda bench: bench.journal().close()),
     "record": (lambda bench: bench.journal().close(), Bench.record),
     "tables": (
@@ -244,6 +293,7 @@ STEPS: dict[str, tuple[Callable[[Bench], None], Callable[[Bench], object]]] = {
         lambda bench: (bench.journal().close(), bench.record(failed=True)),
         lambda bench: bench.write(False),
     ),
+    "merge": (Bench.score_parts, Bench.merge),
     "run": (Bench.make_files, Bench.run),
     "resume": (
         lambda bench: (bench.make_files(), bench.begin_and_stop()),
@@ -253,7 +303,7 @@ STEPS: dict[str, tuple[Callable[[Bench], None], Callable[[Bench], object]]] = {
     "sort again": (lambda bench: (bench.make_files(), bench.sort()), Bench.sort),
     "undo": (lambda bench: (bench.make_files(), bench.sort()), Bench.undo),
 }
-WITHOUT_FILES = ("journal", "record", "tables", "raw", "failures")
+WITHOUT_FILES = ("list part", "journal", "record", "tables", "raw", "failures", "merge")
 
 
 def measured(step: Callable[[Bench], object], bench: Bench) -> dict[str, float]:

@@ -7,7 +7,7 @@ import locale
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -87,6 +87,20 @@ class TableWriter:
         # The csv module reads a carriage return in quotation marks only, and would not write them.
         has_return = any(isinstance(cell, str) and "\r" in cell for cell in cells)
         (self._quoting if has_return else self._writer).writerow(cells)
+
+    def write_columns(self, columns: Sequence[Sequence[object]]) -> None:
+        """Write rows that are given by their columns, as `write` does one by one, but faster."""
+        cells = [self._column(column) for column in columns]
+        if any(isinstance(cell, str) and "\r" in cell for column in cells for cell in column):
+            for row in zip(*columns, strict=True):
+                self.write(row)
+        else:
+            self._writer.writerows(zip(*cells, strict=True))
+
+    def _column(self, values: Sequence[object]) -> list[object]:
+        if self.form.is_for_excel:
+            return [self._cell(value) for value in values]
+        return [value if type(value) is str else self._cell(value) for value in values]
 
     def _cell(self, value: object) -> object:
         if isinstance(value, str):

@@ -32,7 +32,7 @@ def piles(source: PileSource, passed: PassedOver) -> Iterator[Iterator[PageRef]]
         OSError: the folder cannot be read.
     """
     if source.order is not None:
-        yield _refs(list_named(source.order, source.folder))
+        yield _refs(map(source.folder.joinpath, list_named(source.order, source.folder)))
         return
     folders = [source.folder]
     if source.inner:

@@ -13,12 +13,14 @@ from pagesort.pages.loader import WHOLE, PageRef, load_page
 from pagesort.pages.pdf_renderers import PdfRenderers, is_pdf
 from pagesort.pages.pdf_stamp import COMPRESSION
 from pagesort.pages.places import facts_of
-from utils import Formats
+from utils import ARCHIVE_SUFFIXES, Formats
 
 logger = logging.getLogger(__name__)
 
 SORTED_DPI = 300.0
 DOCUMENT_SUFFIXES = (".pdf", ".tif", ".tiff")
+HOLDING_SUFFIXES = (*DOCUMENT_SUFFIXES, *ARCHIVE_SUFFIXES)
+"""Of files that may hold several pages."""
 
 
 def parts_of(path: Path, renderers: PdfRenderers) -> Sequence[int | None]:
@@ -93,13 +95,16 @@ def expand(paths: Iterable[Path], closed: Iterable[Path] = ()) -> Iterator[tuple
     """
     with PdfRenderers() as renderers:
         for path in paths:
-            if archives.is_archive(path):  # that could not be opened
-                yield path, WHOLE
-                continue
-            may_be = path.suffix.lower() in DOCUMENT_SUFFIXES
-            for part in parts_of(path, renderers) if may_be else (None,):
+            for part in parts_within(path, renderers):
                 yield path, part
     yield from ((folder, WHOLE) for folder in closed)
+
+
+def parts_within(path: Path, renderers: PdfRenderers) -> Sequence[int | None]:
+    """Return the numbers of a file's pages as `parts_of`, if its name says that it has several."""
+    if archives.is_archive(path):  # that could not be opened
+        return (WHOLE,)
+    return parts_of(path, renderers) if path.suffix.lower() in DOCUMENT_SUFFIXES else (None,)
 
 
 def write_page_png(

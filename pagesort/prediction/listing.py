@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from pagesort.common.addresses import is_remote
 from pagesort.pages import remote
-from pagesort.pages.documents import expand, opened
+from pagesort.pages.documents import HOLDING_SUFFIXES, opened, parts_within
 from pagesort.pages.loader import WHOLE
+from pagesort.pages.pdf_renderers import PdfRenderers
 from pagesort.prediction.page_list import list_named
 from pagesort.prediction.shards import Shard
-from utils import PassedOver, list_pages, page_name
+from utils import ARCHIVE_SUFFIXES, PassedOver, list_names, page_name
 
 LISTED_AT_ONCE = 10_000
 
@@ -43,16 +44,37 @@ def list_folder(
         passed: what is passed over is added to it.
     """
 
-    def is_ours(path: Path) -> bool:
-        return shard is None or shard.holds(path.relative_to(folder).as_posix())
+    def is_ours(name: str) -> bool:
+        return shard is None or shard.holds(name)
 
-    listed = remote.list_pages if is_remote(folder) else list_pages
-    every = list_named(named, folder) if named else listed(folder, formats, inner, passed)
-    files = filter(is_ours, opened(every, () if named else formats))
+    def may_hold_ours(name: str) -> bool:  # the pages in an archive are in parts of their own
+        return is_ours(name) or name.lower().endswith(ARCHIVE_SUFFIXES)
+
+    below = _below(folder)
+    if named:
+        names = list_named(named, folder, may_hold_ours)
+    elif is_remote(folder):
+        every = map(below, remote.list_pages(folder, formats, inner, passed))
+        names = filter(may_hold_ours, every)
+    else:
+        names = filter(may_hold_ours, list_names(folder, formats, inner, passed))
+    with PdfRenderers() as renderers:
+        for name in names:
+            # Of millions of pages, no path is made that nobody asks for.
+            if not name.lower().endswith(HOLDING_SUFFIXES):
+                yield name, None
+                continue
+            for path in opened([folder / name], () if named else formats):
+                if is_ours(inside := below(path)):
+                    yield from ((inside, part) for part in parts_within(path, renderers))
     # Closed folders are known once all files are listed.
-    closed = (path for path in passed.closed if is_ours(path))
-    for path, part in expand(files, closed):
-        yield path.relative_to(folder).as_posix(), part
+    yield from ((name, WHOLE) for name in filter(is_ours, map(below, passed.closed)))
+
+
+def _below(folder: Path) -> Callable[[Path], str]:
+    """What gives the path of a file below a folder that it was found in, with `/`."""
+    start = 0 if folder == Path() else len(folder.as_posix().rstrip("/")) + 1
+    return lambda path: path.as_posix()[start:]
 
 
 def split(listed: Listed) -> tuple[str, int | None]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pagesort.common.addresses import absolute, has_secret, is_remote, read_path
@@ -20,8 +21,10 @@ _COLUMN = "path"
 _REMEDY = "Write one path a line, or a CSV table with a column path"
 
 
-def list_named(file: Path, folder: Path) -> Iterator[Path]:
-    """Yield the pages that a list names, each once, in its order.
+def list_named(
+    file: Path, folder: Path, wanted: Callable[[str], bool] = lambda name: True
+) -> Iterator[str]:
+    """Yield the pages that a list names, each once, in its order: their paths below the folder.
 
     Paths are relative to `folder` or absolute. Nothing is said here of pages that do not exist:
     they cannot be read, and end up in the table of failures.
@@ -30,30 +33,44 @@ def list_named(file: Path, folder: Path) -> Iterator[Path]:
         file: UTF-8, other bytes of names are kept; a table if its name ends so. `-` is standard
             input, a path a line.
         folder: that all pages lie in.
+        wanted: which of the paths are asked for; the others take no memory.
 
     Raises:
         PageSortError: the list cannot be read, has no column of paths, or names a page outside of
             the folder.
     """
-    root = absolute(folder)
+    is_here = not is_remote(folder) and os.sep == "/"
     seen: set[int] = set()
     for line, text in _named(file):
-        inside = absolute(read_path(text) if is_remote(text) else root / text)
-        if has_secret(inside):
-            raise PageSortError(
-                f"line {line} names an address with a password or a query, which tables would show",
-                where=file,
-                remedy="Leave it out; what reads such places takes keys from its own settings",
-            )
-        if not inside.is_relative_to(root) or inside == root:
-            raise PageSortError(
-                f"line {line} names no page in {folder}: {text[:200]}",
-                where=file,
-                remedy="Name with -d the folder that all pages of the list lie in",
-            )
-        if (key := hash(inside)) not in seen:
+        name = text if is_here and _is_plain(text) else _name_below(folder, text, file, line)
+        if wanted(name) and (key := hash(os.path.normcase(name))) not in seen:
             seen.add(key)
-            yield folder / inside.relative_to(root)
+            yield name
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a path leads into the folder as it stands; all but a few do, and this is quick."""
+    is_inside = text[0] not in "/." and ":" not in text
+    return is_inside and os.path.normpath(text) == text
+
+
+def _name_below(folder: Path, text: str, file: Path, line: int) -> str:
+    """The path below a folder that a line means."""
+    root = absolute(folder)
+    inside = absolute(read_path(text) if is_remote(text) else root / text)
+    if has_secret(inside):
+        raise PageSortError(
+            f"line {line} names an address with a password or a query, which tables would show",
+            where=file,
+            remedy="Leave it out; what reads such places takes keys from its own settings",
+        )
+    if not inside.is_relative_to(root) or inside == root:
+        raise PageSortError(
+            f"line {line} names no page in {folder}: {text[:200]}",
+            where=file,
+            remedy="Name with -d the folder that all pages of the list lie in",
+        )
+    return inside.relative_to(root).as_posix()
 
 
 def _named(file: Path) -> Iterator[tuple[int, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import posixpath
 import sqlite3
@@ -10,17 +11,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import whole_text
 from pagesort.common.tables import PLAIN, TableForm, TableWriter
-from utils import dataframe_results, round_scores, top_guesses
+from utils import guess_columns, round_scores
 
-if TYPE_CHECKING:
-    import pandas as pd
+# Some rows of a table as name -> cells of a column. Data frames would take most of the time.
+Columns: TypeAlias = dict[str, Sequence[object]]
+# PATHs, FILEs, PAGEs, float32 scores (rows, labels) and NOTEs of some pages.
+Chunk: TypeAlias = tuple[list[str], list[str], list[str], np.ndarray, list[str]]
 
 CHUNK_ROWS = 2000
 ACCEPT, REVIEW = "ACCEPT", "REVIEW"  # in the column DECISION
@@ -163,19 +166,19 @@ class SecondModel:
         self._cursor: sqlite3.Cursor | None = None
         self.differing = 0
 
-    def add_to(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Add the columns OTHER-CLASS, OTHER-SCORE and DISAGREE to the next rows."""
+    def beside(self, guesses: Sequence[object]) -> Columns:
+        """The columns OTHER-CLASS, OTHER-SCORE and DISAGREE of the next rows, by their CLASS-1."""
         if self._cursor is None:
             self._cursor = self._connection.execute(SECOND_GUESSES + BY_NAME)
-        rows = self._cursor.fetchmany(len(table)) if len(table) else []
+        rows = self._cursor.fetchmany(len(guesses)) if guesses else []
         labels = [row[0] for row in rows]
         differs = [
             DIFFERS if label is not None and label != first else ""
-            for label, first in zip(labels, table["CLASS-1"], strict=True)
+            for label, first in zip(labels, guesses, strict=True)
         ]
         self.differing += differs.count(DIFFERS)
-        scores = round_scores([row[1] for row in rows])
-        return table.assign(**{"OTHER-CLASS": labels, "OTHER-SCORE": scores, "DISAGREE": differs})
+        scores = round_scores([row[1] for row in rows]).tolist()
+        return {"OTHER-CLASS": labels, "OTHER-SCORE": scores, "DISAGREE": differs}
 
 
 def write_tables(
@@ -205,7 +208,7 @@ def write_tables(
     result, raw_path = names.result(top_n, max_categ), names.raw() if raw else None
     (failed,) = connection.execute("SELECT count(*) FROM failures").fetchone()
     failures_path = names.failures() if failed else None
-    tables: dict[Path, Iterable[pd.DataFrame]] = {
+    tables: dict[Path, Iterable[Columns]] = {
         result: _result_rows(connection, labels, top_n, style, categories, decisions, second),
     }
     if raw_path:
@@ -284,7 +287,7 @@ def _document(path: bytes, part: int | None) -> str:
     """
     shown = _shown(path)
     ending = "" if part is None else posixpath.splitext(shown)[1]  # noqa: PTH122 - for a million
-    return f"{posixpath.dirname(shown)}\n{ending}"  # noqa: PTH120
+    return f"{shown.rpartition('/')[0]}\n{ending}"
 
 
 def _ending(path: bytes) -> str:
@@ -302,34 +305,35 @@ def _with_ending(shown: str, document: str) -> str:
 
 def _shown(path: bytes) -> str:
     """A stored path as text that any reader of UTF-8 takes."""
-    return os.fsdecode(path).encode("utf-8", "backslashreplace").decode("utf-8")
+    try:
+        return path.decode("utf-8")
+    except UnicodeDecodeError:
+        return os.fsdecode(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _chunks(
     connection: sqlite3.Connection, order: str, labels: Sequence[str], root: str
-) -> Iterator[tuple[list[str], list[str], list[str], np.ndarray, list[str]]]:
-    """Yield (PATHs, FILEs, PAGEs, float32 scores (rows, labels), NOTEs) of some pages at a time."""
+) -> Iterator[Chunk]:
+    """Yield the scored pages, some at a time."""
     cursor = connection.execute(SCORED + order)
     while rows := cursor.fetchmany(CHUNK_ROWS):
-        scores = [np.frombuffer(row[3], dtype="<f4") for row in rows]
-        wrong = next((len(each) for each in scores if len(each) != len(labels)), None)
+        stored, files, pages, scores, notes = map(list, zip(*rows, strict=True))
+        wrong = next((len(each) // 4 for each in scores if len(each) != 4 * len(labels)), None)
         if wrong is not None:
             raise PageSortError(
                 f"The journal holds {wrong} scores a page, for {len(labels)} labels"
             )
-        paths = [root + _shown(row[0]) for row in rows]
-        files, pages, notes = ([row[place] for row in rows] for place in (1, 2, 4))
-        yield paths, files, pages, np.stack(scores), notes
+        matrix = np.frombuffer(b"".join(scores), dtype="<f4").reshape(len(rows), len(labels))
+        yield [root + _shown(path) for path in stored], files, pages, matrix, notes
 
 
-def _write(file: IO[str], pieces: Iterable[pd.DataFrame], form: TableForm) -> None:
+def _write(file: IO[str], pieces: Iterable[Columns], form: TableForm) -> None:
     """Write the pieces of a table below one another, with the header of the first."""
     writer = TableWriter(file, form)
     for place, piece in enumerate(pieces):
         if place == 0:
-            writer.write(piece.columns)
-        for row in piece.itertuples(index=False, name=None):
-            writer.write(row)
+            writer.write(piece)
+        writer.write_columns(list(piece.values()))
 
 
 def _result_rows(
@@ -340,43 +344,40 @@ def _result_rows(
     categories: Counter[str],
     decisions: Counter[str],
     second: SecondModel | None,
-) -> Iterator[pd.DataFrame]:
+) -> Iterator[Columns]:
     """Yield the table of guesses in pieces, the first one empty; counts guesses and decisions."""
-    table, _ = dataframe_results([], [], labels, top_n)
-    table = table if second is None else second.add_to(table)
-    yield table.assign(**_decided(table, style), NOTE=[], PATH=[])
-    for paths, files, pages, scores, notes in _chunks(connection, BY_NAME, labels, style.root):
-        guesses = [top_guesses(row, top_n) for row in scores]
-        table, _ = dataframe_results(paths, guesses, labels, top_n)
-        decided = _decided(table, style)
-        categories.update(table["CLASS-1"])
-        table = table if second is None else second.add_to(table)
+    nothing: Chunk = ([], [], [], np.empty((0, len(labels)), np.float32), [])
+    chunks = _chunks(connection, BY_NAME, labels, style.root)
+    for paths, files, pages, scores, notes in itertools.chain([nothing], chunks):
+        best = np.argsort(-scores, axis=1, kind="stable")[:, :top_n]  # as `utils.top_guesses`
+        values = np.take_along_axis(scores, best, axis=1)
+        guesses = guess_columns(best.T.tolist(), values.T, labels)
+        categories.update(guesses["CLASS-1"])
+        others: Columns = {} if second is None else second.beside(guesses["CLASS-1"])
+        decided = _decided(guesses, style)
         decisions.update(decided.get("DECISION", ()))
-        yield table.assign(FILE=files, PAGE=pages, **decided, NOTE=notes, PATH=paths)
+        table: Columns = {"FILE": files, "PAGE": pages, **guesses, **others, **decided}
+        yield table | {"NOTE": notes, "PATH": paths}
 
 
-def _decided(table: pd.DataFrame, style: TableStyle) -> dict[str, list[str]]:
+def _decided(guesses: dict[str, list[Any]], style: TableStyle) -> dict[str, list[str]]:
     """The column DECISION of a table of guesses; none where nothing is decided."""
     if style.accepts is None:
         return {}
-    first = zip(table["CLASS-1"], table["SCORE-1"], strict=True)
+    first = zip(guesses["CLASS-1"], guesses["SCORE-1"], strict=True)
     return {"DECISION": [ACCEPT if style.accepts(*guess) else REVIEW for guess in first]}
 
 
 def _raw_rows(
     connection: sqlite3.Connection, labels: Sequence[str], root: str
-) -> Iterator[pd.DataFrame]:
+) -> Iterator[Columns]:
     """Yield the table of all scores in pieces, the first one empty."""
     connection.create_function("raw_key", 1, _raw_key, deterministic=True)
-    _, table = dataframe_results([], [], labels, 1, raw_scores=np.empty((0, len(labels))))
-    assert table is not None  # as always with raw_scores
-    yield table.assign(PATH=[])
+    yield {name: [] for name in ("FILE", "PAGE", *labels, "PATH")}
     order = f"raw_key(scores.scores), {BY_NAME}"
     for paths, files, pages, scores, _ in _chunks(connection, order, labels, root):
-        best = scores.argmax(axis=1)
-        _, table = dataframe_results(paths, best, labels, 1, raw_scores=scores)
-        assert table is not None
-        yield table.assign(FILE=files, PAGE=pages, PATH=paths)
+        columns = dict(zip(labels, round_scores(scores).T.tolist(), strict=True))
+        yield {"FILE": files, "PAGE": pages, **columns, "PATH": paths}
 
 
 def _raw_key(scores: bytes) -> bytes:
@@ -385,11 +386,10 @@ def _raw_key(scores: bytes) -> bytes:
     return (30000 - thousandths).astype(">u2").tobytes()
 
 
-def _failures(connection: sqlite3.Connection, root: str) -> Iterator[pd.DataFrame]:
+def _failures(connection: sqlite3.Connection, root: str) -> Iterator[Columns]:
     """Yield the table of pages that could not be read in pieces."""
-    import pandas as pd
-
     cursor = connection.execute(FAILED + BY_NAME)
     while rows := cursor.fetchmany(CHUNK_ROWS):
-        table = pd.DataFrame(rows, columns=["FILE", "PAGE", "REASON", "PATH"])
-        yield table.assign(PATH=[root + _shown(path) for path in table["PATH"]])
+        files, pages, reasons, stored = map(list, zip(*rows, strict=True))
+        paths = [root + _shown(path) for path in stored]
+        yield {"FILE": files, "PAGE": pages, "REASON": reasons, "PATH": paths}

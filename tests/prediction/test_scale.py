@@ -30,7 +30,15 @@ from pagesort.sorting.placer import SortedPage, sort_pages
 from tests.helpers.brightness import ByBrightness
 from tests.helpers.paths import ROOT
 from tests.helpers.results import finish, scored
-from utils import dataframe_results, has_pages, list_pages, page_name, round_scores, top_guesses
+from utils import (
+    dataframe_results,
+    has_pages,
+    list_names,
+    list_pages,
+    page_name,
+    round_scores,
+    top_guesses,
+)
 
 LABELS = ["DRAW", "PHOTO, old", "TEXT"]
 SETTINGS = {"model": "m"}
@@ -195,9 +203,9 @@ def test_a_resumed_run_scores_before_it_lists_the_folder_again(
 
     def listed(*arguments: Any, **more: Any) -> Any:
         done.append("listed")
-        return list_pages(*arguments, **more)
+        return list_names(*arguments, **more)
 
-    monkeypatch.setattr(listing, "list_pages", listed)
+    monkeypatch.setattr(listing, "list_names", listed)
     pages_in(tmp_path / "pages", *(f"p-{number}.png" for number in range(8)))
     with pytest.raises(KeyboardInterrupt, match="2 of 8"):
         folder_run.predict_folder(Model(), request(tmp_path))
