@@ -69,7 +69,7 @@ def page_name(path: str | Path) -> tuple[str, int]:
     """
     folder, name = os.path.split(path)  # as millions are asked for
     if name in ("", "."):
-        folder, name = os.path.split(Path(path))
+        folder, name = str(Path(path).parent), Path(path).name
     dot = name.rfind(".")
     stem = name[:dot] if 0 < dot < len(name) - 1 else name
     number = PAGE_NUMBER.search(stem)

@@ -59,6 +59,11 @@ LABELS = ["DRAW", "DRAW_L", "LINE_HW", "PHOTO"]
         ("x-1\n.png", ("x-1\n", 1)),
         (".png", (".png", 1)),
         ("caf\udce9-1.png", ("caf\\udce9", 1)),
+        ("", ("", 1)),
+        ("a/b-2/", ("b", 2)),
+        ("a/./b-2/.", ("b", 2)),
+        ("./-3.png", ("-3", 3)),
+        ("x.", ("x.", 1)),
     ],
 )
 def test_page_names(path: str, expected: tuple[str, int]) -> None:
