@@ -143,17 +143,24 @@ def test_agreement_tells_a_sheet_from_another() -> None:
             assert (agreement(first, second) > 0.8) == (one == other)
 
 
-def test_the_nearest_are_those_of_a_full_comparison(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("spread", [1.0, 0.003])  # apart, and nearer than float16 tells lengths
+def test_the_nearest_are_those_of_a_full_comparison(
+    monkeypatch: pytest.MonkeyPatch, spread: float
+) -> None:
     random = np.random.default_rng(3)
-    rows = random.standard_normal((1000, 24)).astype(np.float32)
-    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float16)
+    values = random.standard_normal(24) + spread * random.standard_normal((1000, 24))
+    rows = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float16)
     monkeypatch.setattr("pagesort.search.nearest.BLOCK", 64)
+    monkeypatch.setattr("pagesort.search.nearest.SPAN", 192)
     exact = rows.astype(np.float64) / np.linalg.norm(rows.astype(np.float64), axis=1)[:, None]
     for query in exact[:5]:
         found = nearest(rows, query.astype(np.float32), 10)
-        assert [place for place, _ in found] == np.argsort(-(exact @ query))[:10].tolist()
-        assert np.allclose([score for _, score in found], np.sort(exact @ query)[::-1][:10])
+        cosines = exact @ query
+        assert np.allclose([score for _, score in found], np.sort(cosines)[::-1][:10], atol=1e-6)
+        assert np.allclose([cosines[place] for place, _ in found], [score for _, score in found])
     assert len(nearest(rows[:3], exact[0].astype(np.float32), 10)) == 3
+    twice = np.concatenate([rows, rows])
+    assert [place for place, _ in nearest(twice, exact[7].astype(np.float32), 2)] == [7, 1007]
 
 
 def test_embeddings_are_written_for_other_programs(
