@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -9,12 +10,11 @@ import numpy as np
 from pagesort.common.hardware import processors
 from pagesort.embeddings.page import unit_rows
 
-BLOCK = 2048
-"""Rows that are widened to float32 at a time, so that they stay in the processor's cache."""
-SPAN = 32 * BLOCK  # rows that a thread takes at a time
-SLACK = 2.0**-10
-"""Rows are of length 1 only as far as float16 goes, so that two products are told apart surely
-only where they differ by more than this; those in between are ranked by their cosines."""
+SPAN = 65_536  # rows that a thread takes at a time
+BLOCK = 2048  # rows that are widened to float32 at a time
+SLACK = 2.0**-8
+"""How far the products of two rows may be apart and yet their cosines the other way round: rows,
+query and products are each rounded to float16, and lengths are 1 only as far as that goes."""
 
 
 def nearest(rows: np.ndarray, query: np.ndarray, count: int) -> list[tuple[int, float]]:
@@ -41,28 +41,25 @@ def nearest(rows: np.ndarray, query: np.ndarray, count: int) -> list[tuple[int, 
 
 
 def _products(rows: np.ndarray, query: np.ndarray) -> np.ndarray:
-    """The product of each row with the query, float32 (N,).
+    """About the product of each row with the query, float32 (N,).
 
-    Each thread has rows of its own: if torch spreads a block over its threads, they wait for each
-    other for longer than they compute, which took five times the processor's time.
+    Rows are read as they are, as widening them takes longer than all else. Each thread has rows of
+    its own: those that torch spreads a block over wait for each other for longer than they compute.
     """
     import torch
 
-    wanted = torch.from_numpy(query)
-    found = torch.empty(len(rows))
+    with warnings.catch_warnings():  # of rows that may not be written to, which nobody does
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        values = torch.from_numpy(np.asarray(rows))
+    wanted = torch.from_numpy(query).half()
+    found = np.empty(len(rows), np.float32)
 
-    def multiply(first: int) -> None:
-        narrow = np.empty((BLOCK, len(query)), rows.dtype)
-        wide = torch.empty(narrow.shape)
-        for start in range(first, min(first + SPAN, len(rows)), BLOCK):
-            block = rows[start : start + BLOCK]
-            size = len(block)
-            narrow[:size] = block  # torch does not take what may not be written to
-            wide[:size].copy_(torch.from_numpy(narrow[:size]))
-            torch.mv(wide[:size], wanted, out=found[start : start + size])
+    def multiply(start: int) -> None:
+        some = slice(start, start + SPAN)
+        found[some] = torch.mv(values[some], wanted).float().numpy()
 
     starts = range(0, len(rows), SPAN)
     threads = max(1, min(processors(), len(starts)))
     with ThreadPoolExecutor(threads, "search", torch.set_num_threads, (1,)) as pool:
         list(pool.map(multiply, starts))
-    return found.numpy()
+    return found

@@ -150,6 +150,7 @@ def test_the_nearest_are_those_of_a_full_comparison(
     random = np.random.default_rng(3)
     values = random.standard_normal(24) + spread * random.standard_normal((1000, 24))
     rows = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float16)
+    rows.setflags(write=False)  # as those of a file that is mapped
     monkeypatch.setattr("pagesort.search.nearest.BLOCK", 64)
     monkeypatch.setattr("pagesort.search.nearest.SPAN", 192)
     exact = rows.astype(np.float64) / np.linalg.norm(rows.astype(np.float64), axis=1)[:, None]
