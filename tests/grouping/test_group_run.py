@@ -143,6 +143,34 @@ def test_groups_are_compared_with_the_true_ones(command: Run, pile: Path, tmp_pa
     table = read_table(output.splitlines()[-1])
     assert [row["other"] for row in table] == ["1"] * 4 + ["2"] * 8
     assert [row["TRUE"] for row in table] == ["a"] * 4 + ["b"] * 3 + ["c"] * 5
+    assert [row["WRONG"] for row in table] == ["0"] * 7 + ["1"] + ["0"] * 4
+
+
+def test_tables_of_one_name_and_of_different_pages_are_compared_side_by_side(
+    command: Run, tmp_path: Path
+) -> None:
+    found = {"one": "1.png,1\n2.png,1\n3.png,2\n", "two": "2.png,8\n3.png,8\n4.png,9\n"}
+    for name, rows in found.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.csv").write_text(f"file,item\n{rows}", encoding="utf-8")
+    tables = [tmp_path / name / "run.csv" for name in found]
+    truth = tmp_path / "truth.csv"
+    truth.write_text("file,item\n1.png,a\n2.png,b\n3.png,b\n5.png,c\n", encoding="utf-8")
+    status, output, _ = command("--compare", truth, "--groups", *tables, model=False)
+    assert status == 0
+    one, two = (table.with_suffix("").as_posix() for table in tables)
+    cells = [
+        [row[name] for name in ("PATH", "TRUE", one, two, "WRONG")]
+        for row in read_table(output.splitlines()[-1])
+    ]
+    assert cells == [
+        ["1.png", "a", "1", "", "0"],
+        ["2.png", "b", "1", "8", "1"],
+        ["3.png", "b", "2", "8", "1"],
+        ["4.png", "", "", "9", ""],
+        ["5.png", "c", "", "", "0"],
+    ]
+    assert set(json.loads(Path(output.splitlines()[-2]).read_text())["tables"]) == {one, two}
 
 
 @pytest.mark.parametrize(
