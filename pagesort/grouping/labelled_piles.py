@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pagesort.common.errors import PageSortError
+from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.files import file_digest, readable_folder
+from pagesort.common.progress import Progress
 from pagesort.common.text import counted
 from pagesort.embeddings.embed import embed_pages
 from pagesort.embeddings.page import EmbeddedPage
@@ -20,7 +21,8 @@ from pagesort.grouping.group_run import DESCRIBER, Classifier
 from pagesort.grouping.pile import pile_of
 from pagesort.grouping.training import LabelledPile
 from pagesort.grouping.truth import Grouping, name_and_part, read_grouping
-from pagesort.pages.loader import PageRef
+from pagesort.pages.loader import Failure, PageRef
+from pagesort.prediction.scoring import FailureLog
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,7 @@ def read_piles(classifier: Classifier, request: LabelledRequest) -> list[Labelle
 
     Raises:
         PageSortError: there are fewer than two piles, or a page is missing.
+        Stopped: it was stopped; the embeddings made so far are kept.
     """
     readable_folder(request.folder)
     found = list(_groupings(request.folder))
@@ -54,8 +57,20 @@ def read_piles(classifier: Classifier, request: LabelledRequest) -> list[Labelle
             where=request.folder,
             remedy="Put a table beside every folder of pages: letters.csv beside letters",
         )
-    with EmbeddingStore.open(request.embeddings, classifier) as store:
-        return [_read_pile(classifier, request, store, each) for each in found]
+    refs = [_refs(request.folder, table) for table in found]
+    try:
+        with (
+            EmbeddingStore.open(request.embeddings, classifier) as store,
+            Progress(sum(map(len, refs)), 0) as progress,
+        ):
+            return [
+                _read_pile(table, _embedded(classifier, request, store, some, progress), classifier)
+                for table, some in zip(found, refs, strict=True)
+            ]
+    except KeyboardInterrupt:
+        raise Stopped(
+            f"what the model has seen is kept in {request.embeddings}", "The same command goes on"
+        ) from None
 
 
 def _groupings(folder: Path) -> Iterator[Grouping]:
@@ -66,23 +81,41 @@ def _groupings(folder: Path) -> Iterator[Grouping]:
         logger.info("passed over, as it does not say which pages belong together: %s", table)
 
 
-def _read_pile(
-    classifier: Classifier, request: LabelledRequest, store: EmbeddingStore, table: Grouping
-) -> LabelledPile:
-    refs = [
-        PageRef(place, _page(request.folder, table, name), part)
+def _refs(folder: Path, table: Grouping) -> list[PageRef]:
+    """The pages of a table, all of which are there."""
+    return [
+        PageRef(place, _page(folder, table, name), part)
         for place, (name, part) in enumerate(map(name_and_part, table.pages))
     ]
-    pages = list(
-        embed_pages(
-            classifier,
-            refs,
-            store,
-            batch_size=request.batch_size,
-            max_megapixels=request.max_megapixels,
-            describer=DESCRIBER,
-        )
+
+
+def _embedded(
+    classifier: Classifier,
+    request: LabelledRequest,
+    store: EmbeddingStore,
+    refs: Sequence[PageRef],
+    progress: Progress,
+) -> Iterator[EmbeddedPage | Failure]:
+    pages = embed_pages(
+        classifier,
+        refs,
+        store,
+        batch_size=request.batch_size,
+        max_megapixels=request.max_megapixels,
+        describer=DESCRIBER,
     )
+    log = FailureLog()
+    with contextlib.closing(pages):
+        for page in pages:
+            log.add([page] if isinstance(page, Failure) else [])
+            progress.advance(1, str(page.ref))
+            yield page
+
+
+def _read_pile(
+    table: Grouping, results: Iterable[EmbeddedPage | Failure], classifier: Classifier
+) -> LabelledPile:
+    pages = list(results)
     read = sum(isinstance(page, EmbeddedPage) for page in pages)
     if read < len(pages):
         logger.warning("%s of %s could not be read", counted(len(pages) - read), table.path)
@@ -91,7 +124,7 @@ def _read_pile(
     numbers = {group: number for number, group in enumerate(dict.fromkeys(table.groups))}
     items = np.array([numbers[group] for group in table.groups])
     logger.info("%s: %s in %d items", table.path.name, counted(len(pages)), len(numbers))
-    files = tuple(file_digest(path) for path in sorted({ref.path for ref in refs}))
+    files = tuple(file_digest(path) for path in sorted({page.ref.path for page in pages}))
     return LabelledPile(table.path.stem, pile_of(pages, classifier.scores), items, files)
 
 
