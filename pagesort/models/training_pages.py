@@ -3,7 +3,7 @@
 The embeddings of the training pages are summed up by the centres of k-means (Lloyd 1982), and a
 page is as far from them as from its nearest centre; distances to training examples are a plain and
 strong sign of what a network was not trained on (Sun et al., ICML 2022). What is far and what is
-usual is measured on pages whose whole source was left out of the centres.
+usual is measured on pages whose whole source was left out of the centres, or that did not train.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from pagesort.common.checked_json import Kind, read_json
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import write_json
+from pagesort.common.shares import wilson
 
 TRAINING_PAGES_FILE = "training_pages.json"
 
@@ -74,12 +75,36 @@ def sum_up(embeddings: np.ndarray, sources: Sequence[str], seed: int) -> Trainin
     for rest, left_out in folds.split(embeddings, groups=groups):
         others = TrainingPages(_centres(embeddings[rest], seed), 0, 0, 0)
         distances[left_out] = others.distances(embeddings[left_out])
+    return TrainingPages(_centres(embeddings, seed), *_figures(distances, groups))
+
+
+def sum_up_measured(
+    embeddings: np.ndarray, unseen: np.ndarray, groups: Sequence[str], seed: int
+) -> TrainingPages:
+    """Sum up training pages, with what is far and usual measured on pages that did not train.
+
+    Args:
+        embeddings: float32 (N, D) of training pages, each of length 1.
+        unseen: float32 (M, D) of the others.
+        groups: of each of these; pages of a document or source look alike.
+        seed: of the k-means.
+    """
+    names = np.asarray(groups)
+    centres = _centres(embeddings, seed)
+    limit, usual, most = _figures(TrainingPages(centres, 0, 0, 0).distances(unseen), names)
+    # Few groups tell little of what is ordinary: then only what can hardly be chance is unlike.
+    count = len(np.unique(names))
+    return TrainingPages(centres, limit, usual, max(most, wilson(usual * count, count)[1]))
+
+
+def _figures(distances: np.ndarray, groups: np.ndarray) -> tuple[float, float, float]:
+    """Limit, usual share and greatest ordinary share, from distances of pages (M,) that count."""
     limit = float(np.quantile(distances, _NEAR))
     far = distances > limit
     names, counts = np.unique(groups, return_counts=True)
     told = names[counts >= min(_FEWEST, counts.max())]
     most = float(np.quantile([far[groups == name].mean() for name in told], _ORDINARY))
-    return TrainingPages(_centres(embeddings, seed), limit, float(far.mean()), most)
+    return limit, float(far.mean()), most
 
 
 def _centres(embeddings: np.ndarray, seed: int) -> np.ndarray:

@@ -27,6 +27,7 @@ from pagesort.labelled.trained_names import (
     write_trained_names,
 )
 from pagesort.models import formats
+from pagesort.models.training_pages import TrainingPages, write_training_pages
 from pagesort.pages.preprocessing import GAP_KEY, REDUCING_GAP, Preprocessing
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def export(
     trained_pages: Sequence[LabelledPage],
     inherited: frozenset[str] = frozenset(),
     inherited_names: TrainedNames = NO_NAMES,
+    seen: TrainingPages | None = None,
 ) -> Path:
     """Write a model folder of a new name, complete or not at all.
 
@@ -101,6 +103,7 @@ def export(
         trained_pages: pages that evaluation must leave out.
         inherited: digests of the pages that the starting model was trained on.
         inherited_names: their documents and sources.
+        seen: the training pages in small, as the model sees them.
 
     Raises:
         PageSortError: it cannot be written.
@@ -118,6 +121,8 @@ def export(
             (page.document for page in trained_pages), (page.source for page in trained_pages)
         )
         write_trained_names(partial, names | inherited_names)
+        if seen is not None:
+            write_training_pages(partial, seen)
         return _named(partial, models, f"{base}_{time.strftime('%Y%m%d-%H%M')}")
     except OSError as error:
         raise PageSortError(

@@ -104,6 +104,7 @@ def _train_fold(
             models=models,
             plots=folder,
             every_label=False,
+            sums_up=False,
         )
         model = train(classifier, own).model_folder
     if not is_first_process():

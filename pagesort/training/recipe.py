@@ -157,6 +157,7 @@ class TrainRequest:
         prepared: folder of shrunk pages; None: one in `checkpoints`.
         notes: facts that the new model tells besides those of its making.
         report_to: services that curves are sent to, besides TensorBoard: `wandb`, `mlflow`.
+        sums_up: whether the new model is to know its training pages in small.
     """
 
     split: PageSplit
@@ -173,6 +174,7 @@ class TrainRequest:
     prepared: Path | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     report_to: tuple[str, ...] = ()
+    sums_up: bool = True
 
     @property
     def pages_folder(self) -> Path:

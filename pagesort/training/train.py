@@ -49,6 +49,7 @@ from pagesort.training.probe import fit_probe, strengths
 from pagesort.training.process_group import join_processes, wait_for_all
 from pagesort.training.recipe import Recipe, TrainOutcome, TrainRequest
 from pagesort.training.report import CurveEnds, Reporter, draw_curves, log_outcome, pages_per_second
+from pagesort.training.seen_pages import sum_up_seen
 from pagesort.training.services import services
 from pagesort.training.state import Best, RunFolder, quality, translate_damaged
 from pagesort.training.tensorboard import TensorBoard
@@ -140,15 +141,15 @@ class _Session:
                 remedy="Remove this folder and train anew",
             )
         share, figures, of_start, ends = self._choose_weights(learner, validation, best)
-        folder, curves = self._write(learner, best, share, figures, of_start, history, ends)
+        written = self._write(learner, best, share, figures, of_start, history, ends, validation)
         validation.remove()
         outcome = TrainOutcome(
-            model_folder=folder,
+            model_folder=written[0],
             accuracy=figures.get("accuracy"),
             temperature=figures.get("temperature", 1.0),
             wise_ft=share,
             epoch=best.step // self.plan.steps_per_epoch,
-            curves=curves,
+            curves=written[1],
             left_out=tuple(
                 (page.name, reason) for page, reason in (*self.plan.left_out, *validation.left_out)
             ),
@@ -427,6 +428,7 @@ class _Session:
         of_start: Mapping[str, float],
         history: list[dict[str, float]],
         ends: CurveEnds,
+        validation: ValidationPages,
     ) -> tuple[Path, Path | None]:
         """Write the model and the picture of its curves, in the first process only."""
         from accelerate.utils import broadcast_object_list
@@ -449,6 +451,7 @@ class _Session:
                 (*self.plan.pages, *self.request.split.validation),
                 digests_of_start(self.classifier.model),
                 names_of_start(self.classifier.model),
+                sum_up_seen(self.classifier, self.request, self.plan, validation),
             )
             self.run.finish(folder.name)
             made = [folder, self._curves(folder, best, history, ends)]
