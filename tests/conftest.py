@@ -5,13 +5,18 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pagesort.common.hardware import free_memory
 from tests.helpers.labels import LABELS
 from tests.helpers.paths import ROOT
+
+if TYPE_CHECKING:
+    from tests.helpers.drawing_processes import KeptProcesses
 
 # Torch has not been imported yet. Processes with a thread a processor each would wait for one
 # another at every layer; what is started as a process of its own inherits this.
@@ -37,6 +42,23 @@ def _little_garbage() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _drawing_processes() -> Iterator[KeptProcesses]:
+    """Keep processes that draw PDF pages from test to test."""
+    from tests.helpers.drawing_processes import kept_processes
+
+    with kept_processes() as kept:
+        yield kept
+
+
+@pytest.fixture
+def own_drawing_processes(
+    _drawing_processes: KeptProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Start and end processes that draw PDF pages as a program does."""
+    monkeypatch.setattr(_drawing_processes, "is_on", False)
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def pages(label: str, count: int) -> list[synth.SynthPage]:
     return [drawn(label, number) for number in range(count)]
 
 
-def coverage(label: str, count: int = 10) -> dict[str, float]:
+def coverage(label: str, count: int = 5) -> dict[str, float]:
     """Mean share of a page that each region covers."""
     means = np.mean([page.regions.mean(axis=(1, 2)) / 255 for page in pages(label, count)], axis=0)
     return dict(zip(synth.REGIONS, means.tolist(), strict=True))

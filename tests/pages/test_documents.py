@@ -291,6 +291,7 @@ def test_a_journal_of_the_version_before_is_gone_on_with(tmp_path: Path) -> None
             assert again.count_new(["a-1.png", "a-2.png", ("a-2.png", 1)]) == 1
 
 
+@pytest.mark.usefixtures("own_drawing_processes")
 def test_stopping_ends_the_drawing_processes(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "a.pdf", sheets(*range(40)))
     refs = pages_of(path)

@@ -462,6 +462,15 @@ def test_memory_does_not_grow_with_the_pages(tmp_path: Path, step: str) -> None:
     assert high - low < 20  # MiB; a list of these rows takes fifty
 
 
-def test_the_benchmark_of_scale_knows_every_step(tmp_path: Path) -> None:
+def test_the_benchmark_of_scale_measures_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import scale
+
     for step in ("list", "undo", "failures"):
-        assert peak_of(step, 200, tmp_path / step) >= 0
+        bench = scale.Bench(tmp_path / step, 200)
+        bench.place.mkdir()
+        for what in scale.STEPS[step]:
+            assert scale.measured(what, bench)["peak"] >= 0
+    assert peak_of("list", 200, tmp_path / "as a program") >= 0
