@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from bundled_models.onnx_layers import OnnxLayers, package_file, put
-from pagesort.reading.blocks import Block, ChannelWeights
-from pagesort.reading.finder_network import LineNetwork
+from pagesort.reading.blocks import Block, ChannelWeights, Halving
+from pagesort.reading.finder_network import Entrance, Exit, LineNetwork
 
 FILE = "models/PP-OCRv6_det_small.onnx"
 DIGEST = "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f"
@@ -30,6 +30,7 @@ def _of_trunk(network: LineNetwork) -> list[nn.Module]:
     found: list[nn.Module] = list(network.stem.children())
     for stage in network.stages:
         for block in stage.children():
+            assert isinstance(block, Block | Halving)
             found.append(block.depthwise)
             if isinstance(block, Block) and isinstance(block.weights, ChannelWeights):
                 found += [block.weights.squeeze, block.weights.excite]
@@ -41,8 +42,10 @@ def _of_pyramid(network: LineNetwork) -> list[nn.Module]:
     """From the smallest features to the largest, as the file has them."""
     found: list[nn.Module] = []
     for entrance in reversed(network.entrances):
+        assert isinstance(entrance, Entrance)
         found += [entrance.project, entrance.weights.squeeze, entrance.weights.excite]
     for exit_ in reversed(network.exits):
+        assert isinstance(exit_, Exit)
         weights = exit_.weights
         found += [exit_.depthwise, exit_.project, weights.squeeze, weights.excite]
     return [*found, network.merge, network.enlarge, network.middles]

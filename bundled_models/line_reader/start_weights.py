@@ -32,8 +32,8 @@ def start_network(characters: Sequence[str]) -> CtcNetwork:
     Raises:
         PageSortError: see `package_file`.
     """
-    from pagesort.reading.blocks import Block, ChannelWeights
-    from pagesort.reading.network import CtcNetwork
+    from pagesort.reading.blocks import Block, ChannelWeights, Halving
+    from pagesort.reading.network import Attention, CtcNetwork
 
     layers = OnnxLayers(package_file(FILE, DIGEST))
     network = CtcNetwork(len(characters) + 1)
@@ -43,6 +43,7 @@ def start_network(characters: Sequence[str]) -> CtcNetwork:
     for layer in list(network.stem.children())[1:]:
         put(layer, *next(convolutions))
     for block in network.blocks:
+        assert isinstance(block, Block | Halving)
         parts: list[nn.Module] = [block.depthwise]
         if isinstance(block, Block) and isinstance(block.weights, ChannelWeights):
             parts += [block.weights.squeeze, block.weights.excite]
@@ -58,6 +59,7 @@ def start_network(characters: Sequence[str]) -> CtcNetwork:
     products = layers.with_weights("MatMul")
     norms = iter(layers.scales(neck.norm.normalized_shape[0]))
     for attention in neck.layers:
+        assert isinstance(attention, Attention)
         put(attention.norm, *next(norms))
         put(attention.norm_after, *next(norms))
         for layer in (attention.qkv, attention.out, attention.expand, attention.project):

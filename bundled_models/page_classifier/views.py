@@ -45,7 +45,7 @@ class _Page:
     is_drawn: bool
 
 
-class PageViews(Dataset):
+class PageViews(Dataset[dict[str, Any]]):
     """View `i` of the training, decided by the seed and `i` alone, whatever process asks for it.
 
     Args:

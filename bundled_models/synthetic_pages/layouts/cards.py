@@ -45,6 +45,7 @@ from bundled_models.synthetic_pages.writing.hand import Hand
 from bundled_models.synthetic_pages.writing.ink import Print, Typewriter, fill_lines
 
 Picture = Callable[[Sheet, Box], None]
+Tools = tuple[Print | Typewriter | Hand, ...]
 
 
 def a_find(sheet: Sheet, box: Box) -> None:
@@ -154,8 +155,8 @@ def _cells(sheet: Sheet, y: float, picture: Picture) -> None:
     x0, x1, low = span(rng, 5, 20), w - span(rng, 5, 20), h - span(rng, 6, 40)
     across, down = whole(rng, 1, 3), whole(rng, 1, 4)
     wide, tall = (x1 - x0) / across, (low - y) / down
-    writer = pick(rng, (Print(sheet, "sans", 7.5), Typewriter(sheet), Hand(sheet, size=1.7)))
-    put, letter = writer_of(writer)
+    tools: Tools = (Print(sheet, "sans", 7.5), Typewriter(sheet), Hand(sheet, size=1.7))
+    put, letter = writer_of(pick(rng, tools))
     for row in range(down):
         for column in range(across):
             a, b = x0 + column * wide, y + row * tall
@@ -173,8 +174,9 @@ def _cells(sheet: Sheet, y: float, picture: Picture) -> None:
 def _table_with(sheet: Sheet, y: float, picture: Picture) -> None:
     """A picture over or under a table that describes it, or beside it."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
-    writer = (Print(sheet, "sans", span(rng, 6.5, 9)), Typewriter(sheet), Hand(sheet, size=1.9))
-    put, letter = writer_of(pick(rng, writer))
+    size = span(rng, 6.5, 9)
+    tools: Tools = (Print(sheet, "sans", size), Typewriter(sheet), Hand(sheet, size=1.9))
+    put, letter = writer_of(pick(rng, tools))
     row, rules = span(rng, 5.5, 9), pick(rng, ("all", "all", "rows", "frame"))
     if chance(rng, 0.25):
         x = w * span(rng, 0.45, 0.65)
@@ -196,8 +198,8 @@ def _table_with(sheet: Sheet, y: float, picture: Picture) -> None:
 def _legend(sheet: Sheet, box: Box) -> None:
     """A ruled legend: a patterned box and what it stands for, row by row."""
     rng, (x0, y0, x1, y1) = sheet.rng, box
-    face = pick(rng, (Print(sheet, "sans", 7.5), Hand(sheet, size=1.7), Typewriter(sheet)))
-    put, letter = writer_of(face)
+    tools: Tools = (Print(sheet, "sans", 7.5), Hand(sheet, size=1.7), Typewriter(sheet))
+    put, letter = writer_of(pick(rng, tools))
     row, ink = span(rng, 6, 10), grey_of(rng)
     split, y = x0 + min(18.0, (x1 - x0) * 0.25), y0
     while y + row <= y1:

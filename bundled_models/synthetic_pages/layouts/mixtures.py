@@ -174,11 +174,12 @@ def _form_letter(sheet: Sheet, hand: Hand, left: float, room: float, y: float) -
     """Printed lines with typed and written answers."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
     tongue, machine = language(rng), Typewriter(sheet)
+    tools: tuple[Typewriter | Hand, ...] = (machine, hand)
     face = Print(sheet, pick(rng, ("serif", "sans")), span(rng, 9, 12), grey_of(rng))
     y = letterhead(sheet) + 10
     while y < h - 30:
         y = face.paragraph(left, y, room, words(rng, tongue, whole(rng, 4, 30)), justify=False)
-        pick(rng, (machine, hand)).put(left + span(rng, 0, 30), y + 3, phrase(rng, tongue, 1, 5))
+        pick(rng, tools).put(left + span(rng, 0, 30), y + 3, phrase(rng, tongue, 1, 5))
         y += 11
     hand.signature(w * 0.55, h - 14, 45)
 

@@ -159,7 +159,7 @@ def tool(sheet: Sheet, box: Box) -> None:
         )
     if chance(rng, 0.25):
         r = min(x1 - x0, y1 - y0) * 0.14
-        sheet.shape(blob(rng, *centre, r, r, 0.03), (255, 255, 255), ink, pen)
+        sheet.shape(blob(rng, centre[0], centre[1], r, r, 0.03), (255, 255, 255), ink, pen)
     sheet.mark("drawing", x0, y0, x1, y1)
 
 
@@ -174,7 +174,7 @@ def grave(sheet: Sheet, box: Box) -> None:
     across, unit = np.array([-along[1], along[0]]), min(max(w, h) * 0.1, min(w, h) * 0.2)
     centre = np.array([cx, cy])
     head = centre - along * unit * 3.4
-    sheet.shape(blob(rng, *head, unit * 0.55, unit * 0.5, 0.06), None, ink, pen)
+    sheet.shape(blob(rng, head[0], head[1], unit * 0.55, unit * 0.5, 0.06), None, ink, pen)
     for i in range(8):
         spot = head + along * unit * (0.8 + 0.32 * i)
         for side in (-1, 1):
@@ -186,9 +186,10 @@ def grave(sheet: Sheet, box: Box) -> None:
                 ]
             )
             sheet.line([tuple(p) for p in spline(rib)], pen * 0.8, ink)
-        sheet.shape(blob(rng, *spot, unit * 0.1, unit * 0.1, 0.1, 6), None, ink, pen * 0.7)
+        bone = blob(rng, spot[0], spot[1], unit * 0.1, unit * 0.1, 0.1, 6)
+        sheet.shape(bone, None, ink, pen * 0.7)
     hip = head + along * unit * 3.4
-    sheet.shape(blob(rng, *hip, unit * 0.5, unit * 0.5, 0.2), None, ink, pen)
+    sheet.shape(blob(rng, hip[0], hip[1], unit * 0.5, unit * 0.5, 0.2), None, ink, pen)
     for side in (-1, 1):
         knee = hip + along * unit * span(rng, 0.6, 2.0) + across * unit * side * span(rng, 0.3, 1.4)
         foot = knee + along * unit * span(rng, -0.4, 1.9) - across * unit * side * span(rng, 0, 1.2)
@@ -220,7 +221,8 @@ def grave(sheet: Sheet, box: Box) -> None:
             )
     for _ in range(whole(rng, 0, 8)):
         spot = centre + rng.normal(0, 0.18, 2) * (w, h)
-        sheet.shape(blob(rng, *spot, span(rng, 1, 4), span(rng, 1, 3), 0.12, 8), None, ink, pen)
+        stone = blob(rng, spot[0], spot[1], span(rng, 1, 4), span(rng, 1, 3), 0.12, 8)
+        sheet.shape(stone, None, ink, pen)
     sheet.mark("drawing", *box)
 
 

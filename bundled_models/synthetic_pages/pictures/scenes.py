@@ -193,7 +193,7 @@ def made_up(rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     if chance(rng, 0.35):
         scale_rod(rng, view)
     view = view.filter(ImageFilter.BoxBlur(span(rng, 0.3, 2.0) * max(1.0, width / 400)))
-    field = np.asarray(view, np.float32)
+    field: np.ndarray = np.asarray(view, np.float32)
     field = field + fractal(rng, (width, height), span(rng, 0.45, 1.0)) * span(rng, 25, 80)
     for _ in range(whole(rng, 1, 2)):  # soil, grass and gravel are rough at the smallest scales
         step = span(rng, 1.5, 7) * pick(rng, (1.0, max(1.0, width / 400)))

@@ -138,10 +138,8 @@ def sketched_view(sheet: Sheet, box: Box) -> None:
     """A landscape or a trench as somebody drew it on the spot with pencil or pen."""
     rng = sheet.rng
     size = _size(sheet, box)
-    if pictures("ground") and chance(rng, 0.6):
-        view = excavation(rng, size)
-    else:
-        view = some_crop(rng, "photo", size)
+    is_ground = bool(pictures("ground")) and chance(rng, 0.6)
+    view = excavation(rng, size) if is_ground else some_crop(rng, "photo", size)
     if view is None:
         drawn_find(sheet, box)
         return

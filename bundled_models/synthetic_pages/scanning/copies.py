@@ -96,7 +96,7 @@ def microfilmed(rng: np.random.Generator, image: Image.Image) -> Image.Image:
     """A frame of microfilm: grey on grey, soft, scratched along the film, dark at the corners."""
     width, height = image.size
     grey = image.convert("L").filter(ImageFilter.BoxBlur(span(rng, 0.2, 0.9) * height / 900))
-    field = np.asarray(grey, np.float32)
+    field: np.ndarray = np.asarray(grey, np.float32)
     low, high = span(rng, 20, 70), span(rng, 165, 235)
     x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)[:, None]
     fall = span(rng, 0, 0.3) * ((x - rng.normal(0, 0.3)) ** 2 + y**2)

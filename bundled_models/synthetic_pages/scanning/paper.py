@@ -172,8 +172,8 @@ def _light_and_noise(
 ) -> Image.Image:
     """Multiply by paper colour and light, add bleed-through, folds, holes and grain."""
     width, height = image.size
-    field = np.asarray(image, np.float32)
-    light: np.ndarray | float = np.ones((height, width), np.float32) if not clean else 1.0
+    field: np.ndarray = np.asarray(image, np.float32)
+    light = np.ones((height, width), np.float32)
     if not clean:
         clouds = np.asarray(smooth_noise(rng, (width, height), (3, 4)), np.float32) / 255
         light -= clouds * span(rng, 0, 0.14)
@@ -209,7 +209,7 @@ def _light_and_noise(
             light[at + 2 : at + 3] *= 1 + deep / 2
     paper = np.array(pick(rng, _PAPERS[:2] if clean else _PAPERS), np.float32) / 255
     if image.mode == "RGB":
-        field = field * (light if clean else light[..., None]) * paper
+        field = field * light[..., None] * paper
     else:
         field = field * light * paper.mean()
     grain = span(rng, 0, 0.02) if clean else span(rng, 0, 0.09)

@@ -101,7 +101,8 @@ class Print:
     ) -> float:
         """Words in lines of `room` mm from baseline `y` on; returns the next baseline."""
         s, gap = self.sheet.scale, self.gap / self.sheet.scale
-        fill, line, used, lead = self.sheet.ink(self.colour), [], 0.0, indent
+        line: list[tuple[str, float]] = []
+        fill, used, lead = self.sheet.ink(self.colour), 0.0, indent
 
         def flush(last: bool) -> None:
             space = gap
