@@ -65,9 +65,7 @@ class _Service(Watcher):
 
     def begin(self, step: int, steps: int) -> None:
         """Open the run, or go on with it."""
-        module = importlib.import_module(self.name)
-        self._try(lambda: self._open(module))
-        self._module = module if self._works else None
+        self._try(self._import_and_open)
 
     def report(self, figures: Mapping[str, float]) -> None:
         """Send figures, under the names that TensorBoard has for them."""
@@ -81,15 +79,18 @@ class _Service(Watcher):
             self._try(self._close)
             self._module = None
 
-    _works = True
-
     def _try(self, do: Any) -> None:
         try:
             do()
         except Exception as error:  # noqa: BLE001 - whatever a network does, the training goes on
             lines = str(error).strip().splitlines() or [type(error).__name__]
             logger.warning("%s gets no more figures of this training: %s", self.name, lines[0])
-            self._works, self._module = False, None
+            self._module = None
+
+    def _import_and_open(self) -> None:
+        module = importlib.import_module(self.name)
+        self._open(module)
+        self._module = module
 
     def _open(self, module: Any) -> None:
         raise NotImplementedError

@@ -94,6 +94,11 @@ def test_train_export_predict_evaluate_compare(command: Run, shades: Path, workp
     assert status == 0, err
     rows = read_table(workplace / "result" / "stats" / "model_accuracies.csv")
     assert {row["MODEL"] for row in rows} >= {"another", model.name}
+    tables = [Path(line) for line in out.splitlines() if "EVAL_table" in line]
+    records = [json.loads(table.with_suffix(".json").read_text()) for table in tables]
+    assert len(records) >= 2
+    for record in records:
+        assert record["counts"]["pages"] == len(tested)
     assert "not used" not in err
     plot = workplace / "result" / "stats" / "model_accuracies.png"
     plot.unlink()
@@ -205,6 +210,32 @@ def test_folds_score_every_page_by_a_training_that_has_not_seen_it(
     assert "belongs to --folds" in error_line(command("--train", "--train_all"), 2)
     assert "keeps none" in error_line(command(*words, "--eval"), 2)
     assert "too few" in error_line(command(*words[:3], "--folds", "50"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="gloo needs a network there")
+def test_two_processes_train_the_folds_together(
+    tiny_model_folder: Path, shades: Path, workplace: Path
+) -> None:
+    words = ["--train", "--train_folder", shades, "--folds", "2", "--train_all", "--epochs", "1"]
+    words += ["--model_path", tiny_model_folder, "--device", "cpu"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", "2", str(ROOT / "run.py"), *map(str, words)]
+    done = subprocess.run(
+        command, cwd=workplace, env=os.environ | {"OMP_NUM_THREADS": "1"}, text=True, timeout=900,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("fold 2 of 2: ") == 1
+    paths = [Path(line) for line in done.stdout.splitlines() if line.startswith(str(workplace))]
+    (table,) = (path for path in paths if path.name.startswith("EVAL_table"))
+    assert sorted(row["PATH"] for row in read_table(table)) == sorted(
+        path.relative_to(shades).as_posix() for path in shades.rglob("*.png")
+    )
+    (model,) = (path for path in paths if path.parent.name == "models")
+    training = json.loads((model / "pagesort.json").read_text())["training"]
+    assert training["processes"] == 2
+    assert training["out_of_fold"]["pages"] == 24
 
 
 def write_broken_list(folder: Path) -> Path:

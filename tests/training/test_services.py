@@ -101,6 +101,22 @@ def test_a_service_that_fails_stops_no_training(
     ]
 
 
+def test_a_package_that_cannot_be_imported_stops_no_training(
+    run: RunFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "wandb.py").write_text("import a_package_that_it_needs\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "wandb", raising=False)
+    show(services.services(["wandb"], run, SETTINGS)[0])
+    (line,) = caplog.messages
+    assert line.startswith(
+        "wandb gets no more figures of this training: No module named 'a_package"
+    )
+
+
 def test_a_package_that_is_missing_is_told(monkeypatch) -> None:
     monkeypatch.setattr(services.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(PageSortError, match="python3 -m pip install wandb mlflow"):
