@@ -73,7 +73,8 @@ def some_of_every_group(pages: Sequence[LabelledPage], seed: int) -> list[Labell
     for page in sorted(pages, key=lambda page: page.name):
         of_group[group_of(page)].append(page)
     groups = [of_group[name] for name in sorted(of_group)]
-    for group in (groups, *groups):
+    rng.shuffle(groups)
+    for group in groups:
         rng.shuffle(group)
     rounds = (
         [group[turn] for group in groups if turn < len(group)] for turn in range(MOST_OF_A_GROUP)
