@@ -117,6 +117,14 @@ def test_filters_show_what_they_say_and_counts_keep_up(sheet: Sheet, open_sheet:
     assert page.inner_text("#progress") == "6 pages, 1 corrected, 0 found right"
 
 
+def test_the_number_of_a_page_with_a_long_name_is_seen(sheet: Sheet, open_sheet: Open) -> None:
+    pages = [replace(pages_of(sheet)[0], file="CREMMA-AN-TestamentDePoilus", page="123")]
+    name = open_sheet(write_sheet(sheet, pages).index).locator(".card .name")
+    assert name.inner_text().endswith("· 123")
+    fits = "box => box.scrollWidth <= box.clientWidth && box.scrollHeight <= box.clientHeight"
+    assert name.evaluate(fits)
+
+
 def test_what_was_clicked_outlives_a_reload_and_is_what_is_saved(
     sheet: Sheet, open_sheet: Open, tmp_path: Path
 ) -> None:
