@@ -143,6 +143,22 @@ def test_agreement_tells_a_sheet_from_another() -> None:
             assert (agreement(first, second) > 0.8) == (one == other)
 
 
+@pytest.mark.parametrize("way", ["on its side", "upside down", "cut closer"])
+def test_a_sheet_is_known_whichever_side_is_up_and_without_its_edges(way: str) -> None:
+    def again(page: Image.Image) -> Image.Image:
+        if way == "cut closer":
+            return page.crop((page.width // 30, page.height // 25, page.width, page.height))
+        return page.rotate(90 if way == "on its side" else 180, expand=True)
+
+    pages = [Image.open(path) for path in sorted(ROOT.glob("category_samples/TEXT*/*.png"))[:3]]
+    small = [page.convert("L").resize((WIDTH, HEIGHT)) for page in pages]
+    for one, page in enumerate(pages):
+        copy = again(page.convert("L")).resize((WIDTH, HEIGHT))
+        for other, sheet in enumerate(small):
+            for pair in ((sheet, copy), (copy, sheet)):
+                assert (agreement(*pair) > 0.6) == (one == other)
+
+
 @pytest.mark.parametrize("spread", [1.0, 0.003])  # apart, and nearer than float16 tells lengths
 def test_the_nearest_are_those_of_a_full_comparison(
     monkeypatch: pytest.MonkeyPatch, spread: float

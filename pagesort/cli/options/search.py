@@ -26,7 +26,7 @@ OPTIONS: tuple[Option, ...] = (
         "all folders looked at before", flags=("--duplicates",), audience=SEARCH,
     ),
     Option(
-        "duplicate_similarity", share(), 0.8, "how alike two scans of one page are, 0 to 1",
+        "duplicate_similarity", share(), 0.7, "how alike two scans of one page are, 0 to 1",
         "SEARCH", "duplicate_similarity", ("--duplicate_similarity",), SEARCH,
         used_by=("duplicates",),
     ),
