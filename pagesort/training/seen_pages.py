@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from pagesort.pages.loader import PageLoader
 if TYPE_CHECKING:
     from pagesort.training.plan import Plan
     from pagesort.training.recipe import TrainRequest
-    from pagesort.training.validation import ValidationPages
 
 MOST_OF_A_GROUP = 8
 MOST = 512
@@ -27,13 +26,11 @@ FEWEST_MEASURED, FEWEST_GROUPS = 20, 10
 _BATCH = 16
 
 
-def sum_up_seen(
-    classifier: Any, request: TrainRequest, plan: Plan, validation: ValidationPages
-) -> TrainingPages | None:
+def sum_up_seen(classifier: Any, request: TrainRequest, plan: Plan) -> TrainingPages | None:
     """Sum up the training pages as the trained towers see them.
 
     What is far from them is measured on validation pages: the towers have learnt the others by
-    heart, and put new pages further from them.
+    heart, and put new pages further from them. Of several processes only one calls this.
 
     Args:
         classifier: with the weights of the new model.
@@ -41,24 +38,24 @@ def sum_up_seen(
     Returns:
         None where too few pages validate.
     """
-    if not request.sums_up:
+    measured = request.split.validation
+    if not request.sums_up or _are_few(measured):
         return None
-    lost = dict(validation.left_out)
-    kept = [page for page in request.split.validation if page not in lost]
-    measured = [kept[place] for place in validation.places]
-    groups = [group_of(page) for page in measured]
-    if len(groups) < FEWEST_MEASURED or len(set(groups)) < FEWEST_GROUPS:
-        return None
-    chosen = some_of_every_group(plan.pages, request.seed)
-    loader = PageLoader(plan.preprocessing, request.max_megapixels)
-    pixels = (found for _, found in page_pixels(chosen, loader) if not isinstance(found, str))
-    places = sorted(random.Random(request.seed).sample(range(len(groups)), min(MOST, len(groups))))
+    if len(measured) > MOST:
+        measured = tuple(random.Random(request.seed).sample(measured, MOST))
     classifier.model.eval()
-    seen = _embedded(classifier, pixels)
-    unseen = _embedded(classifier, (validation.pixels[place] for place in places))
-    if not len(seen):
+    chosen = some_of_every_group(plan.pages, request.seed)
+    seen, _ = _embedded(classifier, chosen, plan, request.max_megapixels)
+    unseen, read = _embedded(classifier, measured, plan, request.max_megapixels)
+    if not len(seen) or _are_few(read):
         return None
-    return sum_up_measured(seen, unseen, [groups[place] for place in places], request.seed)
+    return sum_up_measured(seen, unseen, [group_of(page) for page in read], request.seed)
+
+
+def _are_few(pages: Sequence[LabelledPage]) -> bool:
+    """Whether they are too few to tell what is far."""
+    groups = {group_of(page) for page in pages}
+    return len(pages) < FEWEST_MEASURED or len(groups) < FEWEST_GROUPS
 
 
 def group_of(page: LabelledPage) -> str:
@@ -82,15 +79,20 @@ def some_of_every_group(pages: Sequence[LabelledPage], seed: int) -> list[Labell
     return list(chain.from_iterable(rounds))[:MOST]
 
 
-def _embedded(classifier: Any, pages: Iterator[np.ndarray]) -> np.ndarray:
-    """Embeddings of pages, uint8 (H, W, 3) each: float32 (N, D)."""
-    rows: list[np.ndarray] = []
-    batch: list[np.ndarray] = []
-    for pixels in pages:
-        batch.append(pixels)
-        if len(batch) == _BATCH:
-            rows.append(classifier.embed_images(np.stack(batch)).cpu().numpy())
-            batch = []
-    if batch:
+def _embedded(
+    classifier: Any, pages: Sequence[LabelledPage], plan: Plan, max_megapixels: float
+) -> tuple[np.ndarray, list[LabelledPage]]:
+    """Embeddings of the pages that can be read, float32 (N, D), and these pages."""
+    read: list[LabelledPage] = []
+
+    def pixels() -> Iterator[np.ndarray]:
+        for page, found in page_pixels(pages, PageLoader(plan.preprocessing, max_megapixels)):
+            if not isinstance(found, str):
+                read.append(page)
+                yield found
+
+    rows = []
+    waiting = pixels()
+    while batch := list(islice(waiting, _BATCH)):
         rows.append(classifier.embed_images(np.stack(batch)).cpu().numpy())
-    return np.concatenate(rows) if rows else np.zeros((0, 1), np.float32)
+    return np.concatenate(rows) if rows else np.zeros((0, 1), np.float32), read

@@ -141,15 +141,15 @@ class _Session:
                 remedy="Remove this folder and train anew",
             )
         share, figures, of_start, ends = self._choose_weights(learner, validation, best)
-        written = self._write(learner, best, share, figures, of_start, history, ends, validation)
+        folder, curves = self._write(learner, best, share, figures, of_start, history, ends)
         validation.remove()
         outcome = TrainOutcome(
-            model_folder=written[0],
+            model_folder=folder,
             accuracy=figures.get("accuracy"),
             temperature=figures.get("temperature", 1.0),
             wise_ft=share,
             epoch=best.step // self.plan.steps_per_epoch,
-            curves=written[1],
+            curves=curves,
             left_out=tuple(
                 (page.name, reason) for page, reason in (*self.plan.left_out, *validation.left_out)
             ),
@@ -428,7 +428,6 @@ class _Session:
         of_start: Mapping[str, float],
         history: list[dict[str, float]],
         ends: CurveEnds,
-        validation: ValidationPages,
     ) -> tuple[Path, Path | None]:
         """Write the model and the picture of its curves, in the first process only."""
         from accelerate.utils import broadcast_object_list
@@ -451,7 +450,7 @@ class _Session:
                 (*self.plan.pages, *self.request.split.validation),
                 digests_of_start(self.classifier.model),
                 names_of_start(self.classifier.model),
-                sum_up_seen(self.classifier, self.request, self.plan, validation),
+                sum_up_seen(self.classifier, self.request, self.plan),
             )
             self.run.finish(folder.name)
             made = [folder, self._curves(folder, best, history, ends)]

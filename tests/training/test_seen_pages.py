@@ -20,7 +20,6 @@ from pagesort.models.training_pages import (
 )
 from pagesort.training import seen_pages
 from pagesort.training import train as training
-from pagesort.training.validation import ValidationPages
 from tests.helpers.coloured_pages import draw_split, open_model, request
 from tests.helpers.command import Run, command, workplace
 
@@ -71,13 +70,11 @@ def test_the_summary_is_small(trained: Path) -> None:
 
 
 def test_few_documents_say_nothing(split: PageSplit, tmp_path: Path) -> None:
-    asked = request(tmp_path, split)
-    read = np.arange(24)
-    pages = ValidationPages(np.zeros((24, 2, 2, 3), np.uint8), read, read, (), read >= 0)
-    few = replace(pages, places=read[:19])
-    alike = replace(asked, split=replace(split, validation=split.validation[:9] * 3))
-    for each, validation in ((asked, few), (alike, pages), (replace(asked, sums_up=False), pages)):
-        assert seen_pages.sum_up_seen(None, each, None, validation) is None
+    usual = request(tmp_path, split)
+    few = replace(usual, split=replace(split, validation=split.validation[:19]))
+    alike = replace(usual, split=replace(split, validation=split.validation[:9] * 3))
+    for asked in (few, alike, replace(usual, sums_up=False)):
+        assert seen_pages.sum_up_seen(None, asked, None) is None
 
 
 def test_large_documents_do_not_take_all() -> None:
