@@ -220,10 +220,15 @@ def grave(sheet: Sheet, box: Box) -> None:
                 pen,
             )
     for _ in range(whole(rng, 0, 8)):
-        spot = centre + rng.normal(0, 0.18, 2) * (w, h)
-        stone = blob(rng, spot[0], spot[1], span(rng, 1, 4), span(rng, 1, 3), 0.12, 8)
-        sheet.shape(stone, None, ink, pen)
+        _stone(sheet, centre + rng.normal(0, 0.18, 2) * (w, h), ink, pen)
     sheet.mark("drawing", *box)
+
+
+def _stone(sheet: Sheet, spot: np.ndarray, ink: Colour, pen: float) -> None:
+    """A stone's outline at (x, y), mm."""
+    rng = sheet.rng
+    outline = blob(rng, spot[0], spot[1], span(rng, 1, 4), span(rng, 1, 3), 0.12, 8)
+    sheet.shape(outline, None, ink, pen)
 
 
 def stones(sheet: Sheet, box: Box) -> None:
