@@ -151,6 +151,11 @@ def test_a_stop_ends_cleanly_and_tells_what_to_type(
     done = subprocess.run(typed, cwd=place.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
     assert contents(done.stdout, place.folder) == uninterrupted
+    # No page is scored twice.
+    begun = next(line for line in done.stderr.splitlines() if line.startswith("going on: "))
+    scored = int(begun.split()[2])
+    assert 0 < scored < PAGES
+    assert scored % BATCH in (0, BATCH - 1)
 
 
 def test_an_end_by_the_system_is_as_clean(place: Place) -> None:
@@ -205,19 +210,6 @@ def test_kills_at_random_moments_lose_nothing(
     assert not {name for name in left if "tmp" in name}
 
 
-def test_pages_are_not_scored_twice(place: Place) -> None:
-    process = place.start(seconds=0.3)
-    place.wait_for_rows()
-    process.kill()
-    process.wait()
-    status, _, err = place.run("--resume")
-    assert status == 3
-    begun = next(line for line in err.splitlines() if line.startswith("going on: "))
-    scored = int(begun.split()[2])
-    assert 0 < scored < PAGES
-    assert scored % BATCH in (0, BATCH - 1)
-
-
 # ----- other runs
 
 
@@ -267,6 +259,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_full_disk_stops_with_one_line_and_resumes(
     place: Place, small_disk: Path, uninterrupted: list[bytes]
 ) -> None:
