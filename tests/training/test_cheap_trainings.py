@@ -93,7 +93,7 @@ def test_the_new_model_is_one_like_any_other(
 def test_interrupted_adapters_end_at_the_same_weights(
     split, tiny_model_folder, tmp_path, monkeypatch
 ) -> None:
-    recipe = {"towers": "lora", "lora_rank": 2}
+    recipe = {"towers": "lora", "lora_rank": 2, "epochs": 2}
     whole = train(open_model(tiny_model_folder), request(tmp_path / "1", split, **recipe))
     asked, usual, classifier = request(tmp_path / "2", split, **recipe), TensorBoard.after_step, \
         open_model(tiny_model_folder)  # fmt: skip
@@ -146,13 +146,13 @@ def test_patience_ends_a_training_where_it_would_have_ended_without_interruption
         }  # fmt: skip
 
     monkeypatch.setattr(training.ValidationPages, "figures", told)
-    recipe = {"epochs": 9, "patience": 2, "wise_ft": 1.0}
+    recipe = {"epochs": 9, "patience": 2, "wise_ft": 1.0, "batch_size": 18}
     seen: list[object] = []
     with caplog.at_level(logging.INFO):
         outcome = train(open_model(tiny_model_folder), request(tmp_path, split, **recipe))
     assert outcome.epoch == 2
     assert "2 epochs without a better one" in caplog.text
-    assert [path.name for path in outcome.checkpoints.glob("checkpoint-*")] == ["checkpoint-12"]
+    assert [path.name for path in outcome.checkpoints.glob("checkpoint-*")] == ["checkpoint-4"]
     # Killed between the last checkpoint and the export, it trains no further.
     again, seen = request(tmp_path / "2", split, **recipe), []
     with monkeypatch.context() as broken:

@@ -189,13 +189,17 @@ def raising_at(monkeypatch, owner, name: str, call: int, error: BaseException, a
 @pytest.mark.parametrize(
     ("owner", "name", "call", "after"),
     [
-        (TensorBoard, "after_step", 1, False),  # before any checkpoint
+        # Before any checkpoint.
+        pytest.param(TensorBoard, "after_step", 1, False, marks=pytest.mark.slow),
         (TensorBoard, "after_step", 5, False),  # between two epochs
-        (training.RunFolder, "save_best", 1, True),  # the best epoch kept, its checkpoint not
+        # The best epoch kept, its checkpoint not.
+        pytest.param(training.RunFolder, "save_best", 1, True, marks=pytest.mark.slow),
         (torch, "save", 6, False),  # a checkpoint half-written
-        (training.RunFolder, "adopt_checkpoint", 5, False),  # written, but without its name
+        # Written, but without its name.
+        pytest.param(training.RunFolder, "adopt_checkpoint", 5, False, marks=pytest.mark.slow),
         (training, "export", 1, False),  # trained, not exported
-        (training, "draw_curves", 1, False),  # exported, without its picture
+        # Exported, without its picture.
+        pytest.param(training, "draw_curves", 1, False, marks=pytest.mark.slow),
     ],
 )
 def test_an_interrupted_training_ends_at_the_same_weights(
@@ -249,7 +253,8 @@ def test_a_finished_training_begins_anew_and_other_settings_begin_apart(
         again = train(open_model(tiny_model_folder), request(tmp_path, split))
     assert f"done before ({outcome.model_folder.name})" in caplog.text
     assert same(weights(again.model_folder), weights(outcome.model_folder))
-    other = train(open_model(tiny_model_folder), request(tmp_path, split, learning_rate=1e-3))
+    changed = request(tmp_path, split, learning_rate=1e-3, epochs=1)
+    other = train(open_model(tiny_model_folder), changed)
     assert other.checkpoints != again.checkpoints
     assert other.model_folder != again.model_folder
 
@@ -268,12 +273,12 @@ def test_the_best_epoch_is_exported_not_the_last(
         }  # fmt: skip
 
     monkeypatch.setattr(validation.ValidationPages, "figures", told)
-    recipe = {"epochs": 5, "wise_ft": 1.0}
+    recipe = {"epochs": 5, "wise_ft": 1.0, "batch_size": 18}
     outcome = train(open_model(tiny_model_folder), request(tmp_path, split, **recipe))
     assert outcome.epoch == 3
-    best = outcome.checkpoints / "best-9"
+    best = outcome.checkpoints / "best-3"
     assert same(weights(outcome.model_folder), weights(best))
-    last = torch.load(outcome.checkpoints / "checkpoint-15" / "state.pt")["learner"]
+    last = torch.load(outcome.checkpoints / "checkpoint-5" / "state.pt")["learner"]
     assert not torch.equal(
         last["dual_encoder.visual_projection.weight"], weights(best)["visual_projection.weight"]
     )
@@ -282,8 +287,13 @@ def test_the_best_epoch_is_exported_not_the_last(
 
 
 def test_weights_are_mixed_with_those_of_the_start(split, tiny_model_folder, tmp_path) -> None:
-    full = train(open_model(tiny_model_folder), request(tmp_path / "1", split, wise_ft=1.0))
-    half = train(open_model(tiny_model_folder), request(tmp_path / "2", split, wise_ft=0.5))
+    full, half = (
+        train(
+            open_model(tiny_model_folder),
+            request(tmp_path / str(share), split, epochs=1, wise_ft=share),
+        )
+        for share in (1.0, 0.5)
+    )
     start = open_model(tiny_model_folder).model.state_dict()
     for name, value in weights(half.model_folder).items():
         mean = (start[name] + weights(full.model_folder)[name]) / 2
@@ -292,9 +302,8 @@ def test_weights_are_mixed_with_those_of_the_start(split, tiny_model_folder, tmp
 
 
 def test_only_the_image_tower_learns_if_asked(split, tiny_model_folder, tmp_path) -> None:
-    outcome = train(
-        open_model(tiny_model_folder), request(tmp_path, split, towers="image", wise_ft=1.0)
-    )
+    asked = request(tmp_path, split, towers="image", wise_ft=1.0, epochs=1)
+    outcome = train(open_model(tiny_model_folder), asked)
     start = open_model(tiny_model_folder).model.state_dict()
     for name, value in weights(outcome.model_folder).items():
         is_text = name.startswith(("text_model", "text_projection"))
@@ -431,9 +440,10 @@ def test_few_pages_lower_the_batch_with_a_word(split, tiny_model_folder, tmp_pat
 def test_without_validation_pages_the_last_epoch_counts(
     split, tiny_model_folder, tmp_path, caplog
 ) -> None:
-    outcome = train(open_model(tiny_model_folder), request(tmp_path, replace(split, validation=())))
+    asked = request(tmp_path, replace(split, validation=()), epochs=2)
+    outcome = train(open_model(tiny_model_folder), asked)
     assert "no page validates" in caplog.text
-    assert (outcome.accuracy, outcome.temperature, outcome.epoch) == (None, 1.0, 3)
+    assert (outcome.accuracy, outcome.temperature, outcome.epoch) == (None, 1.0, 2)
     assert outcome.wise_ft == 1.0
 
 
@@ -548,7 +558,7 @@ def test_validation_pages_on_a_full_disk_are_told(split, tiny_model_folder, tmp_
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("name", ["state.pt", "random-0.pt"])
+@pytest.mark.parametrize("name", ["state.pt", pytest.param("random-0.pt", marks=pytest.mark.slow)])
 def test_a_damaged_checkpoint_is_told(
     name, split, tiny_model_folder, tmp_path, monkeypatch
 ) -> None:
