@@ -28,6 +28,7 @@ HEAVY = {"torch", "torchvision", "transformers", "pandas", "sklearn", "matplotli
 MAY_LOAD = dict.fromkeys(
     (
         "bundled_models/page_classifier/build.py",
+        "bundled_models/page_classifier/learner.py",
         "bundled_models/page_classifier/views.py",
         "pagesort/models/external_formats.py",
         "pagesort/models/fast/fast_loading.py",
@@ -62,10 +63,7 @@ MAY_LOAD = dict.fromkeys(
     {"torch"},
 )
 MAY_LOAD |= dict.fromkeys(
-    (
-        "bundled_models/page_classifier/learner.py",
-        "pagesort/training/loop.py",
-    ),
+    ("pagesort/training/loop.py",),
     {"torch", "transformers"},
 )
 KNOWN_FLAGS = {flag for option in OPTIONS for flag in flags_of(option)} | OTHER_FLAGS

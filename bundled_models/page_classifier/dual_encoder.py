@@ -23,7 +23,10 @@ def build_dual_encoder(tokenizer: PreTrainedTokenizerBase) -> VisionTextDualEnco
         VisionTextDualEncoderModel,
     )
 
-    vision = TimmWrapperConfig(architecture=ARCHITECTURE, num_labels=0)
+    vision = TimmWrapperConfig(
+        architecture=ARCHITECTURE,
+        num_labels=0,  # type: ignore[call-arg]  # any keyword is taken, which its type leaves out
+    )
     vision.hidden_size = EMBEDDING_SIZE
     text = CLIPTextConfig(
         vocab_size=len(tokenizer),
@@ -43,7 +46,9 @@ def build_dual_encoder(tokenizer: PreTrainedTokenizerBase) -> VisionTextDualEnco
 
 def freeze(tower: nn.Module, blocks: int) -> None:
     """Freeze the stem and the first `blocks` blocks of timm's EfficientNet; free all others."""
-    frozen = [tower.conv_stem, tower.bn1, *list(tower.blocks)[:blocks]] if blocks else []
     tower.requires_grad_(True)
-    for part in frozen:
+    if not blocks:
+        return
+    parts = dict(tower.named_children())
+    for part in (parts["conv_stem"], parts["bn1"], *list(parts["blocks"].children())[:blocks]):
         part.requires_grad_(False)

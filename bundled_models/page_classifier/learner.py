@@ -10,11 +10,10 @@ import torch
 from PIL import Image
 from torch import nn
 from torch.nn import functional
-from transformers import PreTrainedModel
 
 from bundled_models.page_classifier.recipe import Recipe
 from bundled_models.page_classifier.views import NO_GROUP, normalised
-from pagesort.models.image_tower import has_bf16
+from pagesort.models.image_tower import TwoTowers, has_bf16
 from pagesort.training.objective import unit
 
 _LARGEST_LOGIT_SCALE = 4.6052
@@ -29,10 +28,10 @@ class PageLearner(nn.Module):
     """
 
     def __init__(
-        self, dual_encoder: PreTrainedModel, label_count: int, region_count: int, recipe: Recipe
+        self, dual_encoder: TwoTowers, label_count: int, region_count: int, recipe: Recipe
     ) -> None:
         super().__init__()
-        self.dual_encoder = dual_encoder
+        self.dual_encoder: TwoTowers = dual_encoder
         self.label_head = nn.Linear(dual_encoder.config.projection_dim, label_count)
         self.region_head = nn.Conv2d(dual_encoder.config.vision_config.hidden_size, region_count, 1)
         self.region_weight = recipe.region_weight
@@ -87,7 +86,7 @@ def _mean_of_concerned(logits: torch.Tensor, targets: torch.Tensor) -> torch.Ten
 
 @torch.inference_mode()
 def label_embeddings(
-    model: PreTrainedModel, prompts: Mapping[str, Sequence[str]], tokenizer: Any
+    model: TwoTowers, prompts: Mapping[str, Sequence[str]], tokenizer: Any
 ) -> torch.Tensor:
     """Normalised mean of the normalised embeddings of each label's prompts: (C, D)."""
     rows = []
@@ -101,9 +100,7 @@ def label_embeddings(
 
 
 @torch.inference_mode()
-def page_embeddings(
-    model: PreTrainedModel, pages: Iterable[np.ndarray], recipe: Recipe
-) -> np.ndarray:
+def page_embeddings(model: TwoTowers, pages: Iterable[np.ndarray], recipe: Recipe) -> np.ndarray:
     """Normalised embeddings of pages, uint8 (H, W, 3), at `scored_size`: float32 (N, D)."""
     model.eval()
     height, width = recipe.scored_size

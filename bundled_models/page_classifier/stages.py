@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,12 +167,16 @@ def load_learner(stage: Stage, workshop: Workshop) -> PageLearner:
 
 def _mean_weights(names: Sequence[str], workshop: Workshop) -> dict[str, torch.Tensor]:
     """The mean of the weights of finished stages that started alike (arXiv 2203.05482)."""
+    import torch
     from safetensors.torch import load_file
 
     parts = [load_file(workshop.weights(name)) for name in names]
+
+    def mean(name: str) -> torch.Tensor:
+        return reduce(torch.add, (part[name] for part in parts)) / len(parts)
+
     return {
-        name: sum(part[name] for part in parts) / len(parts) if value.is_floating_point() else value
-        for name, value in parts[0].items()
+        name: mean(name) if value.is_floating_point() else value for name, value in parts[0].items()
     }
 
 

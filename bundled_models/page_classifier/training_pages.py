@@ -53,12 +53,12 @@ def _embeddings(folder: Path, paths: Sequence[Path]) -> np.ndarray:
     """What the model makes of the pages, as in a run: float32 (N, D), each of length 1."""
     import torch
 
-    from pagesort.models.image_tower import PageTower
+    from pagesort.models.image_tower import PageTower, TwoTowers
     from pagesort.models.transformers_loader import load_to_predict
     from pagesort.pages.loader import PageLoader
     from pagesort.pages.preprocessing import Preprocessing
 
-    model, _ = load_to_predict(folder)
+    model: TwoTowers = load_to_predict(folder)[0]
     preprocessing = Preprocessing.from_folder(folder)
     tower = PageTower(model, preprocessing)
     rows = []
