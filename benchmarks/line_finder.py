@@ -21,6 +21,7 @@ from PIL import Image, ImageDraw
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from pagesort.reading.both_ways import read_found_lines
 from pagesort.reading.error_rates import Errors, errors_of
 from pagesort.reading.line_finder import LineFinder
 from pagesort.reading.line_images import cut_line
@@ -184,12 +185,30 @@ def report_reading(paths: Sequence[Path], reader: Reader, find: Finder) -> None:
         print(f"{name}: CER {shares[0]:.1%} on true lines, {shares[1]:.1%} on found ones")
 
 
+def report_turned(paths: Sequence[Path], reader: Reader, find: Finder) -> None:
+    """Print the CER of whole pages in reading order, as they are and turned by quarters."""
+    errors = [Errors()] * 4
+    for path in paths:
+        _, page, true = opened(path)
+        truth = " ".join(line.text or "" for line in true)
+        for quarters in range(4):
+            turned = np.ascontiguousarray(np.rot90(page, quarters))
+            read = read_found_lines(reader, turned, find(turned), path.stem)
+            text = " ".join(reading.text for _, reading in read)
+            errors[quarters] += errors_of(truth, text)
+    for quarters, each in enumerate(errors):
+        print(f"turned by {90 * quarters} degrees: CER {each.cer:.1%} of {len(paths)} pages")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure a finder on the pages of a folder."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pages", type=Path, help="folder with <dataset>/<page>.json and images")
     parser.add_argument("--only", default="", help="data sets, by commas")
     parser.add_argument("--reader", type=Path, help="read the lines, and count wrong characters")
+    parser.add_argument(
+        "--turned", action="store_true", help="with --reader: pages in any position"
+    )
     parser.add_argument("--table", type=Path, help="where to write a CSV with a row a page")
     given = parser.parse_args(arguments)
     only = set(filter(None, given.only.split(",")))
@@ -200,7 +219,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     find = LineFinder.open().find
     if given.reader is not None:
-        report_reading(paths, Reader.open(given.reader), find)
+        report = report_turned if given.turned else report_reading
+        report(paths, Reader.open(given.reader), find)
         return 0
     figures = [measure(path, find) for path in paths]
     for dataset in sorted({page.dataset for page in figures}):

@@ -8,6 +8,7 @@ from string import Template
 
 from pagesort.reading.error_rates import Errors, errors_of, rates
 from pagesort.reading.examples import Example, pictures_of
+from pagesort.reading.language import CharacterModel
 from pagesort.reading.reader import Reader
 from pagesort.reading.reader_folder import (
     LANGUAGE_FILE,
@@ -42,7 +43,9 @@ def finish(trained: Path, split: LineSplit, sources: Path, out: Path, work: Path
     """
     facts = read_facts(trained)
     weights = {name: value.half() for name, value in read_weights(trained).items()}
-    more = {LANGUAGE_FILE: (trained / LANGUAGE_FILE).read_text(encoding="utf-8")}
+    # Of all lines that train, also where the last stretch has left some out.
+    language = CharacterModel.of_texts(line.text for line in split.train)
+    more = {LANGUAGE_FILE: language.as_json()}
     small = work / "small"
     write_reader(small, facts, weights, more)
     reader = Reader.open(small)

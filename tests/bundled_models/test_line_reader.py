@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from bundled_models import onnx_layers
 from bundled_models.line_reader import build, start_weights
 from bundled_models.line_reader.finish import finish
-from bundled_models.line_reader.parts import split_by_set
+from bundled_models.line_reader.parts import mostly_hands, split_by_set
 from bundled_models.line_reader.start_weights import DIGEST, FILE
 from bundled_models.onnx_layers import OnnxLayers
 from pagesort.common.errors import PageSortError
@@ -83,12 +84,12 @@ def test_the_finished_folder_reads_and_tells_its_figures(tmp_path: Path, small: 
     trained, out = tmp_path / "trained", tmp_path / "out"
     torch.manual_seed(0)
     weights = network.CtcNetwork(4).state_dict()
-    language = {LANGUAGE_FILE: CharacterModel.of_texts(["abc"]).as_json()}
-    write_reader(trained, ReaderFacts("ctc", {}, Alphabet("abc"), 48), weights, language)
+    write_reader(trained, ReaderFacts("ctc", {}, Alphabet("abc"), 48), weights)
     out.mkdir()
     (out / "finder.safetensors").write_bytes(b"kept")
+    split = split_by_set(read_examples(table))
 
-    shown = finish(trained, split_by_set(read_examples(table)), sources, out, tmp_path / "work")
+    shown = finish(trained, split, sources, out, tmp_path / "work")
 
     card = (out / "README.md").read_text(encoding="utf-8")
     assert "| all hand lines | 3 | 1 |" in card and "| all hand lines | 3 | 1 |" in shown
@@ -96,8 +97,22 @@ def test_the_finished_folder_reads_and_tells_its_figures(tmp_path: Path, small: 
     assert (out / "finder.safetensors").read_bytes() == b"kept"
     halves, wholes = ((folder / "model.safetensors").stat().st_size for folder in (out, trained))
     assert halves < 0.6 * wholes
+    language = CharacterModel.of_texts(line.text for line in split.train).as_json()
+    assert (out / LANGUAGE_FILE).read_text(encoding="utf-8") == language
     picture = np.full((64, 200), 200, np.uint8)
-    assert Reader.open(out).read([picture])[0].text == Reader.open(trained).read([picture])[0].text
+    half, whole = (Reader.open(each, language_model=False) for each in (out, trained))
+    assert half.read([picture])[0].text == whole.read([picture])[0].text
+
+
+def test_later_stretches_see_all_handwriting_and_a_third_of_the_rest() -> None:
+    lines = lines_of(20, 4)
+    typed = tuple(replace(line, kind="typed") for line in lines[::2])
+    split = split_by_set(Examples(Path("lines.csv"), lines[1::2] + typed))
+    kept = mostly_hands(split)
+    assert (kept.validation, kept.test) == (split.validation, split.test)
+    count = {kind: sum(line.kind == kind for line in kept.train) for kind in ("hand", "typed")}
+    was = {kind: sum(line.kind == kind for line in split.train) for kind in ("hand", "typed")}
+    assert count == {"hand": was["hand"], "typed": -(-was["typed"] // 3)}
 
 
 def test_a_missing_package_is_named(
