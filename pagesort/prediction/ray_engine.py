@@ -261,7 +261,9 @@ def _cluster(workers: int | None) -> Iterator[bool]:
             where = f"the Ray cluster at {address}" if address else "a Ray cluster on this machine"
             raise PageSortError(
                 f"{where} cannot be {'reached' if address else 'started'} ({_short(error)})",
-                remedy=f"Check {ADDRESS}" if address else "Leave out --engine ray",
+                remedy=f"Check {ADDRESS}, and set RAY_AUTH_MODE=token if the cluster has a token"
+                if address
+                else "Leave out --engine ray",
             ) from error
         yield not address
 
