@@ -11,7 +11,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-# Chosen on the 55 pages of ../shared/lines/pages, as GROWN and the limits below were.
+# Chosen on 55 pages with known lines, as were GROWN, WIDEST_GAP, MOST_BROADER and BASELINE.
 LIKELY = 0.3  # probability from which a pixel is of a line
 SURE = 0.8  # mean probability of a line's pixels, below which it is none
 FEWEST = 20  # pixels of a line
