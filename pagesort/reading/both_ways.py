@@ -27,7 +27,6 @@ class ReadsLines(Protocol):
 
     def read(self, images: Sequence[Grey]) -> list[Reading]:
         """Read grey pictures, uint8 (H, W)."""
-        ...
 
 
 def read_lines(reader: ReadsLines, page: Grey, lines: Sequence[TextLine], where: str) -> list[Read]:

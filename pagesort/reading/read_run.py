@@ -29,7 +29,7 @@ from pagesort.pages.loader import DEFAULT_MAX_MEGAPIXELS, Failure, PageRef
 from pagesort.prediction.journal import JOURNAL_SUFFIX, RunJournal
 from pagesort.prediction.listing import Listed
 from pagesort.prediction.scoring import FailureLog, ScoredPage
-from pagesort.reading.both_ways import read_found_lines, read_lines
+from pagesort.reading.both_ways import ReadsLines, read_found_lines, read_lines
 from pagesort.reading.decoding import Reading
 from pagesort.reading.layout.layout_file import layout_beside
 from pagesort.reading.layout.writers import FORMATS, ReadPage
@@ -51,14 +51,11 @@ MOST_SKEWED = 0.03  # of the sides' ratio, that a layout file's page may differ 
 FindLines = Callable[[Grey], Sequence[TextLine]]
 
 
-class LineReader(Protocol):
-    """What reading needs of a reader."""
+class LineReader(ReadsLines, Protocol):
+    """What a run needs of a reader: its name and what it reads, besides."""
 
     name: str
     formats: tuple[str, ...]
-
-    def read(self, images: Sequence[np.ndarray]) -> list[Reading]:
-        """Read grey pictures, uint8 (H, W)."""
 
 
 @dataclass(frozen=True)
