@@ -8,20 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pagesort.review.suspects import find_suspects
+from pagesort.review.suspects import LabelledScores, doubt_of_model, find_suspects
 from tests.helpers.command import Run, command, error_line, read_table, workplace
 from tests.helpers.pages import write_page
 
 __all__ = ["command", "workplace"]  # fixtures
 
 
-def spoilt(pages: int = 400, labels: int = 5, seed: int = 1) -> tuple[np.ndarray, ...]:
+def spoilt(
+    pages: int = 400, labels: int = 5, seed: int = 1, skill: float = 3.0
+) -> tuple[np.ndarray, ...]:
     """True labels, given ones of which one in ten is wrong, and scores of a fair model."""
     rng = np.random.default_rng(seed)
     true = rng.integers(0, labels, pages)
     given = np.where(rng.random(pages) < 0.1, rng.integers(0, labels, pages), true)
     logits = rng.normal(0, 1, (pages, labels))
-    logits[np.arange(pages), true] += 3.0
+    logits[np.arange(pages), true] += skill
     powers = np.exp(logits)
     return true, given, powers / powers.sum(axis=1, keepdims=True)
 
@@ -53,6 +55,52 @@ def test_the_pages_are_those_that_cleanlab_finds(seed: int) -> None:
     )  # fmt: skip
     places, _ = find_suspects(given, scores)
     assert set(places.tolist()) == set(theirs.tolist())
+
+
+def doubt(given: np.ndarray, scores: np.ndarray) -> str:
+    return doubt_of_model(
+        LabelledScores([("d", "1", "d.png")] * len(given), "ABCDE", given, scores)
+    )
+
+
+@pytest.mark.parametrize("skill, is_told", [(3.0, False), (1.5, False), (0.2, True), (0.0, True)])
+def test_a_model_that_knows_little_is_told(skill: float, is_told: bool) -> None:
+    _, given, scores = spoilt(skill=skill)
+    share = len(find_suspects(given, scores)[0]) / len(given)
+    assert (share > 1 / 3) is is_told
+    assert doubt(given, scores).startswith(f"{share * 400:.0f} of 400 pages is") is is_told
+    assert is_told or not doubt(given, scores)
+
+
+def test_a_label_that_the_model_mixes_up_is_named() -> None:
+    true, given, scores = spoilt()
+    mixed = scores.copy()
+    mixed[true == 2] = np.roll(scores[true == 2], 1, axis=1)  # nearly all look like D's
+    assert not doubt(given, scores)
+    told = doubt(given, mixed)
+    assert "does not know C well" in told and "\n" not in told
+
+
+def test_a_handful_of_pages_says_nothing_of_a_model() -> None:
+    scores = np.array([[0.1, 0.9], [0.9, 0.1], [0.1, 0.9], [0.9, 0.1]])
+    given = np.array([0, 0, 1, 1])
+    assert len(find_suspects(given, scores)[0]) == 2
+    assert not doubt(given, scores)
+
+
+def test_a_poor_model_still_gets_its_table(command: Run, tmp_path: Path) -> None:
+    table = tmp_path / "x_RAW.csv"
+    rows = [
+        f"d,{n},{0.9 - n % 3 / 10},{0.1 + n % 3 / 10},{'AB'[n % 2]}/d-{n}.png" for n in range(12)
+    ]
+    for n in range(12):
+        write_page(tmp_path / f"{'AB'[n % 2]}/d-{n}.png", seed=n)
+    table.write_text("\n".join(["FILE,PAGE,A,B,PATH", *rows]), encoding="utf-8")
+    status, out, log = command("--suspects_of", table, "--train_folder", tmp_path, model=False)
+    listed, sheet = map(Path, out.splitlines())
+    told = [line for line in log.splitlines() if line.startswith("warning: ")]
+    assert status == 0 and sheet.is_file() and len(told) == 1
+    assert told[0].startswith(f"warning: {len(read_table(listed))} of 12 pages is more")
 
 
 def table_of_scores(path: Path, folder: Path) -> Path:

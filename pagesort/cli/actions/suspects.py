@@ -47,6 +47,8 @@ def _write(settings: Settings, pages: LabelledScores, folder: Path, name: str) -
     logger.info(
         "%s of %d have a label that is probably wrong", counted(len(found)), len(pages.names)
     )
+    if doubt := suspects.doubt_of_model(pages):
+        logger.warning("%s", doubt)
     emit(str(table))
     if not found:
         return

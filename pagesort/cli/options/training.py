@@ -30,7 +30,7 @@ OPTIONS: tuple[Option, ...] = (
         "train_folder", DIRECTORY, Path("category_samples"),
         "labelled pages: one subfolder a category",
         "TRAIN", "FOLDER_PAGES", ("--train_folder",), TRAINING, shipped=True,
-        used_by=("train", *EVALUATIONS),
+        used_by=("train", "suspects_of", *EVALUATIONS),
     ),
     Option(
         "train_list", FILE, None,
