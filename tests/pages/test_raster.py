@@ -90,12 +90,15 @@ def test_turned_pages_are_cut_into_bands_of_the_upright_page(
     assert np.array_equal(np.concatenate([np.asarray(band) for _, band in bands]), upright)
 
 
-def _save_kinds(folder: Path) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def large_pages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The same large page in formats and modes of their own ways to be shrunk."""
+    folder = tmp_path_factory.mktemp("large")
     page = Image.fromarray(_text_page())
     grey, exif = page.convert("L"), Image.Exif()
     exif[0x0112] = 6
     sideways = page.transpose(Image.Transpose.ROTATE_90)
+    paths: list[Path] = []
     for name, image, options in (
         ("colour.jpg", page, {"quality": 90}),
         ("grey.jpg", grey, {"quality": 90}),
@@ -115,15 +118,16 @@ def _save_kinds(folder: Path) -> Iterator[Path]:
         ("colour.webp", page, {"quality": 90}),
     ):
         image.save(folder / name, **options)
-        yield folder / name
+        paths.append(folder / name)
+    return paths
 
 
 @pytest.mark.parametrize("size", [(90, 64), (96, 96), (200, 150)])
-def test_the_quick_way_shows_the_same_page(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_the_quick_way_shows_the_same_page(large_pages: list[Path], size: tuple[int, int]) -> None:
     """It differs less than two exact ways of shrinking that are both in use for models."""
     exact = Preprocessing(resize=size)
     other = dataclasses.replace(exact, resample=int(Image.Resampling.LANCZOS))
-    for path in _save_kinds(tmp_path):
+    for path in large_pages:
         pixels = PageLoader(exact).pixels(path).astype(int)
         difference = PageLoader(_quick(exact)).pixels(path) - pixels
         allowed = np.abs(PageLoader(other).pixels(path) - pixels).mean()
@@ -133,9 +137,9 @@ def test_the_quick_way_shows_the_same_page(tmp_path: Path, size: tuple[int, int]
 
 @pytest.mark.parametrize("name", ["colour.jpg", "sideways.jpg", "colour.jp2", "tiles.jp2"])
 def test_decoders_leave_out_what_is_shrunk_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    large_pages: list[Path], monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    (path,) = (each for each in _save_kinds(tmp_path) if each.name == name)
+    (path,) = (each for each in large_pages if each.name == name)
     decoded: list[Scan] = []
     shrink = Preprocessing.shrink
 
@@ -166,7 +170,7 @@ def test_opaque_transparency_and_grey_palettes_are_seen_through(tmp_path: Path) 
 
 
 def test_what_decoding_takes_is_told_before_it_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    large_pages: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: dict[str, int] = {}
     decoded: list[str] = []
@@ -185,7 +189,7 @@ def test_what_decoding_takes_is_told_before_it_begins(
     monkeypatch.setattr(ImageFile.ImageFile, "load", watched)
     quick_loader = PageLoader(_quick(Preprocessing(resize=(160, 96))))
     monkeypatch.setattr(quick_loader._budget, "hold", hold)
-    for path in list(_save_kinds(tmp_path)):
+    for path in large_pages:
         quick_loader.image(path)
     assert set(told) <= set(decoded)
     pixels = WIDTH * HEIGHT
