@@ -117,8 +117,8 @@ def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
         yield evaluation.redraw_plots(settings)
     if settings.file is not None:
         yield prediction.classify_page(settings, settings.file, model)
-    is_by_group = settings.group or settings.by == "group"
-    use_folder = grouping.group_folder if is_by_group else prediction.classify_folder
+    is_grouped = grouping.is_of_groups(settings)
+    use_folder = grouping.group_folder if is_grouped else prediction.classify_folder
     if search.is_search(settings):
         yield search.search_pages(settings, model)
     elif settings.reviewed_table is not None:

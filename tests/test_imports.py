@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "records": COMMON,
     "prediction": PAGES | {"models", "sorting"},
     "embeddings": SCORING,
-    "grouping": SCORING | {"embeddings", "review"},
+    "grouping": SCORING | {"embeddings", "records", "review"},
     "search": SCORING | {"embeddings"},
     "evaluation": SCORING,
     "voting": SCORING | {"evaluation"},

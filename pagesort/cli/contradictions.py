@@ -235,8 +235,10 @@ def _check_sorting_by_group(settings: Settings) -> None:
             _refuse_together(settings, "by", name)
     elif settings.group and settings.sort_to is not None:
         raise UsageError("--group sorts by group only", remedy="Add --by group")
-    elif settings.groups and settings.compare is None:
-        raise UsageError("--groups needs something to do", remedy="Add --compare or --by group")
+    elif settings.groups and settings.compare is None and settings.review is None:
+        raise UsageError(
+            "--groups needs something to do", remedy="Add --compare, --review or --by group"
+        )
 
 
 def _check_model(settings: Settings) -> None:

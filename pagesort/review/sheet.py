@@ -37,6 +37,30 @@ Mode = Literal["review", "audit", "suspects", "groups"]
 
 
 @dataclass(frozen=True, slots=True)
+class RunItem:
+    """What one of several runs says of a page.
+
+    Attributes:
+        item: the item that the page belongs to, by its name in the run's table; empty where the
+            run leaves the page out.
+        colour: a number for its colour, alike where the items of runs are.
+        mark: `wrong` or `unsure`, of whether an item begins here; empty where it is neither.
+    """
+
+    item: str
+    colour: int
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class SheetRun:
+    """One of several runs whose items a sheet shows: what it is called, and a line about it."""
+
+    name: str
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SheetPage:
     """One page of a sheet; all but its name may be left out.
 
@@ -69,6 +93,7 @@ class SheetPage:
     group: int = 0
     true_item: str = ""
     true_group: int = 0
+    runs: tuple[RunItem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +117,7 @@ class Sheet:
         title: stands above the pages.
         run: names the corrections that a browser keeps: sheets of one run share them, and others
             must have another name. The name of the run's table and a hash of its path will do.
+        runs: those that are shown side by side, in the order of `SheetPage.runs`; for groups.
         form: how the browser writes the CSV that it exports.
         max_megapixels: larger pages get no picture.
     """
@@ -102,6 +128,7 @@ class Sheet:
     mode: Mode
     title: str
     run: str
+    runs: Sequence[SheetRun] = ()
     form: TableForm = PLAIN
     max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
 
@@ -150,6 +177,7 @@ def write_sheet(sheet: Sheet, pages: Iterable[SheetPage]) -> WrittenSheet:
                 "run": sheet.run,
                 "folder": str(sheet.root.resolve()),
                 "labels": labels,
+                "runs": [[run.name, run.about] for run in sheet.runs],
                 "form": [sheet.form.delimiter, sheet.form.decimal, sheet.form.is_for_excel],
             }
             write_whole(data / "run.js", script("run", facts | columns.packed()))
@@ -241,6 +269,7 @@ def _row(page: SheetPage, picture: Picture) -> list[object]:
         picture.problem,
         page.true_item,
         page.true_group,
+        [[run.item, run.colour, run.mark] for run in page.runs],
     ]
 
 

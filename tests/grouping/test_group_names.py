@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import run
-from pagesort.grouping.sheet import sheet_pages
+from pagesort.grouping.sheet import GroupsSheet
 from tests.grouping.test_group_run import COLOURS, draw_page
 from tests.helpers.command import Run, command, error_line, read_table, workplace
 
@@ -84,7 +84,7 @@ def test_pages_that_cannot_be_read_keep_their_places(groups: Path) -> None:
 
 
 def test_a_sheet_knows_the_true_items_of_pages_of_documents(groups: Path, truth: Path) -> None:
-    pages = list(sheet_pages(groups, truth))
+    pages = list(GroupsSheet([groups], truth).pages())
     known = [(page.file, page.page, page.true_item) for page in pages if page.true_item]
     assert known == [
         (file, str(number), f"letter {1 + number // 3}")
@@ -104,7 +104,7 @@ def test_a_sheet_marks_where_groups_and_true_items_part(tmp_path: Path) -> None:
     rows = [f"{n},{n},{n}.png,{g},1,{b},TEXT,0.5,\n" for n, (g, b) in enumerate(found, start=1)]
     table.write_text(header + "".join(rows), encoding="utf-8")
     truth.write_text("file,item\n1.png,a\n2.png,b\n3.png,b\n4.png,b\n", encoding="utf-8")
-    pages = list(sheet_pages(table, truth))
+    pages = list(GroupsSheet([table], truth).pages())
     first, second, *_, unknown = (page.true_group for page in pages)
     assert (first, unknown) == (1, 0), "the colour of the group that begins there"
     assert second not in {0, 1, 2, 3}, "that of no group, as one is taken"

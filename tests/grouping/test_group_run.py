@@ -50,6 +50,7 @@ def test_items_are_found_in_the_order_of_names(command: Run, pile: Path) -> None
     status, output, _ = command("--group", "-d", pile)
     groups, items = map(read_table, output.splitlines())
     assert status == 0
+    assert command("--check", output.splitlines()[0], model=False)[0] == 0
     assert [row["PATH"] for row in groups] == [f"{number}.png" for number in range(1, 13)]
     assert [row["GROUP"] for row in groups] == ["1"] * 4 + ["2"] * 3 + ["3"] * 5
     assert [row["PAGES"] for row in groups] == ["4"] * 4 + ["3"] * 3 + ["5"] * 5
@@ -111,6 +112,13 @@ def test_a_folder_without_pages_is_refused(command: Run, tmp_path: Path) -> None
 
 def test_group_needs_a_folder(command: Run) -> None:
     assert "--group" in error_line(command("--group", model=False), 2)
+
+
+def test_tables_of_groups_need_something_to_do(command: Run, tmp_path: Path) -> None:
+    table = tmp_path / "groups.csv"
+    table.write_text("file,item\n1.png,1\n", encoding="utf-8")
+    assert "--review" in error_line(command("--groups", table, model=False), 2)
+    assert "-d" in error_line(command("--groups", table, "--review", model=False), 2)
 
 
 @pytest.mark.parametrize("method", ["ward", "agglomerative", "dbscan"])

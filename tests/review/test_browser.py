@@ -298,6 +298,42 @@ def test_true_items_stand_beside_those_found_and_are_no_categories(
     assert "letter" not in page.inner_text("#categories").replace("letters", "")
 
 
+@pytest.mark.parametrize("width", [1400, 390])
+def test_several_runs_are_bands_side_by_side_with_the_true_items(
+    command: Run, open_sheet: Open, tmp_path: Path, width: int
+) -> None:
+    names = [f"{number}.png" for number in range(1, 5)]
+    for number, name in enumerate(names):
+        write_page(tmp_path / "pile" / name, seed=number)
+    tables = {"one": "1122", "a run with a very long name and a date": "1222", "truth": "aabb"}
+    for table, groups in tables.items():
+        rows = [f"{name},{group}" for name, group in zip(names, groups, strict=True)]
+        text = "\n".join(["file,group", *rows, ""])
+        (tmp_path / f"{table}.csv").write_text(text, encoding="utf-8")
+    runs = [tmp_path / f"{table}.csv" for table in tables if table != "truth"]
+    words = ("--groups", *runs, "--compare", tmp_path / "truth.csv", "--review")
+    status, out, err = command("-d", tmp_path / "pile", *words, model=False)
+    assert status == 0, err
+    index = next(line for line in out.splitlines() if line.endswith("index.html"))
+    page = open_sheet(Path(index))
+    page.set_viewport_size({"width": width, "height": 900})
+    about = page.locator("#runs li").all_inner_texts()
+    assert about[0].startswith("one Panoptic Quality 1.00, F1 of boundaries 1.00")
+    items = page.locator(".card .run-item").all_inner_texts()
+    assert items == ["1", "1", "a", "1", "2", "a", "2", "2", "b", "2", "2", "b"]
+    colour = "bands => bands.map((band) => getComputedStyle(band).backgroundColor)"
+    colours = page.locator(".card .run").evaluate_all(colour)
+    assert colours[0] == colours[1] == colours[2] == colours[3] == colours[5] != colours[6]
+    assert colours[6] == colours[8] == colours[9] == colours[11] != colours[4]
+    marked = page.locator(".card:has(.run[data-mark=wrong]) .name").all_inner_texts()
+    assert marked == ["2.png", "3.png"]
+    fits = "boxes => boxes.every((box) => box.scrollWidth <= box.clientWidth)"
+    assert page.locator(".card .runs").evaluate_all(fits)
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    page.check("#noted") if width > 760 else None
+    has_cards(page, 2 if width > 760 else 4)
+
+
 def test_a_browser_that_keeps_nothing_says_so(sheet: Sheet, browser: Any, tmp_path: Path) -> None:
     index = write_sheet(sheet, pages_of(sheet)).index
     context = browser.new_context()

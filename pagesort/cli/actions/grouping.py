@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagesort.cli import opening
+from pagesort.cli.actions.records import listing_beside, opened_facts, write_provenance
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
 from pagesort.common.errors import UsageError
 
 if TYPE_CHECKING:
     from pagesort.grouping.clustering import ClusterSettings
-    from pagesort.grouping.group_run import GroupRequest
+    from pagesort.grouping.group_run import GroupOutcome, GroupRequest
     from pagesort.grouping.methods import Method
 
 
 logger = logging.getLogger(__name__)
 
 
+def is_of_groups(settings: Settings) -> bool:
+    """Whether the pages of a folder are grouped, sorted by group, or shown in their groups."""
+    shows = settings.groups is not None and settings.review is not None
+    return settings.group or settings.by == "group" or shows
+
+
 def group_folder(settings: Settings, folder: Path, named_by: str, model: Path | None = None) -> int:
     """Group the pages of a folder; prints the paths of the tables of groups and of items.
 
-    With `--groups`, its table says which pages belong together.
+    With `--groups`, its tables say which pages belong together.
     """
     from pagesort.grouping import group_run
     from pagesort.grouping.truth import read_grouping
@@ -32,24 +40,58 @@ def group_folder(settings: Settings, folder: Path, named_by: str, model: Path | 
     if folder.is_file():
         raise UsageError(f"{named_by} takes a folder, and this is a file", where=folder)
     if settings.groups and not settings.group:
-        return _sort_by_group(settings, Path(settings.groups[0]), folder)
+        return _use_tables(settings, [Path(table) for table in settings.groups], folder)
     request = group_request(settings, folder)
     group_run.check_request(request)
     if settings.compare is not None:
         read_grouping(settings.compare)  # one that is no such table is told before hours of work
-    classifier = opening.open_classifier(settings, model).classifier
-    outcome = group_run.group_folder(classifier, request)
+    started = datetime.now().astimezone()
+    opened = opening.open_classifier(settings, model)
+    outcome = group_run.group_folder(opened.classifier, request)
+    _write_record(settings, opened, outcome, folder, started)
     for path in (outcome.groups, outcome.items):
         emit(str(path))
     if settings.compare is not None:
         _log_seen(request)
         compare_groups(settings, settings.compare, (str(outcome.groups),))
     if settings.review is not None:
-        _write_sheet(settings, outcome.groups, folder)
+        _write_sheet(settings, [outcome.groups], folder)
     status = UNREADABLE_PAGES_STATUS if outcome.failed else 0
     if settings.sort_to is not None:
         status = max(status, _sort_by_group(settings, outcome.groups, folder))
     return status
+
+
+def _use_tables(settings: Settings, tables: Sequence[Path], folder: Path) -> int:
+    """Show the groups of tables that were written before, or sort by those of one."""
+    status = _sort_by_group(settings, tables[0], folder) if settings.by == "group" else 0
+    if settings.review is not None:
+        _write_sheet(settings, tables, folder)
+    return status
+
+
+def _write_record(
+    settings: Settings,
+    opened: opening.Opened,
+    outcome: GroupOutcome,
+    folder: Path,
+    started: datetime,
+) -> None:
+    """Write where both tables come from, beside them."""
+    from pagesort.records.provenance import Written
+
+    write_provenance(
+        settings,
+        Written(
+            (outcome.groups, outcome.items),
+            None,
+            folder,
+            listing_beside(outcome.groups, outcome.groups.stem),
+        ),
+        models=[opened_facts(opened)],
+        started=started,
+        counts={"pages": outcome.pages, "items": outcome.found, "unread": outcome.failed},
+    )
 
 
 def _log_seen(request: GroupRequest) -> None:
@@ -81,24 +123,27 @@ def _sort_by_group(settings: Settings, table: Path, folder: Path) -> int:
     return UNREADABLE_PAGES_STATUS if report.problems else 0
 
 
-def _write_sheet(settings: Settings, table: Path, folder: Path) -> None:
-    """Write a page for the browser that shows the groups in scan order; prints its path."""
+def _write_sheet(settings: Settings, tables: Sequence[Path], folder: Path) -> None:
+    """Write a page for the browser that shows groups in scan order; prints its path."""
     from pagesort.common.tables import table_form
-    from pagesort.grouping.sheet import sheet_pages
+    from pagesort.grouping.sheet import GroupsSheet
     from pagesort.review import sheet
 
+    shown = GroupsSheet(tables, settings.compare)
+    name = tables[0].stem if len(tables) == 1 else f"{tables[0].stem}_COMPARED"
     written = sheet.write_sheet(
         sheet.Sheet(
-            folder=settings.results_folder / "review" / table.stem,
+            folder=settings.results_folder / "review" / name,
             root=folder,
             labels=(),
             mode="groups",
-            title=f"{folder.resolve().name}, {table.stem}",
-            run=table.stem,
+            title=f"{folder.resolve().name}, {name}",
+            run=name,
+            runs=shown.runs,
             form=table_form(settings.csv_excel),
             max_megapixels=settings.max_megapixels,
         ),
-        sheet_pages(table, settings.compare),
+        shown.pages(),
     )
     emit(str(written.index))
 

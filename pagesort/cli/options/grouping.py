@@ -49,8 +49,9 @@ OPTIONS: tuple[Option, ...] = (
         flags=("--compare",), audience=GROUPING,
     ),
     Option(
-        "groups", PATHS, None, "with --compare or --by group: tables of groups that were written "
-        "before, instead of grouping anew", flags=("--groups",), audience=GROUPING, words=True,
+        "groups", PATHS, None, "with --compare, --review or --by group: tables of groups that were "
+        "written before, instead of grouping anew; --review shows several side by side",
+        flags=("--groups",), audience=GROUPING, words=True,
         used_by=("compare", *FOLDER_ACTIONS),
     ),
     Option(

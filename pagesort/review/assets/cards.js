@@ -48,16 +48,40 @@ const Cards = (() => {
     );
     if (data.group && data.group[index]) {
       item.classList.add("grouped");
-      item.style.setProperty("--hue", String((data.group[index] * GOLDEN) % 360));
-      item.append(element("div", { class: "group" }, `item ${data.group[index]}`));
+      item.style.setProperty("--hue", hue(data.group[index]));
+      if (!page.runs.length) item.append(element("div", { class: "group" }, `item ${data.group[index]}`));
     }
     if (page.trueItem) {
       item.classList.add("known");
-      item.style.setProperty("--true-hue", String((page.trueGroup * GOLDEN) % 360));
-      item.append(element("div", { class: "true-item" }, `really ${page.trueItem}`));
+      item.style.setProperty("--true-hue", hue(page.trueGroup));
     }
+    if (page.runs.length) item.querySelector(".picture").after(bands(data, page));
+    else if (page.trueItem) item.append(element("div", { class: "true-item" }, `really ${page.trueItem}`));
     mark(item, data, corrections, page, index);
     return item;
+  }
+
+  function hue(number) {
+    return String((number * GOLDEN) % 360);
+  }
+
+  // A band of colour for each run, and last the true item where it is known.
+  function bands(data, page) {
+    const MARKS = { wrong: "✗", unsure: "?", "": "" };
+    const TOLD = { wrong: ", wrong here", unsure: ", unsure here", "": "" };
+    const list = element("ul", { class: "runs", "aria-label": "Items of each run" });
+    const add = (name, item, number, mark) => {
+      const said = item || "not in it";
+      const band = element("li", { class: item ? "run" : "run without", title: `${name}: ${said}${TOLD[mark]}` },
+        element("span", { class: "run-name" }, name), element("span", { class: "run-item" }, said),
+        mark ? element("span", { class: "mark", "aria-label": TOLD[mark].slice(2) }, MARKS[mark]) : "");
+      if (item) band.style.setProperty("--run-hue", hue(number));
+      if (mark) band.dataset.mark = mark;
+      list.append(band);
+    };
+    page.runs.forEach(([item, number, mark], place) => add(data.runs[place][0], item, number, mark));
+    if (page.trueItem) add("really", page.trueItem, page.trueGroup, "");
+    return list;
   }
 
   // Its further labels come when somebody reaches for it: there can be a thousand.

@@ -9,7 +9,7 @@ const PageSort = (() => {
   const KEPT_CHUNKS = 60;
   const CELLS = [
     "file", "page", "path", "small", "large", "guess", "second", "secondScore", "other", "note",
-    "problem", "trueItem", "trueGroup",
+    "problem", "trueItem", "trueGroup", "runs",
   ];
   const TYPES = {
     label: Uint16Array, score: Uint16Array, flags: Uint8Array,

@@ -17,6 +17,7 @@ class Sheet {
     by("title").textContent = data.title;
     by("state-review").hidden = !data.flags.some((flags) => flags & PageSort.NEEDS_REVIEW);
     by("differs-field").hidden = !data.flags.some((flags) => flags & PageSort.DIFFERS);
+    this.showRuns();
     new Look();
     new Files(this);
     this.connect();
@@ -57,6 +58,13 @@ class Sheet {
       const isUnsaved = this.corrections.history.length > this.saved;
       if (!this.corrections.isKept && isUnsaved) event.preventDefault();
     });
+  }
+
+  // The runs that are shown side by side, in the order of the bands of each page.
+  showRuns() {
+    by("runs").hidden = !this.data.runs.length;
+    by("runs").replaceChildren(...this.data.runs.map(([name, about]) =>
+      element("li", {}, element("strong", {}, name), ` ${about}`)));
   }
 
   // ---- which pages
