@@ -20,6 +20,7 @@ from pagesort.cli.options import ACTIONS, AUDIENCES, BY_NAME, OPTIONS
 from pagesort.cli.parser import OTHER_FLAGS, build_parser, flags_of
 from pagesort.cli.settings import Settings, read_settings
 from tests.helpers.paths import ROOT
+from tests.helpers.sources import statements, tree_of
 
 MODULES = sorted([*ROOT.glob("pagesort/**/*.py"), *ROOT.glob("bundled_models/**/*.py")])
 DOCS = sorted(ROOT.glob("docs/*.md"))
@@ -70,12 +71,6 @@ KNOWN_FLAGS = {flag for option in OPTIONS for flag in flags_of(option)} | OTHER_
 
 
 @cache
-def tree_of(path: Path) -> ast.Module:
-    """What a file says, read once for all the rules below."""
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-@cache
 def imports_of(path: Path, top_only: bool = False) -> frozenset[str]:
     """The modules a file imports, inside functions too, those for type checking left out."""
     found: set[str] = set()
@@ -90,7 +85,7 @@ def imports_of(path: Path, top_only: bool = False) -> frozenset[str]:
                 found.add(node.module)
                 found.update(f"{node.module}.{alias.name}" for alias in node.names)
         inside = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        for child in ast.iter_child_nodes(node):
+        for child in statements(node):
             visit(child, inside)
 
     visit(tree_of(path), False)

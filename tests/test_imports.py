@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from tests.helpers.paths import ROOT
+from tests.helpers.sources import statements, tree_of
 
 COMMON, PAGES = {"common"}, {"common", "pages"}
 MODELS, LABELLED = PAGES | {"models"}, PAGES | {"labelled"}
@@ -47,10 +49,14 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@cache
 def imports_of(path: Path) -> set[str]:
     """The modules that a file imports anywhere, by their full names."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    inside: list[ast.AST] = [tree_of(path)]
+    while inside:
+        node = inside.pop()
+        inside += statements(node)
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

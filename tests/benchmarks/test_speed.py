@@ -53,6 +53,7 @@ def test_close_guesses_may_change_places(folder_part: ModuleType) -> None:
     assert folder_part.difference(swapped, expected, exact=True) is None
 
 
+@pytest.mark.slow
 def test_all_programs_agree(folder_part: ModuleType, tmp_path: Path) -> None:
     import contenders
     from rounds import Measured

@@ -103,6 +103,10 @@ def test_a_copy_with_options_leaves_the_working_folder_alone(data: Path, tmp_pat
 
 @pytest.mark.skipif(shutil.which("sh") is None, reason="needs sh")
 def test_a_copy_finds_the_toolkit_or_says_how(data: Path, tmp_path: Path) -> None:
+    python = tmp_path / "python"  # says what it is to run
+    python.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    named = {"PAGESORT_PYTHON": str(python)}
     copy = Path(shutil.copy(UNIX / "pdf2png.sh", data))
     done = run_sh(copy, "--dry_run", cwd=data)
     assert done.returncode == 1 and "PAGESORT_HOME=/its/folder" in done.stderr
@@ -112,17 +116,19 @@ def test_a_copy_finds_the_toolkit_or_says_how(data: Path, tmp_path: Path) -> Non
         (toolkit / name).symlink_to(ROOT / name)
     (toolkit / ".venv").mkdir()
     found = [
-        run_sh(copy, "--dry_run", cwd=data, VIRTUAL_ENV=str(toolkit / ".venv")),
-        run_sh(copy, "--dry_run", str(data), cwd=toolkit),
+        run_sh(copy, "--dry_run", cwd=data, VIRTUAL_ENV=str(toolkit / ".venv"), **named),
+        run_sh(copy, "--dry_run", cwd=toolkit, **named),
     ]
     (toolkit / "scans").mkdir()
     inside = Path(shutil.copy(copy, toolkit / "scans"))
-    found.append(run_sh(inside, "--dry_run", str(data), cwd=data))
+    found.append(run_sh(inside, "--dry_run", cwd=data, **named))
     link = data / "link.sh"
     link.symlink_to(UNIX / "pdf2png.sh")
-    found.append(run_sh(link, "--dry_run", cwd=tmp_path))
-    for done in found:
-        assert done.returncode == 0 and len(done.stdout.splitlines()) == 2, done.stderr
+    found.append(run_sh(link, "--dry_run", cwd=tmp_path, **named))
+    for done, home in zip(found, (toolkit, toolkit, toolkit, ROOT), strict=True):
+        program, *words = done.stdout.splitlines()
+        assert (done.returncode, words) == (0, ["pdf2png", "--dry_run"]), done.stderr
+        assert Path(program) == home / "data_scripts" / "prepare.py"
 
 
 @pytest.mark.skipif(shutil.which("sh") is None, reason="needs sh")

@@ -25,7 +25,7 @@ from tests.helpers.distinct_pages import write_distinct_page
 @pytest.fixture(scope="module")
 def clip(tiny_model_folder: Path) -> CLIP:
     """The tiny model."""
-    return CLIP.open(tiny_model_folder, device="cpu")
+    return CLIP.open(tiny_model_folder, device="cpu", lean=True)
 
 
 @pytest.fixture

@@ -332,7 +332,9 @@ def test_the_real_classifier_fits(
     caplog.set_level(logging.INFO)
     folder = write_pages(tmp_path / "pages", ("DRAW", "TEXT_T", "PHOTO"), 2)
     request = request_of(folder, tmp_path / "result", max_categ=5)
-    outcome = evaluate_all(lambda path: (CLIP.open(path), "own"), [tiny_model_folder], request)
+    outcome = evaluate_all(
+        lambda path: (CLIP.open(path, lean=True), "own"), [tiny_model_folder], request
+    )
     assert {(row.model, row.averaged, row.labels) for row in outcome.rows} == {
         ("tiny", True, 11),
         ("tiny", False, 11),

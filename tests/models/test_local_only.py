@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,35 +12,10 @@ from typing import Any
 import pytest
 
 from pagesort.common.errors import PageSortError
+from pagesort.models import transformers_loader
 from pagesort.models.archive import export_model
 from pagesort.models.local_only import check_local
-from pagesort.models.transformers_loader import load_towers
-from tests.helpers.paths import ROOT
-
-# Opens models while every way to another machine is watched; a plus before a path leaves out our
-# own check. Libraries take seconds to load, so that one process opens them all.
-WATCHED = """
-import socket, sys
-from pathlib import Path
-asked = []
-def refuse(*arguments, **_):
-    asked.append(str(arguments[-1]))
-    raise OSError("the test allows no connection")
-socket.socket.connect = socket.socket.connect_ex = refuse
-socket.getaddrinfo = socket.create_connection = refuse
-from pagesort.common.errors import PageSortError
-from pagesort.models import local_only, transformers_loader
-check = transformers_loader.check_local
-for model in sys.argv[1:]:
-    transformers_loader.check_local = (lambda folder: None) if model.startswith("+") else check
-    asked.clear()
-    try:
-        transformers_loader.load_to_predict(Path(model.removeprefix("+")))
-        print("opened")
-    except PageSortError as error:
-        print(error)
-    print("asked:", asked)
-"""
+from pagesort.models.transformers_loader import load_to_predict, load_towers
 
 
 def timm_tower(architecture: str, **more: Any) -> dict[str, Any]:
@@ -91,19 +64,21 @@ def changed(source: Path, target: Path, kind: str) -> Path:
     return target
 
 
-def watched(*models: str | Path) -> list[str]:
-    """Open models in a process of its own: what it says of each, and what it asked for."""
-    environment = {k: v for k, v in os.environ.items() if not k.endswith("_OFFLINE")}
-    done = subprocess.run(
-        [sys.executable, "-c", WATCHED, *map(str, models)],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip().splitlines()
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was asked of other machines, which none can be reached for; the hub may be asked."""
+    asked: list[str] = []
+
+    def refuse(*arguments: object, **_: object) -> None:
+        asked.append(str(arguments[-1]))
+        raise OSError("the test allows no connection")
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, refuse)
+    for name in ("getaddrinfo", "create_connection"):
+        monkeypatch.setattr(socket, name, refuse)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    return asked
 
 
 @pytest.mark.parametrize("kind", CHANGES)
@@ -118,16 +93,19 @@ def test_names_of_other_places_are_refused(
 
 
 def test_nothing_is_asked_for_even_where_nothing_is_checked(
-    tiny_model_folder: Path, tmp_path: Path
+    tiny_model_folder: Path, tmp_path: Path, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     noted = Path(shutil.copytree(tiny_model_folder, tmp_path / "noted"))
     path = noted / "config.json"
     # Notes of a model's origin are no names of places.
     notes = {"_name_or_path": "openai/clip-vit-base-patch16", "id2label": {"0": "text: a/b"}}
     path.write_text(json.dumps(json.loads(path.read_bytes()) | notes))
+    load_towers(noted)
+    load_to_predict(noted)
     model = changed(tiny_model_folder, tmp_path / "model", "hub")
-    said = watched(noted, model, f"+{model}")
-    assert said[::2][0] == "opened"
-    assert "may make this program fetch" in said[::2][1]
-    assert "cannot be loaded" in said[::2][2]
-    assert said[1::2] == ["asked: []"] * 3
+    with pytest.raises(PageSortError, match="may make this program fetch"):
+        load_to_predict(model)
+    monkeypatch.setattr(transformers_loader, "check_local", lambda _: None)
+    with pytest.raises(PageSortError, match="cannot be loaded"):
+        load_to_predict(model)
+    assert asked == []

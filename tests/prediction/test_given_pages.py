@@ -18,7 +18,7 @@ from tests.helpers.pdfs import Sheet, scan_pixels, write_pdf
 
 @pytest.fixture(scope="module")
 def clip(tiny_model_folder: Path) -> CLIP:
-    return CLIP.open(tiny_model_folder, device="cpu")
+    return CLIP.open(tiny_model_folder, device="cpu", lean=True)
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def trained(tiny_model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -
     place = tmp_path_factory.mktemp("likeness")
     folder = place / "models" / "mine"
     shutil.copytree(tiny_model_folder, folder)
-    vectors = CLIP.open(folder).embed(write_scans(place / "trained", 30))
+    vectors = CLIP.open(folder, lean=True).embed(write_scans(place / "trained", 30))
     write_training_pages(folder, sum_up(vectors, [str(n % 10) for n in range(30)], 0))
     return folder
 

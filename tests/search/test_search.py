@@ -39,7 +39,7 @@ def test_pages_are_found_by_a_text_in_a_folder_and_then_in_all_that_is_kept(
     *lines, table = out.splitlines()
     rows = read_table(table)
     assert table.endswith("_FIND.csv") and len(rows) == len(lines) == 3
-    clip = CLIP.open(tiny_model_folder, device="cpu")
+    clip = CLIP.open(tiny_model_folder, device="cpu", lean=True)
     texts = clip.embed_texts(["a scan of a map"]).numpy()[0]
     paths = sorted(pages.glob("letter-0[1-7].png"))
     expected = clip.embed(paths) @ texts
@@ -185,7 +185,7 @@ def test_embeddings_are_written_for_other_programs(
 ) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
     paths = sorted(pages.glob("letter-0[1-7].png"))
-    expected = CLIP.open(tiny_model_folder, device="cpu").embed(paths)
+    expected = CLIP.open(tiny_model_folder, device="cpu", lean=True).embed(paths)
     status, out, _ = command("--embed", tmp_path / "all.npz", "-d", pages)
     assert status == 3 and out.strip() == str(tmp_path / "all.npz")
     with np.load(tmp_path / "all.npz", allow_pickle=False) as content:
@@ -207,7 +207,7 @@ def test_embeddings_are_written_for_other_programs(
 
 
 def test_pages_are_embedded_from_python(tiny_model_folder: Path, pages: Path) -> None:
-    clip = CLIP.open(tiny_model_folder, device="cpu")
+    clip = CLIP.open(tiny_model_folder, device="cpu", lean=True)
     path = pages / "letter-01.png"
     rows = clip.embed([path, str(path), Image.open(path)])
     assert rows.shape == (3, 24) and rows.dtype == np.float32

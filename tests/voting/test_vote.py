@@ -82,7 +82,7 @@ def request_(pages: Path, tmp_path: Path) -> Request:
 
 
 def _open(folder: Path) -> CLIP:
-    return CLIP.open(folder, device="cpu")
+    return CLIP.open(folder, device="cpu", lean=True)
 
 
 _opened = cache(_open)
