@@ -90,10 +90,9 @@ def test_views_follow_the_phases_and_the_index() -> None:
     assert views[16]["pixels"].shape == (96, 64, 3)
     assert np.array_equal(views[3]["pixels"], views[3]["pixels"])
     # Four real pages a label are fewer than enough, so that drawn ones remain.
-    kinds = {views[index]["has_regions"] for index in range(40)}
-    assert kinds == {True, False}
-    labels = [views[index]["label"] for index in range(40)]
-    assert 8 < sum(labels) < 32
+    seen = [views[index] for index in range(40)]
+    assert {view["has_regions"] for view in seen} == {True, False}
+    assert 8 < sum(view["label"] for view in seen) < 32
     drawn = PageViews(RECIPE, Cache(), LABELS)
     assert {drawn[index]["has_regions"] for index in range(20)} == {True}
 
@@ -115,7 +114,7 @@ def test_pages_are_turned_for_a_part_of_the_views() -> None:
     seen = {}
     for share in (0.0, 1.0):
         views = PageViews(replace(recipe, turn_share=share), Cache(), LABELS, real, world=8)
-        pages = [views[index]["pixels"].astype(float) for index in range(60)]
+        pages = [views[index]["pixels"].astype(float) for index in range(30)]
         # Where the halves of a page meet tells how it lies: never in the view's left and right.
         rows = [abs(page[:20].mean() - page[-20:].mean()) > 30 for page in pages]
         seen[share] = np.mean(rows)

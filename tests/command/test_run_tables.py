@@ -15,8 +15,9 @@ from data_scripts import prepare
 from pagesort.common.tables import TableForm, TableWriter, number, read_rows
 from tests.helpers.command import Run, command, read_table, workplace
 from tests.helpers.pdfs import Sheet, scan_pixels, write_pdf
+from tests.helpers.plots import no_plots
 
-__all__ = ["command", "workplace"]  # fixtures
+__all__ = ["command", "workplace", "no_plots"]  # fixtures
 
 
 def draw(folder: Path, *names: str) -> Path:
@@ -121,6 +122,7 @@ def test_the_form_for_excel(
     assert [row["CLASS-1"] for row in plain] == [row["CLASS-1"] for row in result]
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_excel_tables_of_an_evaluation_and_a_vote(
     command: Run, tmp_path: Path, tiny_model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,9 +17,10 @@ from PIL import Image
 
 from tests.helpers.command import Run, command, error_line, read_table, workplace
 from tests.helpers.paths import ROOT
+from tests.helpers.plots import no_plots
 from tests.helpers.sst2_pages import write_rendered_sst2
 
-__all__ = ["command", "workplace"]  # fixtures
+__all__ = ["command", "workplace", "no_plots"]  # fixtures
 
 SHADES = {"dark": 40, "grey": 128, "light": 215}
 
@@ -49,6 +50,12 @@ def write_config(folder: Path, train: str = "", more: str = "") -> None:
     output = "[OUTPUT]\nFOLDER_RESULTS = result\nFOLDER_CPOINTS = cp\nFOLDER_MODELS = models\n"
     content = f"{output}[TRAIN]\nworkers = 0\ntest_size = 0.25\n{train}\n{more}"
     (folder / "config.txt").write_text(content, encoding="utf-8")
+
+
+@pytest.fixture
+def no_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the curves of trainings, too."""
+    monkeypatch.setattr("pagesort.training.train.draw_curves", lambda *_: None)
 
 
 @pytest.fixture
@@ -107,6 +114,7 @@ def test_train_export_predict_evaluate_compare(command: Run, shades: Path, workp
     assert plot.exists()
 
 
+@pytest.mark.usefixtures("no_plots", "no_curves")
 def test_train_and_evaluate_in_one_call_then_train_on(command: Run, shades: Path) -> None:
     arguments = ("--train", "--train_folder", shades, "--eval", "--eval_folder", shades)
     status, out, err = command(*arguments, "--epochs", "1")
@@ -121,6 +129,7 @@ def test_train_and_evaluate_in_one_call_then_train_on(command: Run, shades: Path
     assert f"training starts from {model}" in again[2]
 
 
+@pytest.mark.usefixtures("no_plots", "no_curves")
 def test_pages_that_a_model_has_seen_never_count(command: Run, shades: Path) -> None:
     _, out, _ = command("--train", "--train_folder", shades, "--epochs", "1")
     model = Path(out.splitlines()[0])
@@ -145,6 +154,7 @@ def test_pages_that_a_model_has_seen_never_count(command: Run, shades: Path) -> 
     assert {f"{row['FILE']}-{row['PAGE']}" for row in read_table(path)} <= shown
 
 
+@pytest.mark.usefixtures("no_plots", "no_curves")
 def test_a_list_says_what_trains_and_what_tests(command: Run, shades: Path) -> None:
     parts = ("train",) * 4 + ("val", "val", "test", "test")
     listed = shades / "split ř.csv"
@@ -315,6 +325,7 @@ def test_best_lets_models_vote(
         assert command("--check", own, model=False)[0] == 0
 
 
+@pytest.mark.usefixtures("no_plots", "no_curves")
 @pytest.mark.parametrize("safe", [True, False])
 def test_broken_pages_are_left_out_and_told(command: Run, shades: Path, safe: bool) -> None:
     broken = shades / "dark" / "dark09-1.png"

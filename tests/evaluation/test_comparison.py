@@ -22,12 +22,12 @@ from pagesort.evaluation.comparison import DescriptionSet, evaluate_all
 from pagesort.evaluation.evaluate import evaluate
 from pagesort.labelled.trained_names import TrainedNames, write_trained_names
 from tests.helpers.evaluations import ColourModel, colour_model, request_of, write_pages
-from tests.helpers.plots import bar_lengths, figures, texts
+from tests.helpers.plots import bar_lengths, figures, no_plots, texts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["figures"]  # a fixture
+__all__ = ["figures", "no_plots"]  # a fixture
 
 ROW = Row(
     *("a model", "ViT-B/16", "v1.1", "own", True, "/data/pages", "all pages", 59, 51, 11),
@@ -43,6 +43,7 @@ def _models(folder: Path, *names: str, metadata: str = '"labels": ["A", "B", "C"
     return [folder / name for name in names]
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_models_and_description_sets_have_a_row_each(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -91,6 +92,7 @@ def _check_rows(table: Path, tables: Path) -> None:
         assert (row["TOP-1"], row["MACRO-F1"]) == pytest.approx((accuracy, macro), abs=1e-4)
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_untouched_models_have_their_own_table(tmp_path: Path) -> None:
     folder = write_pages(tmp_path / "pages", "AB", 3)
     request = request_of(folder, tmp_path / "result")
@@ -110,6 +112,7 @@ def test_untouched_models_have_their_own_table(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_models_are_ranked_on_pages_that_none_of_them_was_trained_on(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -129,6 +132,7 @@ def test_models_are_ranked_on_pages_that_none_of_them_was_trained_on(
     assert [row.pages for row in alone.rows] == [10]
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_only_models_measured_on_the_same_pages_are_ranked(tmp_path: Path) -> None:
     from pagesort.labelled.folder import write_trained_pages
 
@@ -152,6 +156,7 @@ def test_only_models_measured_on_the_same_pages_are_ranked(tmp_path: Path) -> No
     assert outcome.lines[-1] == "note: all was trained on 8 of the 8 pages"
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_a_model_without_a_label_is_not_ranked_and_the_label_is_named(tmp_path: Path) -> None:
     folder = write_pages(tmp_path / "pages", "ABC", 4)
     request = request_of(folder, tmp_path / "result")
@@ -181,6 +186,7 @@ def test_a_comparison_sets_familiar_documents_apart(tmp_path: Path) -> None:
     assert [parts[name]["pages"] for name in ("familiar", "others")] == [3, 9]
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_figures_on_remembered_pages_replace_no_others(tmp_path: Path) -> None:
     from pagesort.labelled.folder import write_trained_pages
 
@@ -324,6 +330,7 @@ def test_plots_are_redrawn_from_the_tables_alone(tmp_path: Path, figures: list[F
     assert [axes.get_title().partition(",")[0] for axes in panels] == ["data/pages0", "data/pages1"]
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_the_real_classifier_fits(
     tmp_path: Path, tiny_model_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

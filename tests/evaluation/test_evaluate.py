@@ -37,6 +37,9 @@ from tests.helpers.evaluations import (
     write_page,
     write_pages,
 )
+from tests.helpers.plots import no_plots
+
+__all__ = ["no_plots"]  # a fixture
 
 # Labels that readers of CSV like to turn into something else.
 ODD_LABELS = ("01", "1", "NA", "None", "null", "příloha č. 3, list")
@@ -307,6 +310,7 @@ def test_labels_match_however_a_file_system_writes_letters(tmp_path: Path) -> No
     assert set(read_table(_named(outcome, "EVAL_table"))["TRUE"]) == set(model.labels)
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_the_same_seed_gives_the_same_report(tmp_path: Path) -> None:
     folder = write_pages(tmp_path / "pages", "ABC", 9)
     request = request_of(folder, tmp_path / "result")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +29,18 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
 
     monkeypatch.setattr(FigureCanvasAgg, "print_png", note)
     return drawn
+
+
+@pytest.fixture
+def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the files of plots empty: to draw one takes a third of a second."""
+
+    def touch(_: Figure, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    for module in ("pagesort.evaluation.plots", "utils"):
+        monkeypatch.setattr(f"{module}.save_png", touch)
 
 
 def texts(axes: Axes) -> list[str]:

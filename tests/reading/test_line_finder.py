@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from pagesort.common.errors import PageSortError
+from pagesort.reading import line_finder
 from pagesort.reading.line_finder import LONGER_SIDE, WEIGHTS, LineFinder, shrunk
 from pagesort.reading.reading_order import in_reading_order
 from pagesort.reading.text_line import TextLine
@@ -52,7 +53,10 @@ def test_rules_are_no_lines_and_part_cells(finder: LineFinder) -> None:
 
 
 @pytest.mark.parametrize("page", [np.full((50, 900), 255), np.zeros((300, 200)), np.ones((1, 1))])
-def test_pages_without_writing_have_no_lines(finder: LineFinder, page: np.ndarray) -> None:
+def test_pages_without_writing_have_no_lines(
+    finder: LineFinder, page: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_finder, "LONGER_SIDE", 512)  # a square page takes seconds at more
     assert finder.find(page.astype(np.uint8)) == ()
 
 

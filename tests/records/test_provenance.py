@@ -16,8 +16,9 @@ import run
 from pagesort import __version__
 from tests.helpers.command import Run, command, error_line, workplace
 from tests.helpers.pages import write_page
+from tests.helpers.plots import no_plots
 
-__all__ = ["command", "workplace"]  # fixtures
+__all__ = ["command", "workplace", "no_plots"]  # fixtures
 
 
 @pytest.fixture
@@ -153,6 +154,7 @@ def test_a_record_goes_with_its_table_and_update_renews_it(command: Run, tmp_pat
     assert command("--check", table, model=False)[0] == 0
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_tables_of_an_evaluation_and_a_vote(
     command: Run, workplace: Path, tmp_path: Path, model: Path
 ) -> None:

@@ -34,8 +34,9 @@ from pagesort.review.evidence import (
 from tests.helpers.command import Run, command, error_line, read_table, workplace
 from tests.helpers.evaluations import COLOURS, ColourModel, colour_model, request_of, write_page
 from tests.helpers.pages import write_page as write_scan
+from tests.helpers.plots import no_plots
 
-__all__ = ["command", "workplace"]  # fixtures
+__all__ = ["command", "workplace", "no_plots"]  # fixtures
 
 LABELS = tuple("ABCDEF")
 TRUST = np.array([0.3, 0.5, 1.0, 1.0, 2.0, 4.0])
@@ -236,6 +237,7 @@ def test_the_command_says_what_is_missing(command: Run, tmp_path: Path) -> None:
     assert "--budget belongs to --max_error" in line
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_the_command_evaluates_and_then_decides(command: Run, tmp_path: Path) -> None:
     colours(tmp_path / "labelled", 4)
     folder = tmp_path / "labelled"

@@ -11,8 +11,9 @@ import pytest
 from pagesort.review.suspects import LabelledScores, doubt_of_model, find_suspects
 from tests.helpers.command import Run, command, error_line, read_table, workplace
 from tests.helpers.pages import write_page
+from tests.helpers.plots import no_plots
 
-__all__ = ["command", "workplace"]  # fixtures
+__all__ = ["command", "workplace", "no_plots"]  # fixtures
 
 
 def spoilt(
@@ -150,6 +151,7 @@ def test_tables_without_scores_or_labels_are_told(command: Run, tmp_path: Path) 
     assert "no scores" in told("FILE,PAGE,A,B,PATH\na,1,nan,0.5,A/a.png\n")
 
 
+@pytest.mark.usefixtures("no_plots")
 def test_an_evaluation_lists_its_suspects(command: Run, tmp_path: Path) -> None:
     for number in range(1, 7):
         label = ("PHOTO", "TEXT_T")[number % 2]
