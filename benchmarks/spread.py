@@ -4,8 +4,9 @@
 
 All pages are in a list; nobody opens a file. `plain` is one run; `shards-K` are K processes with
 `--shard`, one beside the other, and the merge of their tables, which must be those of the plain
-run; `ray-K` is one run whose batches go to K workers. Seconds are of the wall clock. Processor time
-is that of all processes but Ray's own, MiB the peak of the largest one (of Ray, the driver).
+run; a line tells of that merge by one process and by two. `ray-K` is one run whose batches go to K
+workers. Seconds are of the wall clock. Processor time is that of all processes but Ray's own, MiB
+the peak of the largest one (of Ray, the driver).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import resource
 import shutil
 import subprocess
@@ -80,12 +82,13 @@ def run(place: Path, way: str, shard: str = "") -> str:
     return str(predict_folder(Free(), request).tables[0])
 
 
-def merge(place: Path, way: str) -> str:
+def merge(place: Path, way: str, processes: int) -> str:
     """Put the parts together; returns the table."""
     from pagesort.prediction.merging import MergeRequest, merge_parts
 
     parts = tuple(sorted((place / way).glob("result_*part*.csv")))
-    return str(merge_parts(MergeRequest(parts, place / way, 3, False, 10)).tables[0])
+    request = MergeRequest(parts, place / way, 3, False, 10, processes=processes)
+    return str(merge_parts(request).tables[0])
 
 
 def child(place: Path, way: str, shard: str = "") -> subprocess.Popen[str]:
@@ -103,7 +106,18 @@ def answers(children: list[subprocess.Popen[str]]) -> list[dict[str, Any]]:
     return [json.loads(each) for each in said]
 
 
-def measured(place: Path, way: str) -> tuple[float, list[dict[str, Any]], str]:
+def _compare(one: dict[str, Any], two: dict[str, Any], pages: int) -> None:
+    """Print what merging costs in one process and in two, whose tables must be the same."""
+    for count, step in ((1, one), (2, two)):
+        print(
+            f"  merged by {count}: {step['seconds']:.1f} s, "
+            f"{1e6 * step['processor'] / pages:.1f} µs CPU/page, {step['peak']:.0f} MiB a process"
+        )
+    if Path(one["table"]).read_bytes() != Path(two["table"]).read_bytes():
+        sys.exit("two processes have merged another table than one")
+
+
+def measured(place: Path, way: str, pages: int) -> tuple[float, list[dict[str, Any]], str]:
     """Seconds of one way, what its steps say, and its table."""
     started = time.perf_counter()
     kind, _, count = way.partition("-")
@@ -112,7 +126,10 @@ def measured(place: Path, way: str) -> tuple[float, list[dict[str, Any]], str]:
     else:
         shards = [f"{number}/{count}" for number in range(1, int(count) + 1)]
         steps = answers([child(place, way, shard) for shard in shards])
-        steps += answers([child(place, way, "merge")])
+        steps += answers([child(place, way, "merge-1")])
+        seconds = time.perf_counter() - started
+        _compare(steps[-1], answers([child(place, way, "merge-2")])[0], pages)
+        return seconds, steps, steps[-1]["table"]
     return time.perf_counter() - started, steps, steps[-1]["table"]
 
 
@@ -120,10 +137,17 @@ def step(place: Path, way: str, shard: str) -> dict[str, Any]:
     """Do one step in this process; its processor seconds and peak memory in MiB."""
     for module in ("pandas", "pagesort.prediction.folder_run", "pagesort.prediction.merging"):
         __import__(module)  # starting up is no matter of pages
-    used = time.process_time()
-    table = merge(place, way) if shard == "merge" else run(place, way, shard)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"table": table, "processor": time.process_time() - used, "peak": peak}
+    used, started = os.times(), time.perf_counter()
+    kind, _, processes = shard.partition("-")
+    table = merge(place, way, int(processes)) if kind == "merge" else run(place, way, shard)
+    seconds, now = time.perf_counter() - started, os.times()
+    both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return {
+        "table": table,
+        "seconds": seconds,
+        "processor": sum(now[:4]) - sum(used[:4]),
+        "peak": max(resource.getrusage(who).ru_maxrss for who in both) / 1024,
+    }
 
 
 def main() -> None:
@@ -147,7 +171,7 @@ def main() -> None:
         print(f"{'way':9s} {'s':>8s} {'µs CPU/page':>12s} {'of merge':>9s} {'MiB':>6s}  same table")
         first = b""
         for way in arguments.ways:
-            seconds, steps, table = measured(place, way)
+            seconds, steps, table = measured(place, way, arguments.pages)
             content = Path(table).read_bytes()
             first = first or content
             micro = [1e6 * each["processor"] / arguments.pages for each in steps]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 BOM = "\ufeff"
+MOST_NUMBERS = 10_000  # that a writer remembers as text; scores have three places
 # What a spreadsheet would compute instead of showing it; more apostrophes keep this reversible.
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
 HIDDEN_FORMULA = re.compile(r"'+[=+\-@\t\r]")
@@ -76,6 +77,7 @@ class TableWriter:
         self.form = form
         if form.is_for_excel:
             file.write(BOM)
+        self._numbers: dict[object, str] = {}  # rounded scores as text
         self._writer = csv.writer(file, delimiter=form.delimiter, lineterminator="\n")
         self._quoting = csv.writer(
             file, delimiter=form.delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL
@@ -91,24 +93,44 @@ class TableWriter:
     def write_columns(self, columns: Sequence[Sequence[object]]) -> None:
         """Write rows that are given by their columns, as `write` does one by one, but faster."""
         cells = [self._column(column) for column in columns]
-        if any(isinstance(cell, str) and "\r" in cell for column in cells for cell in column):
+        if any("\r" in _letters(column) for column in cells):
             for row in zip(*columns, strict=True):
                 self.write(row)
         else:
             self._writer.writerows(zip(*cells, strict=True))
 
     def _column(self, values: Sequence[object]) -> list[object]:
-        if self.form.is_for_excel:
-            return [self._cell(value) for value in values]
-        return [value if type(value) is str else self._cell(value) for value in values]
+        kinds = set(map(type, values))
+        if kinds == {str} and not self.form.is_for_excel:
+            return list(values)
+        if kinds == {float}:
+            known = self._numbers.get
+            return [known(value) or self._cell(value) for value in values]
+        return [self._cell(value) for value in values]
 
     def _cell(self, value: object) -> object:
         if isinstance(value, str):
             is_risky = self.form.is_for_excel and FORMULA.match(value) is not None
             return f"'{value}" if is_risky else value
         if isinstance(value, float):
-            return "" if value != value else repr(float(value)).replace(".", self.form.decimal)
+            return self._number(float(value))
         return value
+
+    def _number(self, value: float) -> str:
+        if value != value:
+            return ""
+        text = repr(value).replace(".", self.form.decimal)
+        if value and len(self._numbers) < MOST_NUMBERS:  # 0.0 and -0.0 are one key
+            self._numbers[value] = text
+        return text
+
+
+def _letters(cells: Sequence[object]) -> str:
+    """All letters of some cells."""
+    try:
+        return "".join(cells)  # type: ignore[arg-type]
+    except TypeError:  # some are no text
+        return "".join(cell for cell in cells if isinstance(cell, str))
 
 
 def read_rows(path: Path) -> Iterator[dict[str, str]]:
@@ -127,6 +149,18 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
             if is_for_excel:
                 cells = [restored(cell) for cell in cells]
             yield dict(zip(header, cells, strict=True))
+
+
+def read_column(path: Path, name: str) -> Iterator[str]:
+    """Yield the cells of one column as `read_rows` does, but faster; none where it is missing."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows, is_for_excel = _cells(file)
+        header = next(rows, [])
+        if name not in header:
+            return
+        place = header.index(name)
+        cells = (row[place] if place < len(row) else "" for row in rows if row)
+        yield from map(restored, cells) if is_for_excel else cells
 
 
 def rows_by_name(stream: IO[str], needed: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:

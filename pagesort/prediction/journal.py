@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pagesort.common.addresses import resolved, shown_place
+from pagesort.common.addresses import resolved
 from pagesort.common.closing import Closing
 from pagesort.common.errors import PageSortError
 from pagesort.common.tables import PLAIN, TableForm
@@ -47,6 +47,7 @@ from pagesort.prediction.result_tables import (
     FinishedTables,
     TableNames,
     TableStyle,
+    table_style,
     write_line_table,
     write_tables,
 )
@@ -56,6 +57,7 @@ __all__ = ["FINISHED_SUFFIX", "JOURNAL_SUFFIX", "Counts", "FinishedTables", "Run
 
 logger = logging.getLogger(__name__)
 
+MINUTE = "%Y%m%d-%H%M"  # in the names of tables
 NEW_LOCK_WAIT_S = 5.0  # others may look into a new journal, for milliseconds each
 SYNC_INTERVAL_S = 5.0  # what a power cut may cost at most; a killed process loses nothing
 GONE = "The journal of the run was removed while it ran, so nothing is kept: start it again"
@@ -86,13 +88,14 @@ class RunJournal(Closing):
         path: the journal's file.
         folder: the folder of pages, absolute.
         settings: what a resumed run must repeat.
+        names: how its tables are called.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, run: Mapping[str, Any]) -> None:
         self.path = path
         self.folder = Path(run["folder"])
         self.settings: dict[str, Any] = dict(run["settings"])
-        self._names = TableNames(path.parent, run["date_time"], run["base"])
+        self.names = TableNames(path.parent, run["date_time"], run["base"])
         self._connection = connection
         with translate_reading(path):
             # Pages are numbered from 0 without gaps, so that a million of them need not be counted.
@@ -139,7 +142,7 @@ class RunJournal(Closing):
             PageSortError: the folder cannot be written to, or the disk is full.
         """
         tables_dir, folder = Path(tables_dir), resolved(Path(folder))
-        date_time = (now or datetime.now()).strftime("%Y%m%d-%H%M")
+        date_time = (now or datetime.now()).strftime(MINUTE)
         base = re.sub(r"[^\w.+@-]+", "-", base).strip("-.") or "model"
         with translate_faults(tables_dir, "The result tables cannot be written"):
             tables_dir.mkdir(parents=True, exist_ok=True)
@@ -404,7 +407,7 @@ class RunJournal(Closing):
     @property
     def stem(self) -> str:
         """How the names of the run's tables begin."""
-        return self._names.stem
+        return self.names.stem
 
     def _known(self) -> np.ndarray:
         with translate_reading(self.path):
@@ -434,13 +437,12 @@ class RunJournal(Closing):
             PageSortError: the tables cannot be written; the journal is kept, and `--resume` writes
                 them.
         """
-        root = shown(f"{shown_place(self.folder).rstrip('/')}/") if absolute_paths else ""
-        style = TableStyle(form, root, accepts)
+        style = table_style(self.folder, form, absolute_paths, accepts)
         self.keep()
         with translate_faults(self.path, "The finished tables cannot be written", self._remedy):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             how = (labels, top_n, max_categ, raw, style, self.folder)
-            return write_tables(self._connection, self._names, *how)
+            return write_tables(self._connection, self.names, *how)
 
     def pages(self) -> Iterator[tuple[str, int | None]]:
         """Yield each page of the run: its path in the folder, and its number in a document."""
@@ -458,7 +460,7 @@ class RunJournal(Closing):
     ) -> tuple[Path, Path | None]:
         """Write a table of what `rows_of` makes of scores and notes, and that of failed pages."""
         root = shown(f"{self.folder.as_posix().rstrip('/')}/") if absolute_paths else ""
-        names = TableNames(tables, self._names.date_time, self._names.base)
+        names = TableNames(tables, self.names.date_time, self.names.base)
         self.keep()
         with translate_faults(tables, "The finished tables cannot be written", self._remedy):
             tables.mkdir(parents=True, exist_ok=True)

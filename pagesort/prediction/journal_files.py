@@ -94,9 +94,7 @@ def write_start(
     connection.execute("BEGIN")
     for statement in SCHEMA:
         connection.execute(statement)
-    connection.executemany(
-        "INSERT INTO run VALUES (?, ?)", [(key, json.dumps(value)) for key, value in run.items()]
-    )
+    write_run(connection, run)
     root = str(folder)
     connection.executemany(
         "INSERT INTO pages VALUES (?, ?, ?, ?, ?)",
@@ -106,6 +104,13 @@ def write_start(
         ),
     )
     connection.commit()
+
+
+def write_run(connection: sqlite3.Connection, run: Mapping[str, Any]) -> None:
+    """Write what a journal tells of its run."""
+    connection.executemany(
+        "INSERT INTO run VALUES (?, ?)", [(key, json.dumps(value)) for key, value in run.items()]
+    )
 
 
 def write_ahead(connection: sqlite3.Connection) -> bool:

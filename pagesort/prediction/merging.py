@@ -4,35 +4,66 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from pagesort.common.checked_json import Kind, is_of, shortened
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import flush, unfinished, whole
+from pagesort.common.hardware import processors
 from pagesort.common.tables import PLAIN, TableForm
 from pagesort.common.text import MOST_NAMED, counted
-from pagesort.prediction.journal import Counts, FinishedTables, RunJournal
+from pagesort.common.workers import Workers
+from pagesort.prediction.gathering import (
+    Named,
+    PartFile,
+    Plan,
+    add_gone,
+    attached,
+    find_pages,
+    open_piece,
+    pieces_of,
+    sort_keys,
+)
+from pagesort.prediction.journal import MINUTE, Counts, FinishedTables, RunJournal
 from pagesort.prediction.journal_files import (
     FINISHED_SUFFIX,
     JOURNAL_SUFFIX,
+    KEPT,
+    SCHEMA,
     connect,
     differences,
     open_existing,
     remove,
+    reserve,
     translate_faults,
+    write_run,
 )
-from pagesort.prediction.listing import list_folder, names_of
-from pagesort.prediction.shards import whole_base
+from pagesort.prediction.listing import list_folder
+from pagesort.prediction.merged_tables import (
+    Pieces,
+    TablePlan,
+    has_rows,
+    join,
+    tell_names,
+    write_pieces,
+)
+from pagesort.prediction.result_tables import table_style
+from pagesort.prediction.shards import Shard, whole_base
 from utils import PassedOver
 
 logger = logging.getLogger(__name__)
 
+PAGES_AT_ONCE = 200_000  # some 100 MiB of memory in a process
 _LOCK_WAIT_S = 5.0
+_SCRATCH = "merge"  # a hidden folder beside the tables, until they are there
 _UNFINISHED = "Finish it with its own command and --resume, then merge again"
 # What a part's run must tell, beside what every journal does.
 _SHAPE: dict[str, Kind] = {"labels": list, "options": dict}
@@ -44,7 +75,8 @@ class MergeRequest:
     """Which runs become one, and which tables are written.
 
     `parts` are result tables, or the scores that lie beside them. Each of `beside` is called with
-    the finished tables before the scores are put away.
+    the finished tables before the scores are put away. `processes` work side by side, each on
+    `pages_at_once`; by default as many as there are processors.
     """
 
     parts: tuple[Path, ...]
@@ -55,14 +87,17 @@ class MergeRequest:
     absolute_paths: bool = False
     form: TableForm = PLAIN
     beside: tuple[Callable[[FinishedTables], object], ...] = ()
+    processes: int | None = None
+    pages_at_once: int = PAGES_AT_ONCE
 
 
 @dataclass(frozen=True)
 class Part:
-    """A finished run that becomes a part of another one: its journal and what that tells."""
+    """A finished run that becomes a part of another one: its journal, and what that tells."""
 
     path: Path
     run: dict[str, Any]
+    pages: int
 
     @property
     def folder(self) -> Path:
@@ -91,7 +126,8 @@ class Merged:
 def merge_parts(request: MergeRequest) -> Merged:
     """Write the tables of one run out of those of its parts, as one process would have.
 
-    The pages of the folder are listed anew: each must be in one part, and in no second one.
+    The pages of the folder are listed anew: each must be in one part, and in no second one. Pages
+    that have left the folder since they were scored stay in the tables, as in one run.
 
     Raises:
         PageSortError: a part is not finished, parts disagree, or a page is missing or there twice;
@@ -100,36 +136,116 @@ def merge_parts(request: MergeRequest) -> Merged:
     parts = [_open_part(path) for path in _journals_of(request.parts)]
     _check_agreement(parts)
     first = parts[0]
-    passed = PassedOver()
-    journal = RunJournal.create(
-        request.tables,
-        folder=first.folder,
-        base=whole_base(first.run["base"]),
-        settings=first.settings,
-        labels=first.run["labels"],
-        options=first.run["options"],
-        listing=_listing(first, passed),
+    with (
+        translate_faults(request.tables, "The parts cannot be merged"),
+        contextlib.ExitStack() as held,
+    ):
+        request.tables.mkdir(parents=True, exist_ok=True)
+        for part in parts:  # that nobody changes any meanwhile
+            held.enter_context(contextlib.closing(connect(part.path, _LOCK_WAIT_S)))
+        scratch = held.enter_context(unfinished(request.tables / _SCRATCH))
+        scratch.mkdir()
+        workers = held.enter_context(Workers(_processes(request, parts)))
+        plan = _plan(request, parts, scratch)
+        scores = scratch / f"scores{JOURNAL_SUFFIX}"
+        numbers = _gather(plan, request, parts, scores, workers)
+        tell_names(plan, numbers, workers)
+        style = table_style(first.folder, request.form, request.absolute_paths)
+        tables = TablePlan(plan, tuple(first.run["labels"]), request.top_n, style)
+        pieces = write_pieces(tables, numbers, request.pages_at_once, workers)
+        return _finish(request, parts, scores, pieces)
+
+
+def _processes(request: MergeRequest, parts: Sequence[Part]) -> int:
+    """How many processes are worth their start."""
+    needed = math.ceil(sum(part.pages for part in parts) / request.pages_at_once)
+    return min(request.processes or processors(), needed)
+
+
+def _plan(request: MergeRequest, parts: Sequence[Part], scratch: Path) -> Plan:
+    files = tuple(
+        PartFile(
+            part.path,
+            Shard.parse(part.shard) if part.shard else None,
+            scratch / f"part-{place}.npy",
+        )
+        for place, part in enumerate(parts)
     )
-    path = journal.path
-    journal.close()
+    return Plan(scratch, files, request.raw)
+
+
+def _gather(
+    plan: Plan, request: MergeRequest, parts: Sequence[Part], scores: Path, workers: Workers
+) -> list[int]:
+    """Put the scores of all parts into a journal, `scores`; the numbers of the listing's pieces.
+
+    Raises:
+        PageSortError: a page is missing, or there twice.
+    """
+    tasks = ((part.path, part.keys) for part in plan.parts)
+    known = list(workers.in_order(sort_keys, tasks))
+    pieces = pieces_of(_listing(parts[0], PassedOver()), request.pages_at_once)
+    missing, doubled, numbers = Named(), [Named() for _ in parts], []
+    with contextlib.closing(open_piece(scores)) as connection:
+        for statement in SCHEMA:
+            connection.execute(statement)
+        for found in workers.in_order(
+            find_pages, ((plan, number, *piece) for number, piece in enumerate(pieces))
+        ):
+            missing.join(found.missing)
+            for place, pages in found.doubled.items():
+                doubled[place].join(pages)
+            known = [left - here for left, here in zip(known, found.counts, strict=True)]
+            _append(connection, plan, found.number)
+            numbers.append(found.number)
+        if any(known):
+            query = "SELECT coalesce(max(idx) + 1, 0) FROM pages"
+            (total,) = connection.execute(query).fetchone()
+            gone = add_gone(plan, total, numbers, known, doubled)
+            _append(connection, plan, gone)
+            numbers.append(gone)
+    _refuse(doubled, missing, parts)
+    for left in filter(None, known):
+        logger.warning(
+            "%s of the parts no longer in the folder: what is known of them stays in the tables",
+            counted(left),
+        )
+    return numbers
+
+
+def _append(connection: sqlite3.Connection, plan: Plan, number: int) -> None:
+    """Add a piece of the listing to the journal of the whole."""
+    with attached(connection, plan.piece(number), "piece"):
+        for table in ("pages", "scores", "failures"):
+            connection.execute(f"INSERT INTO main.{table} SELECT * FROM piece.{table}")
+
+
+def _finish(request: MergeRequest, parts: Sequence[Part], scores: Path, pieces: Pieces) -> Merged:
+    """Give the tables and the journal of the whole their names, the tables last."""
+    first = parts[0]
+    base = whole_base(first.run["base"])
+    path, date_time = reserve(request.tables, datetime.now().strftime(MINUTE), base)
     try:
-        _take_over(path, parts)
+        keys = ("version", "folder", "labels", "options")
+        run = {key: first.run[key] for key in keys} | {
+            "settings": first.settings,
+            "date_time": date_time,
+            "base": base,
+        }
+        with contextlib.closing(open_piece(scores)) as connection:
+            write_run(connection, run)
+            connection.commit()
+        flush(scores)
+        scores.replace(path)
     except BaseException:
         remove(path)
         raise
-    connection, run, problem = open_existing(path)
-    if connection is None or run is None:
+    locked, told, problem = open_existing(path)
+    if locked is None or told is None:
         raise problem or PageSortError("the merged scores were removed meanwhile", where=path)
-    with RunJournal(path, connection, run) as journal:
+    with RunJournal(path, locked, told) as journal:
         counts = journal.counts()
-        finished = journal.write_tables(
-            first.run["labels"],
-            request.top_n,
-            request.max_categ,
-            raw=request.raw,
-            absolute_paths=request.absolute_paths,
-            form=request.form,
-        )
+        finished = _write_tables(request, journal, pieces, first.run["labels"])
         for write in request.beside:
             write(finished)
         journal.put_away()
@@ -196,7 +312,7 @@ def _open_part(path: Path) -> Part:
     if connection is None or run is None:
         raise problem or PageSortError("a part's run has not begun", where=path, remedy=_UNFINISHED)
     with RunJournal(path, connection, run) as journal:
-        waiting = journal.counts().waiting
+        counts = journal.counts()
     for key, kind in _SHAPE.items():
         if not is_of(run.get(key), kind):
             raise PageSortError(
@@ -204,9 +320,9 @@ def _open_part(path: Path) -> Part:
                 where=path,
                 remedy="Score the part again with this version of the program",
             )
-    part = Part(path, run)
-    if waiting:
-        what = f"{counted(waiting)} of part {part.shard or '1/1'} are not scored yet"
+    part = Part(path, run, counts.total)
+    if counts.waiting:
+        what = f"{counted(counts.waiting)} of part {part.shard or '1/1'} are not scored yet"
         raise PageSortError(what, where=path, remedy=_UNFINISHED)
     return part
 
@@ -246,85 +362,6 @@ def _listing(part: Part, passed: PassedOver) -> Iterator[tuple[str, int | None]]
         ) from error
 
 
-def _take_over(path: Path, parts: Sequence[Part]) -> None:
-    """Put the scores of all parts into a new journal, and check that no page is missing.
-
-    Pages that have left the folder since they were scored stay in the tables, as in one run.
-    """
-    with (
-        translate_faults(path, "The parts cannot be merged"),
-        contextlib.closing(connect(path, _LOCK_WAIT_S)) as connection,
-    ):
-        connection.execute("CREATE INDEX by_path ON pages (path, part)")
-        for part in parts:
-            connection.execute("ATTACH ? AS part", (f"{part.path}",))
-            _check_doubled(connection, part)
-            _add_part(connection, part)
-            connection.commit()
-            connection.execute("DETACH part")
-        _check_missing(connection, parts)
-        connection.execute("DROP INDEX by_path")
-        connection.commit()
-
-
-# A page of the part (`their`) with the same page of the whole (`our`).
-_SAME = (
-    "part.pages AS their JOIN main.pages AS our ON our.path = their.path AND our.part IS their.part"
-)
-_IS_DONE = (
-    "(our.idx IN (SELECT idx FROM main.scores) OR our.idx IN (SELECT idx FROM main.failures))"
-)
-
-
-def _check_doubled(connection: sqlite3.Connection, part: Part) -> None:
-    """Refuse a part that has a page of an earlier one."""
-    query = f"SELECT our.path, our.part FROM {_SAME} WHERE {_IS_DONE} ORDER BY our.idx"
-    doubled = connection.execute(query)
-    what = f"in part {part.shard or part.path.name} and in another one, too"
-    _refuse(doubled, what, part.path, "Name every part once, and parts of one division only")
-
-
-def _add_part(connection: sqlite3.Connection, part: Part) -> None:
-    """Copy scores and failures of an attached part; its pages that are gone come last."""
-    gone = connection.execute(
-        "SELECT path, part FROM part.pages AS their WHERE NOT EXISTS (SELECT 1 FROM main.pages AS "
-        "our WHERE our.path = their.path AND our.part IS their.part) ORDER BY idx"
-    ).fetchall()
-    if gone:
-        logger.warning(
-            "%s of the parts no longer in the folder: what is known of them stays in the tables",
-            counted(len(gone)),
-        )
-    (total,) = connection.execute("SELECT coalesce(max(idx) + 1, 0) FROM main.pages").fetchone()
-    root = str(part.folder)
-    connection.executemany(
-        "INSERT INTO main.pages VALUES (?, ?, ?, ?, ?)",
-        (
-            (total + place, path, *names_of(f"{root}/{os.fsdecode(path)}", number), number)
-            for place, (path, number) in enumerate(gone)
-        ),
-    )
-    for table, columns in (("scores", "their_scores.scores, note"), ("failures", "reason")):
-        connection.execute(
-            f"INSERT INTO main.{table} SELECT our.idx, {columns} FROM {_SAME} "
-            f"JOIN part.{table} AS their_{table} ON their_{table}.idx = their.idx"
-        )
-
-
-def _check_missing(connection: sqlite3.Connection, parts: Sequence[Part]) -> None:
-    """Refuse to go on while pages of the folder are in no part."""
-    query = f"SELECT path, part FROM main.pages AS our WHERE NOT {_IS_DONE} ORDER BY idx"
-    absent = _absent_shards(parts)
-    which = f" (missing: part {', '.join(absent)})" if absent else ""
-    _refuse(
-        connection.execute(query),
-        f"in none of the tables{which}",
-        parts[0].folder,
-        "Name the tables of all parts; of pages that came since, each part's command takes its own "
-        "with --update",
-    )
-
-
 def _absent_shards(parts: Sequence[Part]) -> list[str]:
     """The shards that are missing beside those that are there, as `3/8`; [] where none has any."""
     present = {part.shard for part in parts if part.shard}
@@ -333,19 +370,45 @@ def _absent_shards(parts: Sequence[Part]) -> list[str]:
     return sorted(every - present)[:MOST_NAMED]
 
 
-def _refuse(pages: sqlite3.Cursor, what: str, where: Path, remedy: str) -> None:
-    """Name the pages that a query finds, if it finds any, in an error."""
-    found = pages.fetchmany(MOST_NAMED)
-    if not found:
-        return
-    number = len(found) + sum(1 for _ in pages)
-    names = [os.fsdecode(path) + (f", page {part}" if part else "") for path, part in found[:3]]
-    more = ", …" if number > len(names) else ""
-    raise PageSortError(
-        f"{counted(number)} {what}: {'; '.join(names)}{more}",
-        where=where,
-        remedy=remedy,
-    )
+def _refuse(doubled: Sequence[Named], missing: Named, parts: Sequence[Part]) -> None:
+    """Name the pages that several parts have, or that none has, if there are any, in an error."""
+    for pages, part in zip(doubled, parts, strict=True):
+        if pages.count:
+            raise PageSortError(
+                f"{counted(pages.count)} in part {part.shard or part.path.name} and in another "
+                f"one, too: {pages}",
+                where=part.path,
+                remedy="Name every part once, and parts of one division only",
+            )
+    if missing.count:
+        absent = _absent_shards(parts)
+        which = f" (missing: part {', '.join(absent)})" if absent else ""
+        raise PageSortError(
+            f"{counted(missing.count)} in none of the tables{which}: {missing}",
+            where=parts[0].folder,
+            remedy="Name the tables of all parts; of pages that came since, each part's command "
+            "takes its own with --update",
+        )
+
+
+def _write_tables(
+    request: MergeRequest, journal: RunJournal, pieces: Pieces, labels: Sequence[str]
+) -> FinishedTables:
+    """Put the pieces of all tables together under the names of the merged run."""
+    names = journal.names
+    result = names.result(request.top_n, request.max_categ)
+    raw = names.raw() if request.raw else None
+    failures = names.failures() if has_rows(pieces.failures) else None
+    tables = [(result, pieces.results), (raw, pieces.raws), (failures, pieces.failures)]
+    with (
+        translate_faults(journal.path, "The finished tables cannot be written", KEPT),
+        contextlib.ExitStack() as stack,
+    ):
+        for path, parts in tables:
+            if path is not None:
+                join(parts, stack.enter_context(whole(path)))
+    categories = {label: pieces.categories[label] for label in labels}
+    return FinishedTables(result, raw, failures, categories, names.stem, journal.folder)
 
 
 def _log_merged(parts: Sequence[Part], counts: Counts, finished: FinishedTables) -> None:

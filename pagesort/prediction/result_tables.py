@@ -15,9 +15,11 @@ from typing import IO, Any, TypeAlias
 
 import numpy as np
 
+from pagesort.common.addresses import shown_place
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import whole_text
 from pagesort.common.tables import PLAIN, TableForm, TableWriter
+from pagesort.common.text import shown
 from utils import guess_columns, round_scores
 
 # Some rows of a table as name -> cells of a column. Data frames would take most of the time.
@@ -49,8 +51,9 @@ ADD_ENDINGS = (
     "UPDATE documents SET shown = with_ending(shown, document) WHERE shown IN "
     "(SELECT shown FROM documents GROUP BY shown HAVING count(*) > 1)"
 )
+NO_RENAMED = "CREATE TEMP TABLE renamed (idx INTEGER PRIMARY KEY, file TEXT NOT NULL)"
 RENAMED = (
-    "CREATE TEMP TABLE renamed (idx INTEGER PRIMARY KEY, file TEXT NOT NULL)",
+    NO_RENAMED,
     "INSERT INTO renamed SELECT idx, shown FROM named JOIN documents USING (file, document)",
 )
 SCORED = (
@@ -87,6 +90,17 @@ class TableStyle:
     form: TableForm = PLAIN
     root: str = ""
     accepts: Callable[[str, float], bool] | None = None
+
+
+def table_style(
+    folder: Path,
+    form: TableForm,
+    absolute_paths: bool,
+    accepts: Callable[[str, float], bool] | None = None,
+) -> TableStyle:
+    """How tables of pages in a folder are written; see `TableStyle`."""
+    root = shown(f"{shown_place(folder).rstrip('/')}/") if absolute_paths else ""
+    return TableStyle(form, root, accepts)
 
 
 @dataclass(frozen=True)
@@ -200,7 +214,7 @@ def write_tables(
         removed.
         PageSortError: the journal's rows hold another number of scores than there are labels.
     """
-    _distinguish_documents(connection)
+    distinguish_documents(connection)
     categories: Counter[str] = Counter()
     decisions: Counter[str] = Counter()
     (others,) = connection.execute("SELECT count(*) FROM second").fetchone()
@@ -236,6 +250,37 @@ def write_tables(
     )
 
 
+def write_guesses(
+    connection: sqlite3.Connection,
+    result: Path,
+    failures: Path,
+    labels: Sequence[str],
+    top_n: int,
+    style: TableStyle,
+) -> Counter[str]:
+    """Write the table of guesses and that of failures of pages whose FILE is as it is shown.
+
+    Returns:
+        The pages by their first guess.
+    """
+    categories: Counter[str] = Counter()
+    connection.execute(NO_RENAMED)
+    rows = _result_rows(connection, labels, top_n, style, categories, Counter(), None)
+    for path, pieces in ((result, rows), (failures, _failures(connection, style.root))):
+        with path.open("w", encoding="utf-8", newline="") as file:
+            _write(file, pieces, style.form)
+    return categories
+
+
+def write_raw(
+    connection: sqlite3.Connection, raw: Path, labels: Sequence[str], style: TableStyle
+) -> None:
+    """Write the table of all scores of pages whose FILE is as it is shown."""
+    connection.execute(NO_RENAMED)
+    with raw.open("w", encoding="utf-8", newline="") as file:
+        _write(file, _raw_rows(connection, labels, style.root), style.form)
+
+
 def write_line_table(
     connection: sqlite3.Connection,
     names: TableNames,
@@ -248,7 +293,7 @@ def write_line_table(
     Raises:
         OSError, sqlite3.Error: neither table has been written.
     """
-    _distinguish_documents(connection)
+    distinguish_documents(connection)
     failures = list(_failures(connection, style.root))
     with whole_text(names.lines()) as file:
         writer = TableWriter(file, style.form)
@@ -256,7 +301,7 @@ def write_line_table(
         for path, name, page, scores, note in connection.execute(SCORED + BY_NAME):
             for cells in rows_of(np.frombuffer(scores, dtype="<f4"), note):
                 writer.write((name, page, *cells, style.root + _shown(path)))
-    if not failures:
+    if not failures[1:]:
         names.failures().unlink(missing_ok=True)
         return names.lines(), None
     with whole_text(names.failures()) as file:
@@ -264,11 +309,14 @@ def write_line_table(
     return names.lines(), names.failures()
 
 
-def _distinguish_documents(connection: sqlite3.Connection) -> None:
-    """Put their folder before FILE where documents share it; those of one folder get endings."""
+def distinguish_documents(connection: sqlite3.Connection) -> None:
+    """Put their folder before FILE where documents share it; those of one folder get endings.
+
+    What FILE becomes is in the table `renamed` then, by the pages' numbers.
+    """
     for name, arity, function in (
-        ("document", 2, _document),
-        ("ending", 1, _ending),
+        ("document", 2, document_of),
+        ("ending", 1, ending_of),
         ("in_folder", 2, _in_folder),
         ("with_ending", 2, _with_ending),
     ):
@@ -280,7 +328,7 @@ def _distinguish_documents(connection: sqlite3.Connection) -> None:
     connection.commit()
 
 
-def _document(path: bytes, part: int | None) -> str:
+def document_of(path: bytes, part: int | None) -> str:
     """What tells a page's document from others of its FILE: its folder, and for a file its ending.
 
     A line break parts the two, as no ending holds one.
@@ -290,7 +338,8 @@ def _document(path: bytes, part: int | None) -> str:
     return f"{shown.rpartition('/')[0]}\n{ending}"
 
 
-def _ending(path: bytes) -> str:
+def ending_of(path: bytes) -> str:
+    """The ending of a page's name, in small letters."""
     return posixpath.splitext(_shown(path))[1].lower()  # noqa: PTH122
 
 
@@ -318,13 +367,7 @@ def _chunks(
     cursor = connection.execute(SCORED + order)
     while rows := cursor.fetchmany(CHUNK_ROWS):
         stored, files, pages, scores, notes = map(list, zip(*rows, strict=True))
-        wrong = next((len(each) // 4 for each in scores if len(each) != 4 * len(labels)), None)
-        if wrong is not None:
-            raise PageSortError(
-                f"The journal holds {wrong} scores a page, for {len(labels)} labels"
-            )
-        matrix = np.frombuffer(b"".join(scores), dtype="<f4").reshape(len(rows), len(labels))
-        yield [root + _shown(path) for path in stored], files, pages, matrix, notes
+        yield [root + _shown(path) for path in stored], files, pages, _matrix(scores, labels), notes
 
 
 def _write(file: IO[str], pieces: Iterable[Columns], form: TableForm) -> None:
@@ -372,22 +415,42 @@ def _raw_rows(
     connection: sqlite3.Connection, labels: Sequence[str], root: str
 ) -> Iterator[Columns]:
     """Yield the table of all scores in pieces, the first one empty."""
-    connection.create_function("raw_key", 1, _raw_key, deterministic=True)
     yield {name: [] for name in ("FILE", "PAGE", *labels, "PATH")}
-    order = f"raw_key(scores.scores), {BY_NAME}"
+    connection.execute("DROP TABLE IF EXISTS temp.raw_keys")
+    connection.execute("CREATE TEMP TABLE raw_keys (idx INTEGER PRIMARY KEY, key BLOB NOT NULL)")
+    connection.executemany("INSERT INTO raw_keys VALUES (?, ?)", raw_keys(connection, labels))
+    connection.commit()
+    order = f"(SELECT key FROM raw_keys WHERE raw_keys.idx = scores.idx), {BY_NAME}"
     for paths, files, pages, scores, _ in _chunks(connection, order, labels, root):
         columns = dict(zip(labels, round_scores(scores).T.tolist(), strict=True))
         yield {"FILE": files, "PAGE": pages, **columns, "PATH": paths}
 
 
-def _raw_key(scores: bytes) -> bytes:
-    """Bytes that sort as the rounded scores do, column after column, descending."""
-    thousandths = np.rint(round_scores(np.frombuffer(scores, dtype="<f4")) * 1000.0)
-    return (30000 - thousandths).astype(">u2").tobytes()
+def raw_keys(connection: sqlite3.Connection, labels: Sequence[str]) -> Iterator[tuple[int, bytes]]:
+    """Yield bytes for each page that sort as its rounded scores do, descending, column by column.
+
+    Raises:
+        PageSortError: a page has another number of scores than there are labels.
+    """
+    cursor = connection.execute("SELECT idx, scores FROM scores ORDER BY idx")
+    while rows := cursor.fetchmany(CHUNK_ROWS):
+        matrix = _matrix([scores for _, scores in rows], labels)
+        thousandths = np.rint(round_scores(matrix) * 1000.0)
+        keys = (30000 - thousandths).astype(">u2")
+        yield from ((idx, key.tobytes()) for (idx, _), key in zip(rows, keys, strict=True))
+
+
+def _matrix(scores: Sequence[bytes], labels: Sequence[str]) -> np.ndarray:
+    """Stored scores as float32 (pages, labels)."""
+    wrong = next((len(each) // 4 for each in scores if len(each) != 4 * len(labels)), None)
+    if wrong is not None:
+        raise PageSortError(f"The journal holds {wrong} scores a page, for {len(labels)} labels")
+    return np.frombuffer(b"".join(scores), dtype="<f4").reshape(len(scores), len(labels))
 
 
 def _failures(connection: sqlite3.Connection, root: str) -> Iterator[Columns]:
-    """Yield the table of pages that could not be read in pieces."""
+    """Yield the table of pages that could not be read in pieces, the first one empty."""
+    yield {name: [] for name in ("FILE", "PAGE", "REASON", "PATH")}
     cursor = connection.execute(FAILED + BY_NAME)
     while rows := cursor.fetchmany(CHUNK_ROWS):
         files, pages, reasons, stored = map(list, zip(*rows, strict=True))

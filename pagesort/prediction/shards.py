@@ -39,12 +39,16 @@ class Shard:
 
     def holds(self, path: str) -> bool:
         """Whether a file belongs to this part, by its path relative to the folder, with `/`."""
-        digest = hashlib.blake2b(os.fsencode(path), digest_size=8).digest()
-        return int.from_bytes(digest, "big") % self.count == self.number - 1
+        return int.from_bytes(digest_of(os.fsencode(path)), "big") % self.count == self.number - 1
 
     def base(self, base: str) -> str:
         """What the names of this part's tables call the model."""
         return f"{base}_part-{self.number}-of-{self.count}"
+
+
+def digest_of(path: bytes) -> bytes:
+    """Eight bytes that tell, as a number, which part a file belongs to."""
+    return hashlib.blake2b(path, digest_size=8).digest()
 
 
 def whole_base(base: str) -> str:

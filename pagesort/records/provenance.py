@@ -25,7 +25,7 @@ from pagesort.common.files import (
     write_json,
 )
 from pagesort.common.hardware import processors
-from pagesort.common.tables import read_rows
+from pagesort.common.tables import read_column
 
 FORMAT = 1
 CARD = "README.md"
@@ -121,15 +121,15 @@ def machine_facts() -> dict[str, Any]:
     }
 
 
-def page_facts(path: Path) -> tuple[int, int]:
+def page_facts(path: str | Path) -> tuple[int, int]:
     """Size in bytes and time of the last change in seconds of a page's file; GONE without one.
 
     Of a page in an archive, those of the archive.
     """
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - of millions of pages, no path is made
     except NotADirectoryError:
-        archive = next((parent for parent in path.parents if parent.is_file()), None)
+        archive = next((parent for parent in Path(path).parents if parent.is_file()), None)
         if archive is None:
             return GONE, 0
         status = archive.stat()
@@ -150,7 +150,7 @@ def _write_listing(target: Path, folder: Path, tables: Sequence[Path]) -> dict[s
             io.TextIOWrapper(packed, "utf-8", newline="\n") as file,
         ):
             for path in _files(tables):
-                size, time = page_facts(folder / path)
+                size, time = page_facts(os.path.join(folder, path))  # noqa: PTH118
                 file.write(f"{size}\t{time}\t{json.dumps(path, ensure_ascii=False)}\n")
                 count += 1
         return {"files": count, "sha256": file_digest(target)}
@@ -161,8 +161,7 @@ def _files(tables: Iterable[Path]) -> Iterator[str]:
     for table in tables:
         before: str | None = None
         try:
-            for row in read_rows(table):
-                path = row.get("PATH", "")
+            for path in read_column(table, "PATH"):
                 if path and path != before:
                     yield path
                 before = path

@@ -81,7 +81,8 @@ def test_tables_are_those_of_the_unpacked_folders(scans: Path, packed: Path) -> 
 
 def test_parts_merge_to_the_same_tables(scans: Path, packed: Path) -> None:
     parts = tuple(sort(packed, shard=Shard(n, 3))[0] for n in (1, 2, 3))
-    merged = merge_parts(MergeRequest(parts, parts[0].parent, 2, True, 2000))
+    request = MergeRequest(parts, parts[0].parent, 2, True, 2000, processes=1, pages_at_once=4)
+    merged = merge_parts(request)
     for ours, theirs in zip(merged.tables, sort(scans), strict=True):
         assert ours.read_bytes() == theirs.read_bytes()
 

@@ -37,6 +37,7 @@ def merge_tables(settings: Settings, parts: Sequence[str]) -> int:
             absolute_paths=settings.absolute_paths,
             form=table_form(settings.csv_excel),
             beside=(beside,),
+            processes=settings.engine_workers,
         )
     )
     for path in (*merged.tables, *beside.copies):

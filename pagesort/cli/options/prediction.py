@@ -43,7 +43,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "topn", whole(1), 1, "how many guesses a page gets, at most the number of categories",
-        "SETUP", "top_N", ("-tn", "--topn"), ONE_PAGE, used_by=(*PREDICTIONS, *EVALUATIONS),
+        "SETUP", "top_N", ("-tn", "--topn"), ONE_PAGE,
+        used_by=(*PREDICTIONS, *EVALUATIONS, "merge"),
     ),
     Option(
         "directory", DIRECTORY, None, "classify the pages of this folder into a table",
@@ -67,7 +68,8 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "raw", SWITCH, False, "write a second table with the score of every category",
-        "SETUP", "raw", ("--raw",), FOLDER, used_by=(*FOLDER_ACTIONS, *EVALUATIONS),
+        "SETUP", "raw", ("--raw",), FOLDER,
+        used_by=(*FOLDER_ACTIONS, *EVALUATIONS, "merge"),
     ),
     Option(
         "resume", SWITCH, False, "continue the interrupted run over this folder, with its settings "
@@ -111,13 +113,13 @@ OPTIONS: tuple[Option, ...] = (
         "absolute_paths", SWITCH, False, "write the full path of each page into the column PATH "
         "of tables, not its path within the folder",
         "OUTPUT", "absolute_paths", ("--absolute_paths",), FOLDER,
-        used_by=(*FOLDER_ACTIONS, *EVALUATIONS, *SEARCHES),
+        used_by=(*FOLDER_ACTIONS, *EVALUATIONS, *SEARCHES, "merge"),
     ),
     Option(
         "csv_excel", SWITCH, False, "write tables that Excel opens with a double click: with "
         "a mark for UTF-8, the separator and decimal sign of this machine, and no formulas",
         "OUTPUT", "csv_excel", ("--csv_excel",), FOLDER,
-        used_by=(*FOLDER_ACTIONS, *EVALUATIONS, *SEARCHES),
+        used_by=(*FOLDER_ACTIONS, *EVALUATIONS, *SEARCHES, "merge"),
     ),
     Option(
         "table_formats", TABLE_FORMATS, ("csv",), "also write the tables of pages as parquet "

@@ -24,9 +24,10 @@ OPTIONS: tuple[Option, ...] = (
         "SCALE", "engine", ("--engine",), SCALE, used_by=FOLDER_ACTIONS,
     ),
     Option(
-        "engine_workers", auto_or(whole(1, 10_000)), None, "with --engine ray: how many processes "
-        "score (auto: one a graphics card, or a processor)",
-        "SCALE", "workers", ("--engine_workers",), SCALE, used_by=FOLDER_ACTIONS,
+        "engine_workers", auto_or(whole(1, 10_000)), None, "how many processes score with --engine "
+        "ray (auto: one a graphics card, or a processor), or put parts together with --merge "
+        "(auto: one a processor)",
+        "SCALE", "workers", ("--engine_workers",), SCALE, used_by=(*FOLDER_ACTIONS, "merge"),
     ),
     Option(
         "merge", PATHS, None, "put the tables of all parts together, as one process had written "
