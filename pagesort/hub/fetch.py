@@ -287,7 +287,7 @@ def _check_usable(request: PullRequest, ready: Path) -> None:
     """
     try:
         model_files.check_complete(ready)
-        model, _ = transformers_loader.load_towers(ready)
+        model, _ = transformers_loader.load_to_predict(ready)
         transformers_loader.check_input_size(model, Preprocessing.from_folder(ready), ready)
     except PageSortError as error:
         raise PageSortError(

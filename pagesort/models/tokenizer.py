@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ def clip_tokenizer(vocabulary_size: int, context_length: int) -> CLIPTokenizer:
             remedy="Only models made for CLIP's own tokenizer can be converted",
         )
     lines = _MERGES.read_text(encoding="utf-8").split("\n")
-    pairs = [line.strip() for line in lines if line.strip()][: vocabulary_size - _SMALLEST]
+    pairs = list(islice(filter(None, map(str.strip, lines)), vocabulary_size - _SMALLEST))
     symbols = _byte_symbols()
     words = [*symbols, *(f"{symbol}</w>" for symbol in symbols)]
     words += [pair.replace(" ", "") for pair in pairs]

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,12 @@ def finished(tmp_path_factory, tiny_model_folder, split):
     folder = tmp_path_factory.mktemp("training")
     classifier = open_model(tiny_model_folder)
     return folder, train(classifier, request(folder, split)), classifier
+
+
+@cache
+def opened(folder: Path) -> CLIP:
+    """A model that many trainings begin with: each leaves it as it was, however it ends."""
+    return open_model(folder)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -205,7 +212,7 @@ def raising_at(monkeypatch, owner, name: str, call: int, error: BaseException, a
 def test_an_interrupted_training_ends_at_the_same_weights(
     owner, name, call, after, finished, split, tiny_model_folder, tmp_path, monkeypatch, caplog
 ) -> None:
-    classifier = open_model(tiny_model_folder)
+    classifier = opened(tiny_model_folder)
     asked = replace(request(tmp_path, split), save_seconds=0.0)
     with monkeypatch.context() as broken:
         raising_at(broken, owner, name, call, Killed(), after)
@@ -230,8 +237,8 @@ def test_the_curves_of_an_interrupted_training_are_whole(
     with monkeypatch.context() as broken:
         raising_at(broken, TensorBoard, "after_step", 7, Killed())
         with pytest.raises(Killed):
-            train(open_model(tiny_model_folder), request(tmp_path, split))
-    train(open_model(tiny_model_folder), request(tmp_path, split))
+            train(opened(tiny_model_folder), request(tmp_path, split))
+    train(opened(tiny_model_folder), request(tmp_path, split))
     assert [entry["step"] for entry in histories[0] if "eval_accuracy" in entry] == [3, 6, 9]
     assert [entry["step"] for entry in histories[0] if "loss" in entry] == [2, 3, 4, 6, 8, 9]
 
@@ -241,7 +248,7 @@ def test_a_stop_is_let_through_and_tells_what_is_kept(
 ) -> None:
     raising_at(monkeypatch, TensorBoard, "after_step", 5, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt, match="step 3 of 9 is kept in .*checkpoints"):
-        train(open_model(tiny_model_folder), request(tmp_path, split))
+        train(opened(tiny_model_folder), request(tmp_path, split))
 
 
 def test_a_finished_training_begins_anew_and_other_settings_begin_apart(
@@ -250,11 +257,11 @@ def test_a_finished_training_begins_anew_and_other_settings_begin_apart(
     folder, outcome, _ = finished
     shutil.copytree(folder / "checkpoints", tmp_path / "checkpoints")
     with caplog.at_level(logging.INFO):
-        again = train(open_model(tiny_model_folder), request(tmp_path, split))
+        again = train(opened(tiny_model_folder), request(tmp_path, split))
     assert f"done before ({outcome.model_folder.name})" in caplog.text
     assert same(weights(again.model_folder), weights(outcome.model_folder))
     changed = request(tmp_path, split, learning_rate=1e-3, epochs=1)
-    other = train(open_model(tiny_model_folder), changed)
+    other = train(opened(tiny_model_folder), changed)
     assert other.checkpoints != again.checkpoints
     assert other.model_folder != again.model_folder
 
@@ -274,7 +281,7 @@ def test_the_best_epoch_is_exported_not_the_last(
 
     monkeypatch.setattr(validation.ValidationPages, "figures", told)
     recipe = {"epochs": 5, "wise_ft": 1.0, "batch_size": 18}
-    outcome = train(open_model(tiny_model_folder), request(tmp_path, split, **recipe))
+    outcome = train(opened(tiny_model_folder), request(tmp_path, split, **recipe))
     assert outcome.epoch == 3
     best = outcome.checkpoints / "best-3"
     assert same(weights(outcome.model_folder), weights(best))
@@ -289,12 +296,12 @@ def test_the_best_epoch_is_exported_not_the_last(
 def test_weights_are_mixed_with_those_of_the_start(split, tiny_model_folder, tmp_path) -> None:
     full, half = (
         train(
-            open_model(tiny_model_folder),
+            opened(tiny_model_folder),
             request(tmp_path / str(share), split, epochs=1, wise_ft=share),
         )
         for share in (1.0, 0.5)
     )
-    start = open_model(tiny_model_folder).model.state_dict()
+    start = opened(tiny_model_folder).model.state_dict()
     for name, value in weights(half.model_folder).items():
         mean = (start[name] + weights(full.model_folder)[name]) / 2
         assert torch.allclose(value, mean, atol=1e-6), name
@@ -303,8 +310,8 @@ def test_weights_are_mixed_with_those_of_the_start(split, tiny_model_folder, tmp
 
 def test_only_the_image_tower_learns_if_asked(split, tiny_model_folder, tmp_path) -> None:
     asked = request(tmp_path, split, towers="image", wise_ft=1.0, epochs=1)
-    outcome = train(open_model(tiny_model_folder), asked)
-    start = open_model(tiny_model_folder).model.state_dict()
+    outcome = train(opened(tiny_model_folder), asked)
+    start = opened(tiny_model_folder).model.state_dict()
     for name, value in weights(outcome.model_folder).items():
         is_text = name.startswith(("text_model", "text_projection"))
         assert torch.equal(value, start[name]) == is_text, name
@@ -312,7 +319,7 @@ def test_only_the_image_tower_learns_if_asked(split, tiny_model_folder, tmp_path
 
 @pytest.mark.parametrize("recipe", [{"objective": "contrastive"}, {"sampling": "natural"}])
 def test_every_kind_of_training_learns(recipe, split, tiny_model_folder, tmp_path) -> None:
-    outcome = train(open_model(tiny_model_folder), request(tmp_path, split, epochs=6, **recipe))
+    outcome = train(opened(tiny_model_folder), request(tmp_path, split, epochs=6, **recipe))
     assert share_right(CLIP.open(outcome.model_folder), split.test) >= 0.8
 
 
@@ -323,7 +330,7 @@ def test_accumulated_batches_make_the_step_of_one_great_batch(
     monkeypatch.setattr(training, "draw_curves", lambda history, *_: histories.append(history))
     single = {label: texts[:1] for label, texts in DESCRIPTIONS.items()}
     for number, recipe in enumerate(({"batch_size": 6}, {"batch_size": 2, "accumulation": 3})):
-        classifier = open_model(tiny_model_folder).variant(descriptions=single)
+        classifier = opened(tiny_model_folder).variant(descriptions=single)
         asked = replace(
             request(tmp_path / str(number), split, epochs=1, warmup_ratio=0.0, **recipe), log_step=1
         )
@@ -338,14 +345,14 @@ def test_accumulated_batches_make_the_step_of_one_great_batch(
 def test_other_processes_prepare_the_same_pages(
     finished, split, tiny_model_folder, tmp_path
 ) -> None:
-    outcome = train(open_model(tiny_model_folder), replace(request(tmp_path, split), workers=2))
+    outcome = train(opened(tiny_model_folder), replace(request(tmp_path, split), workers=2))
     assert same(weights(outcome.model_folder), weights(finished[1].model_folder))
 
 
 @pytest.mark.slow
 def test_computing_twice_changes_nothing(finished, split, tiny_model_folder, tmp_path) -> None:
     asked = request(tmp_path, split, gradient_checkpointing=True)
-    outcome = train(open_model(tiny_model_folder), asked)
+    outcome = train(opened(tiny_model_folder), asked)
     for name, value in weights(outcome.model_folder).items():
         assert torch.allclose(value, weights(finished[1].model_folder)[name], atol=1e-5), name
 
@@ -417,19 +424,19 @@ def test_broken_pages_are_left_out_and_told(split, tiny_model_folder, tmp_path, 
     more = replace(
         split, train=(broken[0], *split.train), validation=(broken[1], *split.validation)
     )
-    outcome = train(open_model(tiny_model_folder), request(tmp_path, more, epochs=1))
+    outcome = train(opened(tiny_model_folder), request(tmp_path, more, epochs=1))
     assert [name for name, _ in outcome.left_out] == ["GREEN/torn-1.png", "RED/torn-1.png"]
     assert all(str(page.path) in caplog.text for page in broken)
     only_broken = tuple(page for page in split.train if page.label != "GREEN") + (broken[0],)
     none_left = replace(split, train=only_broken)
-    said = str(refused(open_model(tiny_model_folder), request(tmp_path, none_left)))
+    said = str(refused(opened(tiny_model_folder), request(tmp_path, none_left)))
     assert "no readable page trains GREEN" in said
 
 
 def test_few_pages_lower_the_batch_with_a_word(split, tiny_model_folder, tmp_path, caplog) -> None:
     few = replace(split, train=(split.train[0], *split.train[6:8], *split.train[12:14]))
     asked = request(tmp_path, few, batch_size=4, accumulation=8, epochs=1)
-    outcome = train(open_model(tiny_model_folder), asked)
+    outcome = train(opened(tiny_model_folder), asked)
     assert "fewer than one step takes: accumulation 1 instead of 8" in caplog.text
     assert "batch size" not in caplog.text
     assert "only one page to train on: BLUE" in caplog.text
@@ -441,7 +448,7 @@ def test_without_validation_pages_the_last_epoch_counts(
     split, tiny_model_folder, tmp_path, caplog
 ) -> None:
     asked = request(tmp_path, replace(split, validation=()), epochs=2)
-    outcome = train(open_model(tiny_model_folder), asked)
+    outcome = train(opened(tiny_model_folder), asked)
     assert "no page validates" in caplog.text
     assert (outcome.accuracy, outcome.temperature, outcome.epoch) == (None, 1.0, 2)
     assert outcome.wise_ft == 1.0
@@ -455,7 +462,7 @@ def test_a_diverging_training_stops(split, tiny_model_folder, tmp_path, monkeypa
         return found | {"loss": found["loss"] * float("nan")}
 
     monkeypatch.setattr(training.LabelLearner, "forward", diverging)
-    said = str(refused(open_model(tiny_model_folder), request(tmp_path, split)))
+    said = str(refused(opened(tiny_model_folder), request(tmp_path, split)))
     assert "diverged" in said
     assert "--lr" in said
     assert not list((tmp_path / "checkpoints").glob("*/checkpoint-*"))
@@ -476,7 +483,7 @@ def test_want_of_memory_names_the_settings(
     error, split, tiny_model_folder, tmp_path, monkeypatch
 ) -> None:
     raising_at(monkeypatch, training.LabelLearner, "embed_pages", 2, error)
-    said = str(refused(open_model(tiny_model_folder), request(tmp_path, split)))
+    said = str(refused(opened(tiny_model_folder), request(tmp_path, split)))
     assert "not enough memory to train on 6 pages at once" in said
     assert all(name in said for name in ("--batch_size", "accumulation", "gradient_checkpointing"))
 
@@ -495,11 +502,11 @@ def test_a_full_disk_is_told_and_nothing_is_lost(
     asked = replace(request(tmp_path, split), save_seconds=0.0)
     with monkeypatch.context() as full:
         raising_at(full, torch, "save", 10, error)
-        said = str(refused(open_model(tiny_model_folder), asked))
+        said = str(refused(opened(tiny_model_folder), asked))
     assert "the state of the training cannot be written" in said
     assert "FOLDER_CPOINTS" in said
     assert list((tmp_path / "checkpoints").glob("*/checkpoint-*"))
-    outcome = train(open_model(tiny_model_folder), request(tmp_path, split))
+    outcome = train(opened(tiny_model_folder), request(tmp_path, split))
     assert same(weights(outcome.model_folder), weights(finished[1].model_folder))
 
 
@@ -509,7 +516,7 @@ def test_a_dead_worker_is_done_without(
     died = RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error.")
     raising_at(monkeypatch, TensorBoard, "after_step", 5, died)
     asked = replace(request(tmp_path, split), workers=1)
-    outcome = train(open_model(tiny_model_folder), asked)
+    outcome = train(opened(tiny_model_folder), asked)
     assert "[TRAIN] workers = 0" in caplog.text
     assert same(weights(outcome.model_folder), weights(finished[1].model_folder))
 
@@ -526,19 +533,19 @@ def test_a_page_that_vanishes_is_told_in_one_line(
 
     monkeypatch.setattr(training.RunFolder, "open", vanishing)
     asked = replace(request(tmp_path, split), workers=1)
-    said = str(refused(open_model(tiny_model_folder), asked))
+    said = str(refused(opened(tiny_model_folder), asked))
     assert said.startswith("a prepared page cannot be read")
 
 
 def test_an_unwritable_folder_is_told_before_training(split, tiny_model_folder, tmp_path) -> None:
     (tmp_path / "file").write_text("in the way")
     asked = replace(request(tmp_path, split), models=tmp_path / "file")
-    assert "FOLDER_MODELS" in str(refused(open_model(tiny_model_folder), asked))
+    assert "FOLDER_MODELS" in str(refused(opened(tiny_model_folder), asked))
     assert not (tmp_path / "checkpoints").exists()
 
 
 def test_nothing_goes_to_stdout(split, tiny_model_folder, tmp_path, capfd) -> None:
-    train(open_model(tiny_model_folder), request(tmp_path, split, epochs=1))
+    train(opened(tiny_model_folder), request(tmp_path, split, epochs=1))
     assert capfd.readouterr().out == ""
 
 
@@ -546,7 +553,7 @@ def test_nothing_goes_to_stdout(split, tiny_model_folder, tmp_path, capfd) -> No
 def test_validation_pages_on_a_full_disk_are_told(split, tiny_model_folder, tmp_path) -> None:
     import resource
 
-    start = open_model(tiny_model_folder)
+    start = opened(tiny_model_folder)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
     try:
@@ -565,10 +572,10 @@ def test_a_damaged_checkpoint_is_told(
     with monkeypatch.context() as broken:
         raising_at(broken, TensorBoard, "after_step", 5, Killed())
         with pytest.raises(Killed):
-            train(open_model(tiny_model_folder), request(tmp_path, split))
+            train(opened(tiny_model_folder), request(tmp_path, split))
     (torn,) = (tmp_path / "checkpoints").glob(f"*/checkpoint-*/{name}")
     torn.write_bytes(torn.read_bytes()[:100])
-    said = str(refused(open_model(tiny_model_folder), request(tmp_path, split)))
+    said = str(refused(opened(tiny_model_folder), request(tmp_path, split)))
     assert said.startswith("the kept state of the interrupted training is damaged")
     assert "Remove this folder" in said
 
@@ -577,7 +584,7 @@ def test_without_its_picture_the_model_is_still_told(
     split, tiny_model_folder, tmp_path, monkeypatch, caplog
 ) -> None:
     raising_at(monkeypatch, training, "draw_curves", 1, OSError(errno.ENOSPC, "No space left"))
-    outcome = train(open_model(tiny_model_folder), request(tmp_path, split, epochs=1))
+    outcome = train(opened(tiny_model_folder), request(tmp_path, split, epochs=1))
     assert outcome.curves is None
     assert "curves cannot be drawn (No space left)" in caplog.text
     facts = json.loads((outcome.checkpoints / "training.json").read_text())
@@ -591,7 +598,7 @@ def test_an_export_that_fails_tells_what_is_left_to_do(
         raise PageSortError("the disk is full", remedy="Another")
 
     monkeypatch.setattr("pagesort.training.export.formats.save_folder", full)
-    said = str(refused(open_model(tiny_model_folder), request(tmp_path, split, epochs=1)))
+    said = str(refused(opened(tiny_model_folder), request(tmp_path, split, epochs=1)))
     assert "the disk is full" in said
     assert "only the export is done then" in said
 
