@@ -7,6 +7,7 @@ one; a page that ends every worker fails alone.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -247,6 +248,9 @@ def _cluster(workers: int | None) -> Iterator[bool]:
         if not address:
             folder = tempfile.mkdtemp(prefix="pagesort-ray-")
             held.callback(_remove, folder)
+            # Some processes of a cluster that did not start end with this one only: by what Ray
+            # registers later than this, and does earlier.
+            atexit.register(_remove, folder)
             how = {
                 "address": "local",
                 "include_dashboard": False,

@@ -155,6 +155,31 @@ def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     shutil.rmtree(place, ignore_errors=True)
 
 
+def test_a_cluster_that_does_not_start_leaves_no_folder(tmp_path: Path) -> None:
+    words = """
+import atexit
+from pathlib import Path
+from types import SimpleNamespace
+from pagesort.prediction import ray_engine
+
+def init(_temp_dir, **_):  # leaves processes that write until this one ends
+    folder = Path(_temp_dir)
+    atexit.register(lambda: (folder.mkdir(exist_ok=True), (folder / "log").touch()))
+    raise TimeoutError("no answer")
+
+ray_engine._ray = lambda: SimpleNamespace(init=init, shutdown=lambda: None)
+with ray_engine._cluster(1):
+    pass
+"""
+    place = os.environ | {"TMPDIR": str(tmp_path), "TEMP": str(tmp_path), "RAY_ADDRESS": ""}
+    command = [sys.executable, "-c", words]
+    done = subprocess.run(
+        command, cwd=ROOT, env=place, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert "a Ray cluster on this machine cannot be started (" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray")
 def test_tables_are_those_of_one_process_though_a_worker_is_killed(
