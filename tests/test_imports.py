@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "records": COMMON,
     "prediction": PAGES | {"models", "sorting"},
     "embeddings": SCORING,
-    "grouping": SCORING | {"embeddings", "records", "review"},
+    "grouping": SCORING | {"embeddings", "reading", "records", "review"},
     "search": SCORING | {"embeddings"},
     "evaluation": SCORING,
     "voting": SCORING | {"evaluation"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,37 +12,60 @@ from typing import Any
 
 import numpy as np
 
-from pagesort.common.checked_json import read_json
+from pagesort.common.checked_json import is_of, read_json
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import file_digest, write_whole
 from pagesort.grouping.boundary_features import NAMES, VERSION, boundary_features
 from pagesort.grouping.pile import Pile
+from pagesort.grouping.text_features import NAMES as TEXT_NAMES
+from pagesort.grouping.text_features import VERSION as TEXT_VERSION
+from pagesort.grouping.text_features import text_features
+
+logger = logging.getLogger(__name__)
 
 FORMAT = "pagesort boundary model"
 FILE = "boundaries.json"
 FARTHEST = 4.0  # standard deviations; what lies farther off counts as that
 SEEN_DIGITS = 6
 LISTS = ("mean", "scale", "weights")
-SHAPE: dict[str, Any] = {
-    "format": str, "features": str, "bias": float, **dict.fromkeys(LISTS, list),
-}  # fmt: skip
+TEXTS: dict[str, Any] = {"features": str, "bias": float, **dict.fromkeys(LISTS, list)}
+SHAPE: dict[str, Any] = {"format": str, **TEXTS}
 
 
 @dataclass(frozen=True)
-class BoundaryModel:
+class Weighing:
     """A logistic regression over the features of a gap.
 
     Attributes:
         mean, scale: of each feature in what it was trained on, (F,).
         weights: of the features brought to mean 0 and scale 1, (F,).
         bias: log odds where all features are as usual.
-        seen: beginnings of the SHA-256 of the files that it was trained on; see `was_seen`.
     """
 
     mean: np.ndarray
     scale: np.ndarray
     weights: np.ndarray
     bias: float
+
+    def log_odds_of(self, features: np.ndarray) -> np.ndarray:
+        """Log odds of gaps, float64 (N,), from their features, (N, F)."""
+        usual = standardised(features, self.mean, self.scale)
+        return np.asarray(usual @ self.weights + self.bias)
+
+
+@dataclass(frozen=True)
+class BoundaryModel:
+    """What tells where an item begins.
+
+    Attributes:
+        looks: weighs how pages look.
+        texts: weighs what pages say, and is added where both pages of a gap have a text; None in a
+            model that was trained without texts.
+        seen: beginnings of the SHA-256 of the files that it was trained on; see `was_seen`.
+    """
+
+    looks: Weighing
+    texts: Weighing | None = None
     seen: frozenset[str] = frozenset()
 
     def was_seen(self, file: Path) -> bool:
@@ -56,12 +80,11 @@ class BoundaryModel:
 
     def log_odds(self, pile: Pile) -> np.ndarray:
         """Log odds that a new item begins, float64 (N,); the first page's means nothing."""
-        return self.log_odds_of(boundary_features(pile))
-
-    def log_odds_of(self, features: np.ndarray) -> np.ndarray:
-        """The same of features that are there already, (N, F)."""
-        usual = standardised(features, self.mean, self.scale)
-        return np.asarray(usual @ self.weights + self.bias)
+        log_odds = self.looks.log_odds_of(boundary_features(pile))
+        if self.texts is not None and pile.texts is not None:
+            features, known = text_features(pile.texts)
+            log_odds[known] += self.texts.log_odds_of(features[known])
+        return log_odds
 
 
 def standardised(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -85,10 +108,8 @@ def read_model(path: Path) -> BoundaryModel:
         raise PageSortError(
             "the file is no boundary model of this version", where=path, remedy=remedy
         )
-    found = {name: _numbers(content[name], path) for name in LISTS}
-    if not (found["scale"] > 0).all():
-        raise PageSortError("'scale' holds a number that is not above 0", where=path, remedy=remedy)
-    return BoundaryModel(**found, bias=float(content["bias"]), seen=_digests(content, path))
+    looks = _weighing(content, len(NAMES), path, remedy)
+    return BoundaryModel(looks, _texts(content, path, remedy), _digests(content, path))
 
 
 def write_model(folder: Path, model: BoundaryModel, facts: dict[str, Any]) -> None:
@@ -98,11 +119,10 @@ def write_model(folder: Path, model: BoundaryModel, facts: dict[str, Any]) -> No
         PageSortError: it cannot be written.
     """
     content: dict[str, Any] = {"format": FORMAT, "features": VERSION, **facts}
-    content["bias"] = round(model.bias, 4)
+    content |= _written(model.looks)
+    if model.texts is not None:
+        content["texts"] = {"features": TEXT_VERSION, **_written(model.texts)}
     content["seen"] = "".join(sorted(model.seen))
-    for name in LISTS:
-        values = np.ravel(getattr(model, name))
-        content[name] = [float(f"{value:.3g}") for value in values]
     write_whole(folder / FILE, json.dumps(content, ensure_ascii=False) + "\n")
 
 
@@ -115,7 +135,37 @@ def _digests(content: dict[str, Any], path: Path) -> frozenset[str]:
     return frozenset(joined[start : start + SEEN_DIGITS] for start in starts)
 
 
-def _numbers(values: Sequence[object], path: Path) -> np.ndarray:
-    if len(values) != len(NAMES) or not all(type(each) in (int, float) for each in values):
-        raise PageSortError(f"a list does not hold {len(NAMES)} numbers", where=path)
+def _written(weighing: Weighing) -> dict[str, Any]:
+    lists = {
+        name: [float(f"{value:.3g}") for value in np.ravel(getattr(weighing, name))]
+        for name in LISTS
+    }
+    return {"bias": round(weighing.bias, 4), **lists}
+
+
+def _texts(content: dict[str, Any], path: Path, remedy: str) -> Weighing | None:
+    """What weighs texts, if the model has that; one of another version is not used."""
+    part = content.get("texts")
+    if part is None:
+        return None
+    if not (isinstance(part, dict) and all(is_of(part.get(key), TEXTS[key]) for key in TEXTS)):
+        raise PageSortError("'texts' is damaged", where=path, remedy=remedy)
+    if part["features"] != TEXT_VERSION:
+        logger.warning(
+            "texts are left aside, as this boundary model has another version's: %s", path
+        )
+        return None
+    return _weighing(part, len(TEXT_NAMES), path, remedy)
+
+
+def _weighing(content: dict[str, Any], length: int, path: Path, remedy: str) -> Weighing:
+    found = {name: _numbers(content[name], length, path) for name in LISTS}
+    if not (found["scale"] > 0).all():
+        raise PageSortError("'scale' holds a number that is not above 0", where=path, remedy=remedy)
+    return Weighing(**found, bias=float(content["bias"]))
+
+
+def _numbers(values: Sequence[object], length: int, path: Path) -> np.ndarray:
+    if len(values) != length or not all(type(each) in (int, float) for each in values):
+        raise PageSortError(f"a list does not hold {length} numbers", where=path)
     return np.array(values, dtype=np.float64)

@@ -30,6 +30,7 @@ from pagesort.embeddings.store import EmbeddingStore, Model
 from pagesort.grouping.listing import PileSource, piles
 from pagesort.grouping.methods import Method
 from pagesort.grouping.page_features import VERSION, describe
+from pagesort.grouping.page_texts import PageTexts
 from pagesort.grouping.pile import pile_of
 from pagesort.grouping.tables import GroupedPage, GroupTables
 from pagesort.pages.loader import Failure
@@ -128,6 +129,7 @@ class _Run:
     def __init__(self, classifier: Classifier, request: GroupRequest) -> None:
         self.classifier = classifier
         self.request = request
+        self.texts = PageTexts()
         self.pages = self.found = self.failed = 0
 
     def write(self, store: EmbeddingStore, tables: GroupTables) -> None:
@@ -166,7 +168,9 @@ class _Run:
     def _write_part(self, pages: Sequence[EmbeddedPage | Failure], tables: GroupTables) -> None:
         read = [page for page in pages if isinstance(page, EmbeddedPage)]
         if read:
-            pile = pile_of(pages, self.classifier.scores)
+            wants_texts = self.request.method.model.texts is not None
+            texts = self.texts.described(page.ref for page in pages) if wants_texts else None
+            pile = pile_of(pages, self.classifier.scores, texts)
             groups, boundaries = self.request.method.group(pile)
             kinds = pile.scores.argmax(axis=1)
             scores = round_scores(pile.scores.max(axis=1))

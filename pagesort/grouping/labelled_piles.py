@@ -18,6 +18,7 @@ from pagesort.embeddings.embed import embed_pages
 from pagesort.embeddings.page import EmbeddedPage
 from pagesort.embeddings.store import EmbeddingStore
 from pagesort.grouping.group_run import DESCRIBER, Classifier
+from pagesort.grouping.page_texts import PageTexts
 from pagesort.grouping.pile import pile_of
 from pagesort.grouping.training import LabelledPile
 from pagesort.grouping.truth import Grouping, name_and_part, read_grouping
@@ -121,11 +122,15 @@ def _read_pile(
         logger.warning("%s of %s could not be read", counted(len(pages) - read), table.path)
     if not read:
         raise PageSortError("none of its pages can be read", where=table.path)
+    texts = PageTexts().described(page.ref for page in pages)
+    with_text = np.count_nonzero(texts.any(axis=1))
+    if with_text:
+        logger.info("%s: a text lies beside %s", table.path.name, counted(with_text))
     numbers = {group: number for number, group in enumerate(dict.fromkeys(table.groups))}
     items = np.array([numbers[group] for group in table.groups])
     logger.info("%s: %s in %d items", table.path.name, counted(len(pages)), len(numbers))
     files = tuple(file_digest(path) for path in sorted({page.ref.path for page in pages}))
-    return LabelledPile(table.path.stem, pile_of(pages, classifier.scores), items, files)
+    return LabelledPile(table.path.stem, pile_of(pages, classifier.scores, texts), items, files)
 
 
 def _page(folder: Path, table: Grouping, name: str) -> Path:

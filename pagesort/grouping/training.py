@@ -8,16 +8,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pagesort.grouping.boundary_features import boundary_features
-from pagesort.grouping.boundary_model import SEEN_DIGITS, BoundaryModel, standardised
+from pagesort.grouping.boundary_model import SEEN_DIGITS, BoundaryModel, Weighing, standardised
 from pagesort.grouping.methods import NAMES, Method
 from pagesort.grouping.metrics import Agreement, agreement
 from pagesort.grouping.pile import Pile
+from pagesort.grouping.segmentation import probability
+from pagesort.grouping.text_features import text_features
 
 MADE_PER_PILE = 8  # artificial piles
 FEWEST, MOST = 8, 150  # pages of an artificial pile
 SEED = 420
 PENALTY = 0.0004  # inverse strength of the regression's penalty
+TEXT_PENALTY = 0.0004  # likewise of what texts add
+FEWEST_GAPS = 4  # of either kind, between pages with texts, that anything is learned from
 BASELINES = ("every page alone", "one group")
+WITHOUT_TEXTS = "sequence, without texts"
 
 
 @dataclass(frozen=True)
@@ -46,13 +51,57 @@ def train_boundaries(piles: Sequence[LabelledPile], seed: int = SEED) -> Boundar
     """
     from sklearn.linear_model import LogisticRegression
 
-    made = _artificial(piles, np.random.default_rng(seed))
-    features, starts, weights = _examples([*piles, *made])
+    every = [*piles, *_artificial(piles, np.random.default_rng(seed))]
+    features, starts, weights = _examples(every)
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
     fitted = LogisticRegression(C=PENALTY, max_iter=1000)
     fitted.fit(standardised(features, mean, scale), starts, sample_weight=weights)
+    looks = Weighing(mean, scale, fitted.coef_[0], float(fitted.intercept_[0]))
     seen = frozenset(digest[:SEEN_DIGITS] for pile in piles for digest in pile.files)
-    return BoundaryModel(mean, scale, fitted.coef_[0], float(fitted.intercept_[0]), seen)
+    texts = _train_texts(every, looks) if _have_texts(piles) else None
+    return BoundaryModel(looks, texts, seen)
+
+
+def _have_texts(piles: Sequence[LabelledPile]) -> bool:
+    """Whether texts lie beside enough pages, at beginnings of items and elsewhere."""
+    found = np.zeros(2, int)
+    for each in piles:
+        if each.pile.texts is not None:
+            _, known = text_features(each.pile.texts)
+            found += np.bincount(each.starts[known].astype(int), minlength=2)
+    return bool(found.min() >= FEWEST_GAPS)
+
+
+def _train_texts(piles: Sequence[LabelledPile], looks: Weighing) -> Weighing:
+    """Fit what texts add to the log odds that looks give.
+
+    So a model answers the same about pages without texts, whether it was trained with some or not.
+    """
+    from scipy.optimize import minimize
+
+    parts: list[list[np.ndarray]] = []
+    for each in piles:
+        if each.pile.texts is not None:
+            found, known = text_features(each.pile.texts)
+            given = looks.log_odds_of(boundary_features(each.pile))
+            weights = np.full(len(known), 100 / len(known))
+            parts.append([part[known] for part in (found, each.starts, given, weights)])
+    features, starts, given, weights = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
+    mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
+    usual = standardised(features, mean, scale)
+    signs = np.where(starts, 1.0, -1.0)
+
+    def loss(values: np.ndarray) -> tuple[float, np.ndarray]:
+        margins = signs * (given + usual @ values[1:] + values[0])
+        slopes = -weights * signs * probability(-margins) * TEXT_PENALTY
+        total = TEXT_PENALTY * (weights * np.logaddexp(0, -margins)).sum()
+        total += (values[1:] ** 2).sum() / 2
+        return float(total), np.append(slopes.sum(), usual.T @ slopes + values[1:])
+
+    fitted = minimize(loss, np.zeros(usual.shape[1] + 1), jac=True, method="L-BFGS-B").x
+    return Weighing(mean, scale, fitted[1:], float(fitted[0]))
 
 
 def left_out(piles: Sequence[LabelledPile], method: Method) -> Iterator[tuple[str, str, Agreement]]:
@@ -63,6 +112,10 @@ def left_out(piles: Sequence[LabelledPile], method: Method) -> Iterator[tuple[st
         for name in NAMES:
             groups, _ = replace(method, model=model, name=name).group(labelled.pile)
             yield labelled.name, name, agreement(labelled.items.tolist(), groups.tolist())
+        if model.texts is not None:
+            blind = replace(model, texts=None)
+            groups, _ = replace(method, model=blind, name="sequence").group(labelled.pile)
+            yield labelled.name, WITHOUT_TEXTS, agreement(labelled.items.tolist(), groups.tolist())
         pages = len(labelled.items)
         for baseline, numbers in zip(BASELINES, (list(range(pages)), [0] * pages), strict=True):
             yield labelled.name, baseline, agreement(labelled.items.tolist(), numbers)
@@ -114,13 +167,13 @@ def _drawn(
         pages += len(kept)
         if pages > MOST:
             break
-    names = ("vectors", "looks", "sizes", "scores")
-    joined = [
-        np.concatenate([getattr(piles[source].pile, name)[kept] for source, kept in parts])
-        for name in names
-    ]
+    joined = {
+        name: np.concatenate([getattr(piles[source].pile, name)[kept] for source, kept in parts])
+        for name in ("vectors", "looks", "sizes", "scores", "texts")
+        if all(getattr(pile.pile, name) is not None for pile in piles)
+    }
     numbers = np.repeat(np.arange(len(parts)), [len(kept) for _, kept in parts])
-    return LabelledPile("", Pile(*joined), numbers)
+    return LabelledPile("", Pile(**joined), numbers)
 
 
 def _runs(labelled: LabelledPile) -> list[np.ndarray]:

@@ -216,6 +216,9 @@ def test_a_new_folder_for_a_boundary_model_asks_for_no_other_model(
 def test_a_boundary_model_is_trained_measured_and_used(
     command: Run, pile: Path, tmp_path: Path, workplace: Path
 ) -> None:
+    for number in range(1, 13):
+        lines = ("LETTER" if number < 5 else "LIST", f"word{number % 5} " * 9, str(number))
+        (pile / f"{number}.txt").write_text("\n".join(lines), encoding="utf-8")
     piles = tmp_path / "piles"
     for name in ("one", "two", "three"):
         shutil.copytree(pile, piles / name)
@@ -224,13 +227,16 @@ def test_a_boundary_model_is_trained_measured_and_used(
     status, output, _ = command("--train_groups", piles, "--model_dir", tmp_path / "models")
     *_, table, model = output.splitlines()
     assert status == 0
-    assert {row["METHOD"] for row in read_table(table)} >= {"sequence", "ward", "one group"}
+    methods = {"sequence", "sequence, without texts", "ward", "one group"}
+    assert {row["METHOD"] for row in read_table(table)} >= methods
+    (pile / "2.txt").write_bytes(b"\xff no text")
     draw_page(pile / "13.png", COLOURS[2], False, 99)
     truth = piles / "one.csv"
     words = ("--group", "-d", pile, "--compare", truth, "--group_model", model)
     _, output, errors = command(*words)
     assert groups_of(output) == ["1"] * 4 + ["2"] * 3 + ["3"] * 6
     assert "trained on 12 of these 13 files" in errors
+    assert errors.count("a text is left aside: it is no text in UTF-8") == 1
 
 
 def test_corrected_groups_become_folders_and_back(command: Run, pile: Path, tmp_path: Path) -> None:

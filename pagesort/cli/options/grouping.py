@@ -62,7 +62,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "train_groups", DIRECTORY, None, "train a boundary model on the piles of this folder: each "
         "has a table with the columns file and item, and beside it a folder of the same name; "
-        "measures all methods on each pile, with models that never saw it",
+        "measures all methods on each pile, with models that never saw it; takes texts beside them",
         flags=("--train_groups",), audience=GROUPING,
     ),
     Option(
