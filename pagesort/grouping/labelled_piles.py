@@ -123,7 +123,7 @@ def _read_pile(
     if not read:
         raise PageSortError("none of its pages can be read", where=table.path)
     texts = PageTexts().described(page.ref for page in pages)
-    with_text = np.count_nonzero(texts.any(axis=1))
+    with_text = int(np.count_nonzero(texts.any(axis=1)))
     if with_text:
         logger.info("%s: a text lies beside %s", table.path.name, counted(with_text))
     numbers = {group: number for number, group in enumerate(dict.fromkeys(table.groups))}

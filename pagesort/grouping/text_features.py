@@ -190,7 +190,7 @@ def _numbering(numbers: np.ndarray, before: np.ndarray, earlier: np.ndarray) -> 
         ).any(axis=(1, 2))
         for step, places in ((1, before), (2, earlier))
     )
-    has = (numbers > 0).any(axis=1)
+    has = np.asarray((numbers > 0).any(axis=1))
     follows = goes_on | jumps
     return [
         each.astype(np.float32)
