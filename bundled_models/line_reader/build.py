@@ -58,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
         "--trained", type=Path, help="a reader that is trained already: only measure it and write "
         "its folder",
     )  # fmt: skip
+    parser.add_argument(
+        "--mean", type=Path, help="another trained reader, such as that of --start: what is "
+        "measured and written is the mean of the weights of both",
+    )  # fmt: skip
     return parser
 
 
@@ -66,6 +70,8 @@ def _make(options: argparse.Namespace) -> None:
 
     examples = read_examples(options.lines)
     trained = options.trained or _train(examples, options)
+    if options.mean:
+        trained = mean_reader(options.mean, trained, options.work / "mean")
     credits = options.lines.with_name("sources.csv")
     sys.stdout.write(finish(trained, split_by_set(examples), credits, options.out, options.work))
 
@@ -80,7 +86,7 @@ def _train(examples: Examples, options: argparse.Namespace) -> Path:
     request = ReaderRequest(
         split=mostly_hands(split) if options.start else split,
         recipe=replace(RECIPE, epochs=options.epochs),
-        start=options.start or _start(examples, work / "start"),
+        start=options.start or start_reader(examples, work / "start"),
         checkpoints=work,
         models=work / "readers",
         seed=SEED,
@@ -89,7 +95,7 @@ def _train(examples: Examples, options: argparse.Namespace) -> Path:
     return train_reader(request, torch.device("cpu")).folder
 
 
-def _start(examples: Examples, folder: Path) -> Path:
+def start_reader(examples: Examples, folder: Path) -> Path:
     """Write the reader that the training starts from."""
     from bundled_models.line_reader.start_weights import start_network
     from pagesort.reading.alphabet import Alphabet
@@ -100,4 +106,24 @@ def _start(examples: Examples, folder: Path) -> Path:
     alphabet = Alphabet([" ", *sorted(set(known) - {" "})])
     facts = ReaderFacts("ctc", {}, alphabet, HEIGHT)
     write_reader(folder, facts, start_network(alphabet.characters).state_dict())
+    return folder
+
+
+def mean_reader(first: Path, second: Path, folder: Path) -> Path:
+    """Write the mean of the weights of two readers (arXiv 2203.05482) with the facts of the second.
+
+    Raises:
+        PageSortError: they have other letters or another network.
+    """
+    from pagesort.reading.reader_folder import read_facts, read_weights, write_reader
+    from pagesort.training.weight_averaging import interpolated
+
+    facts, other = read_facts(second), read_facts(first)
+    if (facts.alphabet.characters, facts.network) != (other.alphabet.characters, other.network):
+        raise PageSortError(
+            f"there is no mean with {second}, which has other letters or another network",
+            where=first,
+            remedy="Give the reader that the training started from",
+        )
+    write_reader(folder, facts, interpolated(read_weights(first), read_weights(second), 0.5))
     return folder

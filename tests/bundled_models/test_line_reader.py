@@ -23,7 +23,13 @@ from pagesort.reading.alphabet import Alphabet
 from pagesort.reading.examples import Example, Examples, read_examples
 from pagesort.reading.language import CharacterModel
 from pagesort.reading.reader import Reader
-from pagesort.reading.reader_folder import LANGUAGE_FILE, ReaderFacts, write_reader
+from pagesort.reading.reader_folder import (
+    LANGUAGE_FILE,
+    ReaderFacts,
+    read_facts,
+    read_weights,
+    write_reader,
+)
 from tests.reading.conftest import draw_line
 
 SOURCES = "dataset,repo,licence,attribution\nA,https://a.example,CC BY 4.0,Ann.\nB,b,CC0,Ben\n"
@@ -159,3 +165,20 @@ def test_the_start_computes_what_its_onnx_file_computes() -> None:
         found = start.blocks(start.stem(torch.from_numpy(values))).numpy()
 
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_the_mean_of_two_readers_lies_half_way_between_them(tmp_path: Path) -> None:
+    facts = ReaderFacts("ctc", {}, Alphabet([" ", "a"]), 48, training={"epoch": 5})
+    folders = [tmp_path / name for name in ("first", "second")]
+    for value, folder in enumerate(folders):
+        weights = {"weight": torch.tensor([4.0 * value, 1.0]), "count": torch.tensor(7)}
+        write_reader(folder, replace(facts, training={"epoch": value}), weights)
+
+    mean = build.mean_reader(*folders, tmp_path / "mean")
+    weights = read_weights(mean)
+    assert weights["weight"].tolist() == [2.0, 1.0] and weights["count"].item() == 7
+    assert read_facts(mean).training == {"epoch": 1}
+
+    write_reader(folders[0], replace(facts, alphabet=Alphabet([" ", "b"])), weights)
+    with pytest.raises(PageSortError, match="other letters"):
+        build.mean_reader(*folders, tmp_path / "none")
