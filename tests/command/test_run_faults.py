@@ -225,7 +225,7 @@ def test_two_runs_at_once_write_a_table_each(place: Place, uninterrupted: list[b
 
 
 def test_a_live_run_cannot_be_taken_over(place: Place, uninterrupted: list[bytes]) -> None:
-    process = place.start(seconds=1.0)
+    process = place.start(seconds=0.3)
     place.wait_for_rows()
     process.send_signal(signal.SIGSTOP)  # or a busy machine lets it end before the other begins
     try:

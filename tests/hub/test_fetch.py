@@ -595,7 +595,7 @@ def test_base_model_that_several_processes_need_is_fetched_by_one(
     patient = Patience(tries=3, pause=0.01, answer=5.0)
     for storage in (tmp_path / "storage", None):
         hub.seen.clear()
-        hub.fail("GET /cdn", "stall in", after=100_000, seconds=1.5)
+        hub.fail("GET /cdn", "stall in", after=100_000, seconds=0.7)
         fetch = functools.partial(
             hubs.base_model, BASES[0], storage, endpoint=hub.url, patience=patient
         )
