@@ -81,4 +81,5 @@ def test_the_same_command_goes_on_and_ends_as_if_nothing_was(tmp_path: Path) -> 
     assert [row["PATH"] for row in groups] == [f"ř page {number}.png" for number in range(PAGES)]
     assert batches(tmp_path) <= PAGES // BATCH - 4, "what was seen before is not seen again"
     left = sorted(path.name.rpartition("_")[2] for path in tables.iterdir())
-    assert left == ["GROUPS.csv", "ITEMS.csv"], "what the killed run left is gone"
+    made = ["GROUPS.csv", "GROUPS.json", "ITEMS.csv", "ITEMS.json", "PAGES.txt.gz"]
+    assert left == made, "what the killed run left is gone"

@@ -171,7 +171,10 @@ def test_a_merge_that_is_stopped_leaves_no_table_and_no_process(
     place: Path, tmp_path: Path, sent: int
 ) -> None:
     words = (
-        "import sys; from pathlib import Path; from tests.prediction import test_merging as t\n"
+        "import signal, sys; from pathlib import Path\n"
+        "from tests.prediction import test_merging as t\n"
+        # Where tests run in the background, Ctrl-C is ignored, and so by their children.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pagesort.prediction import merging\n"
         "def wait(*_): print('there', flush=True); import time; time.sleep(600)\n"
         "merging.write_pieces = wait\n"
