@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import shutil
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -263,16 +262,6 @@ def _copy_range(connection: sqlite3.Connection, task: TableTask, number: int) ->
                 f"INSERT INTO main.{table} SELECT idx, {columns} FROM ours "
                 f"JOIN piece.{table} USING (idx)"
             )
-
-
-def join(pieces: Sequence[Path], target: Path) -> None:
-    """Put pieces of a table below one another, with the header of the first, which is all of it."""
-    header = pieces[0].stat().st_size
-    with target.open("wb") as whole:
-        for number, piece in enumerate(pieces):
-            with piece.open("rb") as file:
-                file.seek(header if number else 0)
-                shutil.copyfileobj(file, whole, 1 << 20)
 
 
 def has_rows(pieces: Iterable[Path]) -> bool:

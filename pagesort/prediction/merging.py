@@ -18,6 +18,7 @@ from pagesort.common.checked_json import Kind, is_of, shortened
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import flush, unfinished, whole
 from pagesort.common.hardware import processors
+from pagesort.common.pieces import Division, join
 from pagesort.common.tables import PLAIN, TableForm
 from pagesort.common.text import MOST_NAMED, counted
 from pagesort.common.workers import Workers
@@ -51,7 +52,6 @@ from pagesort.prediction.merged_tables import (
     Pieces,
     TablePlan,
     has_rows,
-    join,
     tell_names,
     write_pieces,
 )
@@ -153,7 +153,7 @@ def merge_parts(request: MergeRequest) -> Merged:
         style = table_style(first.folder, request.form, request.absolute_paths)
         tables = TablePlan(plan, tuple(first.run["labels"]), request.top_n, style)
         pieces = write_pieces(tables, numbers, request.pages_at_once, workers)
-        return _finish(request, parts, scores, pieces)
+        return _finish(request, parts, scores, pieces, workers)
 
 
 def _processes(request: MergeRequest, parts: Sequence[Part]) -> int:
@@ -220,7 +220,9 @@ def _append(connection: sqlite3.Connection, plan: Plan, number: int) -> None:
             connection.execute(f"INSERT INTO main.{table} SELECT * FROM piece.{table}")
 
 
-def _finish(request: MergeRequest, parts: Sequence[Part], scores: Path, pieces: Pieces) -> Merged:
+def _finish(
+    request: MergeRequest, parts: Sequence[Part], scores: Path, pieces: Pieces, workers: Workers
+) -> Merged:
     """Give the tables and the journal of the whole their names, the tables last."""
     first = parts[0]
     base = whole_base(first.run["base"])
@@ -245,7 +247,7 @@ def _finish(request: MergeRequest, parts: Sequence[Part], scores: Path, pieces: 
         raise problem or PageSortError("the merged scores were removed meanwhile", where=path)
     with RunJournal(path, locked, told) as journal:
         counts = journal.counts()
-        finished = _write_tables(request, journal, pieces, first.run["labels"])
+        finished = _write_tables(request, journal, pieces, workers, first.run["labels"])
         for write in request.beside:
             write(finished)
         journal.put_away()
@@ -392,7 +394,11 @@ def _refuse(doubled: Sequence[Named], missing: Named, parts: Sequence[Part]) -> 
 
 
 def _write_tables(
-    request: MergeRequest, journal: RunJournal, pieces: Pieces, labels: Sequence[str]
+    request: MergeRequest,
+    journal: RunJournal,
+    pieces: Pieces,
+    workers: Workers,
+    labels: Sequence[str],
 ) -> FinishedTables:
     """Put the pieces of all tables together under the names of the merged run."""
     names = journal.names
@@ -408,7 +414,10 @@ def _write_tables(
             if path is not None:
                 join(parts, stack.enter_context(whole(path)))
     categories = {label: pieces.categories[label] for label in labels}
-    return FinishedTables(result, raw, failures, categories, names.stem, journal.folder)
+    division = Division(workers, {path: parts for path, parts in tables if path is not None})
+    return FinishedTables(
+        result, raw, failures, categories, names.stem, journal.folder, division=division
+    )
 
 
 def _log_merged(parts: Sequence[Part], counts: Counts, finished: FinishedTables) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from pagesort.common.addresses import shown_place
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import whole_text
+from pagesort.common.pieces import UNDIVIDED, Division
 from pagesort.common.tables import PLAIN, TableForm, TableWriter
 from pagesort.common.text import shown
 from utils import guess_columns, round_scores
@@ -110,7 +111,8 @@ class FinishedTables:
     `categories` counts the scored pages by their first guess, in label order. `stem` begins the
     names of what else is written beside them, and `folder` is that of the pages. `models` are those
     that voted. `to_review` counts the pages whose DECISION is to look at them, `differing` those on
-    which a second model differs; each is None where the table has no such column.
+    which a second model differs; each is None where the table has no such column. `division` tells
+    of tables that several processes have written.
     """
 
     result: Path
@@ -122,6 +124,7 @@ class FinishedTables:
     models: tuple[Path, ...] = ()
     to_review: int | None = None
     differing: int | None = None
+    division: Division = UNDIVIDED
 
     @property
     def documents(self) -> Path:

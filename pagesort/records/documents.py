@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, whole_text
+from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable
+from pagesort.common.pieces import UNDIVIDED, Division, in_pieces
 from pagesort.common.tables import PLAIN, TableForm, TableWriter, number, read_rows
 
 COLUMNS = ("FILE", "PAGES", "KINDS", "REVIEW", "REVIEW-PAGES", "NEXT", "UNREAD-PAGES", "PATH")
@@ -46,6 +47,24 @@ class DocumentCounts:
     review: int = 0
     unread: int = 0
     unset: set[str] = field(default_factory=set)
+
+    def add(self, others: DocumentCounts) -> None:
+        """Count the documents of another piece of the tables."""
+        self.documents += others.documents
+        self.review += others.review
+        self.unread += others.unread
+        self.unset |= others.unset
+
+
+@dataclass(frozen=True)
+class DocumentsTask:
+    """A piece of the table of documents: from which pieces of the other tables, and where to."""
+
+    result: Path
+    failures: Path | None
+    target: Path
+    rules: DocumentRules
+    form: TableForm
 
 
 class Runs:
@@ -96,10 +115,12 @@ def write_documents(
     target: Path,
     rules: DocumentRules,
     form: TableForm = PLAIN,
+    division: Division = UNDIVIDED,
 ) -> DocumentCounts:
     """Write the table of documents from the finished tables of a run or of a vote.
 
-    Both tables are read once, side by side, and one document is in memory at a time.
+    Both tables are read once, side by side, and one document is in memory at a time. Of divided
+    tables, each process takes pieces, as these hold whole documents.
 
     Args:
         result: the table of guesses or of votes, as it was written.
@@ -110,16 +131,30 @@ def write_documents(
         PageSortError: a table cannot be read, or `target` cannot be written.
     """
     counts = DocumentCounts()
-    routes = {label.casefold(): tool for label, tool in rules.routes.items()}
-    rows = heapq.merge(_rows(result), _rows(failures), key=_key)
+    results, failed = division.of(result), division.of(failures) if failures else ()
     with (
         translate_unwritable(target, "the table of documents cannot be written", RESULTS_ELSEWHERE),
-        whole_text(target) as file,
+        in_pieces(target, results) as written,
     ):
-        writer = TableWriter(file, form)
+        tasks = (
+            DocumentsTask(*files, rules, form)
+            for files in zip(results, failed or [None] * len(results), written, strict=True)
+        )
+        for piece in division.workers.in_order(write_piece, tasks):
+            counts.add(piece)
+    return counts
+
+
+def write_piece(task: DocumentsTask) -> DocumentCounts:
+    """Write the table of documents of a piece of the tables, or of all of them."""
+    counts = DocumentCounts()
+    routes = {label.casefold(): tool for label, tool in task.rules.routes.items()}
+    rows = heapq.merge(_rows(task.result), _rows(task.failures), key=_key)
+    with task.target.open("w", encoding="utf-8", newline="") as file:
+        writer = TableWriter(file, task.form)
         writer.write(COLUMNS)
         for name, pages in itertools.groupby(rows, key=lambda row: row["FILE"]):
-            writer.write([name, *_cells(pages, routes, rules.review_below, counts)])
+            writer.write([name, *_cells(pages, routes, task.rules.review_below, counts)])
             counts.documents += 1
     return counts
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
+import itertools
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from pagesort import __version__
 from pagesort.common.addresses import resolved, shown_place
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import (
+    READ_BYTES,
     RESULTS_ELSEWHERE,
     file_digest,
     translate_unreadable,
@@ -25,6 +26,7 @@ from pagesort.common.files import (
     write_json,
 )
 from pagesort.common.hardware import processors
+from pagesort.common.pieces import UNDIVIDED, Division
 from pagesort.common.tables import read_column
 
 FORMAT = 1
@@ -32,6 +34,7 @@ CARD = "README.md"
 # What decides the answers of a model folder, its texts included.
 MODEL_FILES = ("*.safetensors", "*.json")
 GONE = -1  # the size of a file that is not there
+LINES_AT_ONCE = 2000
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,14 @@ class Written:
 
     `tables` begins with the one that names every page that was read, and holds the table of pages
     that could not be read as `failures`, too. PATH in them is relative to `folder`, or absolute.
+    `division` tells of tables that several processes have written.
     """
 
     tables: tuple[Path, ...]
     failures: Path | None
     folder: Path
     listing: Path
+    division: Division = UNDIVIDED
 
 
 def record_of(table: Path) -> Path:
@@ -63,9 +68,8 @@ def write_records(written: Written, facts: Mapping[str, Any]) -> None:
     Raises:
         PageSortError: a table cannot be read, or a record cannot be written.
     """
-    sources = [written.tables[0], *([written.failures] if written.failures else [])]
     pages = {"folder": shown_place(resolved(written.folder)), "listing": written.listing.name}
-    pages |= _write_listing(written.listing, written.folder, sources)
+    pages |= _write_listing(written)
     for table in written.tables:
         with translate_unreadable(table):
             digest = file_digest(table)
@@ -138,35 +142,67 @@ def page_facts(path: str | Path) -> tuple[int, int]:
     return status.st_size, int(status.st_mtime)
 
 
-def _write_listing(target: Path, folder: Path, tables: Sequence[Path]) -> dict[str, Any]:
+def _write_listing(written: Written) -> dict[str, Any]:
     """Write a line for each file of pages: its size, time of last change, and path as JSON."""
-    count = 0
+    target, count = written.listing, 0
     with translate_unwritable(target, "the listing of pages cannot be written", RESULTS_ELSEWHERE):
         with (
             whole(target) as partial,
             partial.open("wb") as raw,
             # Neither name nor time, so that the same pages give the same bytes.
             gzip.GzipFile("", "wb", 6, raw, mtime=0) as packed,
-            io.TextIOWrapper(packed, "utf-8", newline="\n") as file,
         ):
-            for path in _files(tables):
-                size, time = page_facts(os.path.join(folder, path))  # noqa: PTH118
-                file.write(f"{size}\t{time}\t{json.dumps(path, ensure_ascii=False)}\n")
-                count += 1
+            for lines in _lines(written):
+                packed.write(lines)
+                count += lines.count(b"\n")
         return {"files": count, "sha256": file_digest(target)}
 
 
-def _files(tables: Iterable[Path]) -> Iterator[str]:
-    """The paths of tables, those of the pages of one document once."""
-    for table in tables:
-        before: str | None = None
-        try:
-            for path in read_column(table, "PATH"):
-                if path and path != before:
-                    yield path
-                before = path
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise PageSortError(f"the table cannot be read ({error})", where=table) from error
+def _lines(written: Written) -> Iterator[bytes]:
+    """Yield the lines of the listing, some at a time; of divided tables others read the pieces."""
+    division = written.division
+    tables = [written.tables[0], *([written.failures] if written.failures else [])]
+    pieces = [(piece, written.folder) for table in tables for piece in division.of(table)]
+    if not division.pieces:
+        yield from itertools.chain.from_iterable(itertools.starmap(_lines_of, pieces))
+        return
+    for path in division.workers.in_order(write_lines, pieces):
+        with path.open("rb") as file:
+            while lines := file.read(READ_BYTES):
+                yield lines
+        path.unlink()
+
+
+def write_lines(task: tuple[Path, Path]) -> Path:
+    """Write the lines of the listing for a piece of a table of pages in a folder, beside it."""
+    piece, folder = task
+    target = piece.with_name(f"{piece.name}.txt")
+    with target.open("wb") as file:
+        file.writelines(_lines_of(piece, folder))
+    return target
+
+
+def _lines_of(table: Path, folder: Path) -> Iterator[bytes]:
+    """Yield the lines of the listing for a table of pages in a folder, some at a time."""
+    files = _files(table)
+    while some := list(itertools.islice(files, LINES_AT_ONCE)):
+        lines = []
+        for path in some:
+            size, time = page_facts(os.path.join(folder, path))  # noqa: PTH118
+            lines.append(f"{size}\t{time}\t{json.dumps(path, ensure_ascii=False)}\n")
+        yield "".join(lines).encode("utf-8")
+
+
+def _files(table: Path) -> Iterator[str]:
+    """The paths of a table, those of the pages of one document once."""
+    before: str | None = None
+    try:
+        for path in read_column(table, "PATH"):
+            if path and path != before:
+                yield path
+            before = path
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PageSortError(f"the table cannot be read ({error})", where=table) from error
 
 
 def forget(table: Path) -> None:

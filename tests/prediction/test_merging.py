@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -15,14 +18,16 @@ import numpy as np
 import pytest
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.tables import excel_form
+from pagesort.common.tables import PLAIN, excel_form
 from pagesort.common.workers import Workers
 from pagesort.pages.loader import Failure, PageRef
-from pagesort.prediction.journal import RunJournal
+from pagesort.prediction.journal import FinishedTables, RunJournal
 from pagesort.prediction.journal_files import FINISHED_SUFFIX, JOURNAL_SUFFIX
 from pagesort.prediction.merging import Merged, MergeRequest, merge_parts
 from pagesort.prediction.scoring import ScoredPage
 from pagesort.prediction.shards import Shard
+from pagesort.records.documents import DocumentRules, write_documents
+from pagesort.records.provenance import Written, record_of, write_records
 from tests.helpers.paths import ROOT
 
 LABELS = ["A", "B", "C,\n'd'"]
@@ -108,11 +113,48 @@ def test_pieces_of_any_size_give_the_tables_of_one_run(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_two_processes_write_what_one_does(place: Path, tmp_path: Path) -> None:
-    merged = merge(place, tmp_path, processes=2, pages_at_once=20)
-    whole = place / "whole"
-    names = ("result_*", "*_RAW.csv", "*_FAILED.csv")
-    assert contents(merged.tables) == contents([sorted(whole.glob(name))[0] for name in names])
+def write_beside(tables: FinishedTables) -> None:
+    """Write what a run writes beside its tables, under names without a time of day."""
+    out = tables.result.parent / "beside"
+    out.mkdir()
+    every = (tables.result, tables.raw, tables.failures)
+    rules = DocumentRules({"A": "OCR"}, 0.5)
+    how = (rules, PLAIN, tables.division)
+    counts = write_documents(tables.result, tables.failures, out / "documents.csv", *how)
+    listing = out / "pages.txt.gz"
+    written = Written(every, tables.failures, tables.folder, listing, tables.division)
+    write_records(written, {"counts": asdict(counts) | {"unset": sorted(counts.unset)}})
+    for number, table in enumerate(every):
+        record_of(table).rename(out / f"{number}.json")
+
+
+def beside(out: Path) -> dict[str, bytes]:
+    """What is written there, records without the tables' names."""
+    found = {path.name: path.read_bytes() for path in (out / "beside").iterdir()}
+    for name in [name for name in found if name.endswith(".json")]:
+        record = json.loads(found[name])
+        del record["table"]["name"]
+        found[name] = json.dumps(record).encode()
+    return found
+
+
+@pytest.mark.parametrize(("processes", "pages_at_once"), [(1, 1), (1, 7), (2, 20)])
+def test_pieces_by_several_processes_give_what_one_run_writes_beside_its_tables(
+    place: Path, tmp_path: Path, processes: int, pages_at_once: int
+) -> None:
+    with write_run(place) as journal:
+        whole = journal.write_tables(LABELS, 2, 9, raw=True)
+    shutil.rmtree(place / "whole" / "beside", ignore_errors=True)
+    write_beside(whole)
+    more = {"processes": processes, "pages_at_once": pages_at_once, "beside": (write_beside,)}
+    merged = merge(place, tmp_path, **more)
+    assert contents(merged.tables) == contents([whole.result, whole.raw, whole.failures])
+    expected, found = beside(whole.result.parent), beside(tmp_path)
+    assert len(expected) == 5
+    assert found == expected
+    assert found["documents.csv"].count(b"\nbox 10/page,7,") == 1
+    lines = gzip.decompress(found["pages.txt.gz"]).splitlines()
+    assert len(lines) == len(NAMES)
 
 
 def test_missing_and_doubled_pages_are_counted_over_all_pieces(place: Path, tmp_path: Path) -> None:

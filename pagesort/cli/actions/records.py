@@ -77,6 +77,7 @@ class TableRecords:
                 tables.failures,
                 tables.folder,
                 listing_beside(tables.result, tables.stem),
+                tables.division,
             ),
             models=voters(tables.models) if self.models is None else self.models,
             started=self.started,
@@ -272,7 +273,12 @@ def _write_documents(settings: Settings, tables: FinishedTables) -> DocumentCoun
 
     rules = documents.DocumentRules(settings.routes, max(settings.review_below, settings.min_score))
     counts = documents.write_documents(
-        tables.result, tables.failures, tables.documents, rules, table_form(settings.csv_excel)
+        tables.result,
+        tables.failures,
+        tables.documents,
+        rules,
+        table_form(settings.csv_excel),
+        tables.division,
     )
     logger.info(
         "table of documents: %s (%d documents, %s to review)",
