@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 
 from pagesort.common import optional
 from pagesort.common.errors import PageSortError
+from pagesort.common.pieces import Division
 from pagesort.common.tables import PLAIN, TableForm, TableWriter
+from pagesort.common.workers import Workers
 from pagesort.records import machine_tables
 from pagesort.records.machine_tables import check_formats, write_copies
 
@@ -78,6 +81,32 @@ def test_large_tables_become_a_folder_of_files_and_small_ones_a_file_again(
     assert file.is_file() and pq.read_table(file).num_rows == 0
     assert pq.read_table(file).column_names == HEADER
     assert sorted(path.name for path in tmp_path.iterdir()) == [table.name, file.name]
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    files = [path] if path.is_file() else path.iterdir()
+    return {file.name: file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("cuts", [(0, 0, 7, 7, 45), (0, 20, 40, 45), (0, 3, 43, 45), (0, 0)])
+def test_copies_of_a_divided_table_are_those_of_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cuts: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(machine_tables, "ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(machine_tables, "CHUNKS_A_FILE", 2)
+    rows: list[list[object]] = [["f", n, "TEXT", 0.5, "a\nb", f"f-{n}.png"] for n in range(45)]
+    rows = rows[: cuts[-1]]
+    table = written(tmp_path / "result_x.csv", rows)
+    expected = [contents(copy) for copy in write_copies([table], ("parquet", "jsonl"), gone=[])]
+    pieces = [written(tmp_path / "0.csv", [])]
+    for low, high in itertools.pairwise(cuts):
+        pieces.append(written(tmp_path / f"{len(pieces)}.csv", rows[low:high]))
+    division = Division(Workers(1), {table: pieces})
+    before = sorted(tmp_path.iterdir())
+    copies = write_copies([table], ("parquet", "jsonl"), gone=[], division=division)
+    assert [contents(copy) for copy in copies] == expected
+    assert sum(map(len, expected)) == (4 if rows else 2)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_copies_of_a_table_that_is_gone_go_too(tmp_path: Path) -> None:

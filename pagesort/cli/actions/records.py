@@ -88,6 +88,7 @@ class TableRecords:
             [path for path in (tables.result, tables.raw, tables.failures) if path],
             self.settings.table_formats,
             gone=[] if tables.failures else [failed],
+            division=tables.division,
         )
         for path in (*filter(None, written), *self.copies):
             tell("table", path=str(path))
