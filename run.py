@@ -9,23 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from pagesort.cli.actions import (
-    audit,
-    evaluation,
-    folds,
-    grouping,
-    hub,
-    prediction,
-    reader,
-    reading,
-    records,
-    review,
-    scale,
-    search,
-    sorting,
-    suspects,
-    training,
-)
+from pagesort.cli import actions
 from pagesort.cli.console import (
     Stop,
     as_typed,
@@ -79,12 +63,11 @@ def _carry_out(settings: Settings) -> int:
 
     A model trained by this very command is the one that is then evaluated and predicts.
     """
-    actions = settings.actions
     _log_idle(settings)
-    model = hub.fetch_model(settings)
+    model = actions.hub.fetch_model(settings) if settings.hf or settings.fetches_first else None
     statuses = [0]
-    if "train" in actions:
-        train = folds.train_folds if settings.folds else training.train_model
+    if "train" in settings.actions:
+        train = actions.folds.train_folds if settings.folds else actions.training.train_model
         model, status = train(settings)
         statuses.append(status)
         if not is_first_process():
@@ -92,7 +75,7 @@ def _carry_out(settings: Settings) -> int:
     try:
         statuses += _use_model(settings, model)
     except KeyboardInterrupt as stop:
-        if "train" not in actions or isinstance(stop, Stopped):
+        if "train" not in settings.actions or isinstance(stop, Stopped):
             raise
         use = as_typed(["--eval", "--model_path", str(model)])
         raise Stopped(
@@ -104,55 +87,61 @@ def _carry_out(settings: Settings) -> int:
 def _use_model(settings: Settings, model: Path | None) -> Iterator[int]:
     """Evaluate, sort and publish as far as that is asked for; yields each action's exit status."""
     if settings.train_reader or settings.eval_reader or settings.synthetic_samples:
-        yield reader.teach_and_measure(settings)
+        yield actions.reader.teach_and_measure(settings)
     if settings.train_groups is not None:
-        yield grouping.train_groups(settings, settings.train_groups, model)
+        yield actions.grouping.train_groups(settings, settings.train_groups, model)
     if "eval" in settings.actions:
-        yield evaluation.evaluate_model(settings, model)
+        yield actions.evaluation.evaluate_model(settings, model)
     if "eval_dir" in settings.actions:
-        yield evaluation.evaluate_models(settings)
+        yield actions.evaluation.evaluate_models(settings)
     if settings.compare_models is not None:
-        yield evaluation.compare_models(settings, settings.compare_models)
+        yield actions.evaluation.compare_models(settings, settings.compare_models)
     if "vis" in settings.actions:
-        yield evaluation.redraw_plots(settings)
+        yield actions.evaluation.redraw_plots(settings)
     if settings.file is not None:
-        yield prediction.classify_page(settings, settings.file, model)
-    is_grouped = grouping.is_of_groups(settings)
-    use_folder = grouping.group_folder if is_grouped else prediction.classify_folder
-    if search.is_search(settings):
-        yield search.search_pages(settings, model)
+        yield actions.prediction.classify_page(settings, settings.file, model)
+    if settings.is_search:
+        yield actions.search.search_pages(settings, model)
     elif settings.reviewed_table is not None:
-        yield review.review_table(settings, settings.reviewed_table)
+        yield actions.review.review_table(settings, settings.reviewed_table)
     elif settings.audit is not None:
-        yield audit.draw_audit(settings, *settings.audited)
+        yield actions.audit.draw_audit(settings, *settings.audited)
     elif settings.directory is not None:
-        yield use_folder(settings, settings.directory, "-d", model)
-    if settings.dir and not search.is_search(settings):
+        yield _use_folder(settings, settings.directory, "-d", model)
+    if settings.dir and not settings.is_search:
         if not settings.is_configured("input_folder"):
             logger.info(
                 "[INPUT] FOLDER_INPUT is not set, so the sample pages are sorted; to sort "
                 "your own, set it or give their folder with -d"
             )
-        yield use_folder(settings, settings.input_folder, "[INPUT] FOLDER_INPUT", model)
+        yield _use_folder(settings, settings.input_folder, "[INPUT] FOLDER_INPUT", model)
     if settings.read_source is not None:
-        yield reading.read_path(settings, settings.read_source)
+        yield actions.reading.read_path(settings, settings.read_source)
     if settings.compare is not None and settings.groups:
-        yield grouping.compare_groups(settings, settings.compare, settings.groups)
+        yield actions.grouping.compare_groups(settings, settings.compare, settings.groups)
     if settings.audit_result is not None:
-        yield audit.read_audit(settings, settings.audit_result)
+        yield actions.audit.read_audit(settings, settings.audit_result)
     if settings.suspects_of is not None:
-        yield suspects.suspects_of_table(settings, settings.suspects_of)
+        yield actions.suspects.suspects_of_table(settings, settings.suspects_of)
     if settings.merge:
-        yield scale.merge_tables(settings, settings.merge)
+        yield actions.scale.merge_tables(settings, settings.merge)
     if settings.status:
-        yield scale.print_status(settings)
+        yield actions.scale.print_status(settings)
     if settings.undo and settings.sort_to is not None:
-        yield sorting.undo_sorting(settings.sort_to, settings.dry_run)
+        yield actions.sorting.undo_sorting(settings.sort_to, settings.dry_run)
     if settings.check is not None:
-        yield records.check_table(settings.check)
+        yield actions.records.check_table(settings.check)
     if settings.export_onnx is not None:
-        hub.export_model(settings, settings.export_onnx, model)
-    hub.publish_model(settings, model)
+        actions.hub.export_model(settings, settings.export_onnx, model)
+    if settings.hf:
+        actions.hub.publish_model(settings, model)
+
+
+def _use_folder(settings: Settings, folder: Path, named_by: str, model: Path | None) -> int:
+    """Group the pages of a folder, or sort them into categories."""
+    if settings.is_of_groups:
+        return actions.grouping.group_folder(settings, folder, named_by, model)
+    return actions.prediction.classify_folder(settings, folder, named_by, model)
 
 
 def _log_idle(settings: Settings) -> None:

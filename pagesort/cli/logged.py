@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 
 from pagesort import __version__
 from pagesort.cli.settings import Settings
-from pagesort.common import run_log
 from pagesort.common.errors import PageSortError
 
 
@@ -27,6 +26,7 @@ def logged(settings: Settings, stopped_status: Callable[[], int]) -> Iterator[Ca
         yield lambda status: status
         return
     from pagesort.cli.actions.records import typed_command, written_settings
+    from pagesort.common import run_log
 
     ended: list[int] = []
 

@@ -12,7 +12,7 @@ from pagesort.cli.console import as_typed
 from pagesort.cli.contradictions import check_together
 from pagesort.cli.entries import option_of, place_of, read_assignment, value_of, with_key
 from pagesort.cli.ini import read_entries, sections_of
-from pagesort.cli.options import ACTIONS, BY_NAME, OPTIONS, PREDICTIONS, Option
+from pagesort.cli.options import ACTIONS, BY_NAME, OPTIONS, PREDICTIONS, SEARCHES, Option
 from pagesort.cli.options.reading import SORTED_PAGES
 from pagesort.cli.options.review import NEW_TABLES
 from pagesort.cli.parser import CONFIG_NAME, parse_arguments, short
@@ -225,6 +225,17 @@ class Settings:
             return asked
         standing = {"train": self.training, "eval": self.testing, "vis": self.visualize}
         return tuple(name for name, wanted in standing.items() if wanted)
+
+    @property
+    def is_search(self) -> bool:
+        """Whether pages are searched, and a folder that is named says only where."""
+        return any(getattr(self, name) for name in (*SEARCHES, "embed"))
+
+    @property
+    def is_of_groups(self) -> bool:
+        """Whether the pages of a folder are grouped, sorted by group, or shown in their groups."""
+        shows = self.groups is not None and self.review is not None
+        return self.group or self.by == "group" or shows
 
     @property
     def reviewed_table(self) -> Path | None:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pagesort.common import tables
 from pagesort.common.addresses import read_path
 from pagesort.models import catalogue
 from pagesort.prediction.shards import Shard
-from pagesort.records import machine_tables
 
 Value = str | int | float | bool | Path | tuple[str, ...] | Mapping[str, str] | None
 
@@ -138,9 +138,9 @@ def _read_formats(text: str) -> tuple[str, ...]:
 
 def _read_table_formats(text: str) -> tuple[str, ...]:
     words = [word.lower() for word in re.split(r"[,;\s]+", text) if word]
-    if not words or not set(words) <= set(machine_tables.FORMATS):
+    if not words or not set(words) <= set(tables.FORMATS):
         raise ValueError(text)
-    return tuple(form for form in machine_tables.FORMATS if form in {*words, machine_tables.CSV})
+    return tuple(form for form in tables.FORMATS if form in {*words, tables.CSV})
 
 
 def _read_prompt(text: str) -> str:
@@ -280,7 +280,7 @@ PATH = Kind(_read_path, "a path", "PATH")
 FORMATS = Kind(_read_formats, "file name extensions separated by commas, as in png,jpg", "EXT,EXT")
 TABLE_FORMATS = Kind(
     _read_table_formats,
-    f"{', '.join(machine_tables.FORMATS[:-1])} or {machine_tables.FORMATS[-1]}, or several with "
+    f"{', '.join(tables.FORMATS[:-1])} or {tables.FORMATS[-1]}, or several with "
     "commas between them",
     "FORMAT,FORMAT",
 )

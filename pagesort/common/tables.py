@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+CSV, PARQUET, JSON_LINES = "csv", "parquet", "jsonl"
+FORMATS = (CSV, PARQUET, JSON_LINES)
+"""What a table can be written as; CSV always is."""
 BOM = "\ufeff"
 MOST_NUMBERS = 10_000  # that a writer remembers as text; scores have three places
 # What a spreadsheet would compute instead of showing it; more apostrophes keep this reversible.

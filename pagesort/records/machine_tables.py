@@ -22,12 +22,18 @@ from pagesort.common.files import (
 )
 from pagesort.common.optional import optional_package
 from pagesort.common.pieces import UNDIVIDED, Division, in_pieces
-from pagesort.common.tables import header_of, number, read_column, read_rows
+from pagesort.common.tables import (
+    CSV,
+    JSON_LINES,
+    PARQUET,
+    header_of,
+    number,
+    read_column,
+    read_rows,
+)
 
 logger = logging.getLogger(__name__)
 
-CSV, PARQUET, JSON_LINES = "csv", "parquet", "jsonl"
-FORMATS = (CSV, PARQUET, JSON_LINES)
 ROWS_AT_ONCE = 50_000
 CHUNKS_A_FILE = 20
 """A Parquet table of more than a million rows is a folder of files, which readers take for one."""

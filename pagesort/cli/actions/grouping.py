@@ -23,12 +23,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def is_of_groups(settings: Settings) -> bool:
-    """Whether the pages of a folder are grouped, sorted by group, or shown in their groups."""
-    shows = settings.groups is not None and settings.review is not None
-    return settings.group or settings.by == "group" or shows
-
-
 def group_folder(settings: Settings, folder: Path, named_by: str, model: Path | None = None) -> int:
     """Group the pages of a folder; prints the paths of the tables of groups and of items.
 

@@ -26,14 +26,8 @@ if TYPE_CHECKING:
     from pagesort.search.collection import Collection, Folder
     from pagesort.search.tables import Row
 
-SEARCHES = ("find", "similar", "duplicates", "embed")
 
 logger = logging.getLogger(__name__)
-
-
-def is_search(settings: Settings) -> bool:
-    """Whether pages are searched, and a folder that is named says only where."""
-    return any(getattr(settings, name) for name in SEARCHES)
 
 
 def search_pages(settings: Settings, model: Path | None = None) -> int:
