@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,14 +18,14 @@ from pathlib import Path
 import numpy as np
 
 from pagesort.prediction.journal_files import SCHEMA
-from pagesort.prediction.listing import Stored
+from pagesort.prediction.listing import LISTED_AT_ONCE, Stored
 from pagesort.prediction.result_tables import document_of, ending_of
 from pagesort.prediction.shards import Shard, digest_of
 
 MOST_SHOWN = 3  # pages that a message names
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # the golden ratio: makes other hashes of small numbers
 
-PieceTask = tuple["Plan", int, int, list[tuple[str, int | None]]]
+PieceTask = tuple["Plan", int, int]  # the number of a piece, and that of its first page
 PartTask = tuple[Path, Path]
 
 
@@ -67,6 +68,10 @@ class Plan:
     scratch: Path
     parts: tuple[PartFile, ...]
     raw: bool
+
+    def listed(self, number: int) -> Path:
+        """The paths and numbers of the pages of a piece of the listing."""
+        return self.scratch / f"listed-{number}.txt"
 
     def piece(self, number: int) -> Path:
         """The file of a piece of the listing."""
@@ -142,8 +147,8 @@ def _keys(pages: Sequence[Stored]) -> tuple[np.ndarray, np.ndarray]:
 
 def find_pages(task: PieceTask) -> Found:
     """Put what the parts know of some pages of the listing into a file."""
-    plan, number, first, listed = task
-    pages = [(os.fsencode(path), part) for path, part in listed]
+    plan, number, first = task
+    pages = _read_listed(plan.listed(number))
     hashes, keys = _keys(pages)
     found = Found(number, Named(), {}, [])
     matches = [np.empty((2, 0), np.int64)]
@@ -268,14 +273,32 @@ def group(connection: sqlite3.Connection) -> np.ndarray:
 
 
 def pieces_of(
-    listing: Iterable[tuple[str, int | None]], size: int
-) -> Iterator[tuple[int, list[tuple[str, int | None]]]]:
-    """Cut a listing into pieces: the number of the first page, and the pages."""
+    plan: Plan, listing: Iterable[tuple[str, int | None]], size: int
+) -> Iterator[PieceTask]:
+    """Cut a listing into pieces, which are written to files, so that none waits in memory."""
     listing = iter(listing)
     first = 0
-    while pages := list(itertools.islice(listing, size)):
-        yield first, pages
-        first += len(pages)
+    for number in itertools.count():
+        count = _write_listed(plan.listed(number), itertools.islice(listing, size))
+        if not count:
+            return
+        yield plan, number, first
+        first += count
+
+
+def _write_listed(target: Path, pages: Iterator[tuple[str, int | None]]) -> int:
+    """Write some pages to a file; how many there are."""
+    count = 0
+    with target.open("w", encoding="ascii") as file:
+        while some := list(itertools.islice(pages, LISTED_AT_ONCE)):
+            file.write(f"{json.dumps(some)}\n")
+            count += len(some)
+    return count
+
+
+def _read_listed(path: Path) -> list[Stored]:
+    with path.open(encoding="ascii") as file:
+        return [(os.fsencode(name), part) for line in file for name, part in json.loads(line)]
 
 
 def add_gone(

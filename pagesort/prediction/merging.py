@@ -184,14 +184,12 @@ def _gather(
     """
     tasks = ((part.path, part.keys) for part in plan.parts)
     known = list(workers.in_order(sort_keys, tasks))
-    pieces = pieces_of(_listing(parts[0], PassedOver()), request.pages_at_once)
+    pieces = pieces_of(plan, _listing(parts[0], PassedOver()), request.pages_at_once)
     missing, doubled, numbers = Named(), [Named() for _ in parts], []
     with contextlib.closing(open_piece(scores)) as connection:
         for statement in SCHEMA:
             connection.execute(statement)
-        for found in workers.in_order(
-            find_pages, ((plan, number, *piece) for number, piece in enumerate(pieces))
-        ):
+        for found in workers.in_order(find_pages, pieces):
             missing.join(found.missing)
             for place, pages in found.doubled.items():
                 doubled[place].join(pages)

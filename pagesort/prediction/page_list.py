@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import numpy as np
 
 from pagesort.common.addresses import absolute, has_secret, is_remote, read_path
 from pagesort.common.errors import PageSortError
@@ -18,6 +21,7 @@ STANDARD_INPUT = Path("-")
 _BOM = "\ufeff"
 _TABLES = (".csv", ".tsv")
 _COLUMN = "path"
+NAMES_AT_ONCE = 50_000
 _REMEDY = "Write one path a line, or a CSV table with a column path"
 
 
@@ -40,12 +44,31 @@ def list_named(
             the folder.
     """
     is_here = not is_remote(folder) and os.sep == "/"
-    seen: set[int] = set()
-    for line, text in _named(file):
-        name = text if is_here and _is_plain(text) else _name_below(folder, text, file, line)
-        if wanted(name) and (key := hash(os.path.normcase(name))) not in seen:
-            seen.add(key)
-            yield name
+    names = (
+        text if is_here and _is_plain(text) else _name_below(folder, text, file, line)
+        for line, text in _named(file)
+    )
+    return _each_once(filter(wanted, names))
+
+
+def _each_once(names: Iterator[str]) -> Iterator[str]:
+    """Leave out names that came before, told by hashes: eight bytes a name are remembered."""
+    known: list[np.ndarray] = []  # sorted hashes; each array is longer than the next one
+    while some := list(itertools.islice(names, NAMES_AT_ONCE)):
+        hashed = (hash(os.path.normcase(name)) for name in some)
+        keys, places = np.unique(np.fromiter(hashed, np.int64), return_index=True)
+        is_new = np.ones(len(keys), bool)
+        for earlier in known:
+            at = np.searchsorted(earlier, keys)
+            is_new &= np.take(earlier, at, mode="clip") != keys
+        yield from (some[place] for place in np.sort(places[is_new]).tolist())
+        keys = keys[is_new]
+        if not len(keys):
+            continue
+        while known and len(known[-1]) <= len(keys):
+            keys = np.concatenate([known.pop(), keys])
+            keys.sort(kind="stable")  # of sorted parts, which takes little
+        known.append(keys)
 
 
 def _is_plain(text: str) -> bool:

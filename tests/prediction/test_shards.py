@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pagesort.common.progress import Progress
-from pagesort.prediction import folder_run
+from pagesort.prediction import folder_run, page_list
 from pagesort.prediction.journal import RunJournal
 from pagesort.prediction.request import Request
 from pagesort.prediction.run_status import Heartbeat, run_statuses
@@ -277,6 +277,18 @@ def test_a_list_comes_through_a_pipe(
         "write the list to a file"
         in error_line(command("-d", scans, "--list", "-", "--shard", "1/2"), 2).lower()
     )
+
+
+def test_a_list_of_any_length_names_each_page_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_list, "NAMES_AT_ONCE", 3)
+    names = [f"{number * number % 23}.png" for number in range(40)] + ["0.png"] * 7 + ["last.png"]
+    named = tmp_path / "list.txt"
+    named.write_text("\n".join(names), encoding="utf-8")
+    assert list(page_list.list_named(named, tmp_path)) == list(dict.fromkeys(names))
+    ours = list(page_list.list_named(named, tmp_path, lambda name: name.startswith("1")))
+    assert ours == [name for name in dict.fromkeys(names) if name.startswith("1")]
 
 
 @pytest.mark.slow
