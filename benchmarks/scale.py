@@ -1,12 +1,16 @@
 """What a run costs beside the model: time per page and peak memory of each step, by pages.
 
     python3 benchmarks/scale.py [--pages 1000 10000 100000] [--million] [--stages NAME ...]
+        [--processes N]
 
 Prints one line a step and number of pages, each measured in a process of its own, on links to
 pages of 1 x 1 pixels in volumes of 100 (`list flat`: in one folder; `list part`: what one of a
-hundred parts does with a list of all; `merge`: of four parts). Where all is well, neither column
-grows with the pages. --million adds the steps that need no page files, at a million pages. The peak
-includes Python, numpy and pandas.
+hundred parts does with a list of all). `merge` puts four parts together, `merge beside` writes the
+table of documents and the record as well, as the command does, and `merge copies` also what
+`--format jsonl,parquet` does; --processes says how many processes take part. Where all is well, no
+column grows with the pages. --million adds the steps that need no page files, at a million pages.
+The peak includes Python, numpy and pandas; "others" is processor time of the processes that a step
+has started, all together, and the peak of the largest.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import importlib
 import json
 import logging
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -24,6 +29,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +88,28 @@ class Stub:
         """Nothing of it goes on in the background."""
 
 
+def write_beside(tables: Any, formats: tuple[str, ...] = ()) -> None:
+    """Write the table of documents, records and copies, as the command does beside its tables."""
+    from pagesort.records.documents import DocumentRules, write_documents
+    from pagesort.records.machine_tables import write_copies
+    from pagesort.records.provenance import Written, write_records
+
+    results, listing = (tables.result, tables.failures), tables.documents.with_suffix(".txt.gz")
+    rules = DocumentRules({"LABEL_1": "OCR"}, 0.5)
+    counts = write_documents(*results, tables.documents, rules, division=tables.division)
+    every = tuple(filter(None, (*results, tables.raw, tables.documents)))
+    written = Written(every, tables.failures, tables.folder, listing, tables.division)
+    write_records(written, {"models": [], "documents": counts.documents})
+    write_copies([*filter(None, results)], formats, gone=[], division=tables.division)
+
+
 @dataclass(frozen=True)
 class Bench:
     """Where one number of pages is measured, and what every step does there."""
 
     place: Path
     pages: int
+    processes: int | None = None
 
     @property
     def files(self) -> Path:
@@ -175,12 +197,13 @@ class Bench:
                     journal.record(map(ScoredPage, batch, scores(batch[0].index, len(batch))))
                 journal.put_away()
 
-    def merge(self) -> None:
+    def merge(self, *beside: Callable[[Any], object]) -> None:
         """Put the parts together."""
         from pagesort.prediction.merging import MergeRequest, merge_parts
 
         parts = tuple(sorted((self.place / "parts").glob("*.sqlite")))
-        merge_parts(MergeRequest(parts, self.place / "tables", 3, False, 10))
+        how = {"beside": beside, "processes": self.processes}
+        merge_parts(MergeRequest(parts, self.place / "tables", 3, False, 10, **how))
 
     def record(self, leave: int = 0, failed: bool = False) -> None:
         """Write the scores of all pages but the last ones into the journal, or their failures."""
@@ -294,6 +317,11 @@ STEPS: dict[str, tuple[Callable[[Bench], None], Callable[[Bench], object]]] = {
         lambda bench: bench.write(False),
     ),
     "merge": (Bench.score_parts, Bench.merge),
+    "merge beside": (Bench.score_parts, lambda bench: bench.merge(write_beside)),
+    "merge copies": (
+        Bench.score_parts,
+        lambda bench: bench.merge(partial(write_beside, formats=("jsonl", "parquet"))),
+    ),
     "run": (Bench.make_files, Bench.run),
     "resume": (
         lambda bench: (bench.make_files(), bench.begin_and_stop()),
@@ -303,11 +331,12 @@ STEPS: dict[str, tuple[Callable[[Bench], None], Callable[[Bench], object]]] = {
     "sort again": (lambda bench: (bench.make_files(), bench.sort()), Bench.sort),
     "undo": (lambda bench: (bench.make_files(), bench.sort()), Bench.undo),
 }
-WITHOUT_FILES = ("list part", "journal", "record", "tables", "raw", "failures", "merge")
+WITHOUT_FILES = ("list part", "journal", "record", "tables", "raw", "failures")
+WITHOUT_FILES += ("merge", "merge beside", "merge copies")
 
 
 def measured(step: Callable[[Bench], object], bench: Bench) -> dict[str, float]:
-    """Do one step; wall-clock and processor seconds, and the process's peak memory in MiB."""
+    """Do one step; wall-clock and processor seconds, and peak memory in MiB, also of others."""
     for module in LOADED:  # starting up is no matter of pages
         importlib.import_module(module)
     reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
@@ -320,12 +349,15 @@ def measured(step: Callable[[Bench], object], bench: Bench) -> dict[str, float]:
     if status.exists():
         lines = status.read_text(encoding="ascii").splitlines()
         peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-    return {"seconds": seconds, "processor": processor, "peak": peak}
+    now, most = os.times(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    others = {"others": now.children_user + now.children_system, "others_peak": most}
+    return {"seconds": seconds, "processor": processor, "peak": peak} | others
 
 
 def in_process(what: str, name: str, bench: Bench) -> str:
     """Prepare or do a step in a process of its own; its answer."""
     words = [what, "--stages", name, "--pages", str(bench.pages), "--place", str(bench.place)]
+    words += ["--processes", str(bench.processes)] if bench.processes else []
     command = [sys.executable, str(Path(__file__).resolve()), *words]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
@@ -333,18 +365,19 @@ def in_process(what: str, name: str, bench: Bench) -> str:
     return done.stdout
 
 
-def report(name: str, pages: int, scratch: Path | None) -> None:
+def report(name: str, pages: int, scratch: Path | None, processes: int | None) -> None:
     """Measure one step and print its line."""
     place = Path(tempfile.mkdtemp(prefix="pagesort-scale-", dir=scratch))
-    bench = Bench(place, pages)
+    bench = Bench(place, pages, processes)
     try:
         in_process("--prepare", name, bench)
         found = json.loads(in_process("--measure", name, bench))
     finally:
         shutil.rmtree(place)
     print(
-        f"{name:11s} {pages:9,d} {1e6 * found['seconds'] / pages:10.1f} "
-        f"{1e6 * found['processor'] / pages:10.1f} {found['seconds']:9.2f} {found['peak']:9.0f}",
+        f"{name:12s} {pages:9,d} {1e6 * found['seconds'] / pages:10.1f} "
+        f"{1e6 * found['processor'] / pages:10.1f} {1e6 * found['others'] / pages:10.1f} "
+        f"{found['seconds']:9.2f} {found['peak']:9.0f} {found['others_peak']:9.0f}",
         flush=True,
     )
 
@@ -355,6 +388,7 @@ def main() -> None:
     parser.add_argument("--pages", type=int, nargs="*", default=[1_000, 10_000, 100_000])
     parser.add_argument("--stages", nargs="*", choices=STEPS, default=list(STEPS))
     parser.add_argument("--million", action="store_true", help="also a million rows")
+    parser.add_argument("--processes", type=int, help="of a merge; by default, as many as help")
     parser.add_argument("--scratch", type=Path, help="a folder for what is measured on")
     for hidden in ("--prepare", "--measure"):
         parser.add_argument(hidden, action="store_true", help=argparse.SUPPRESS)
@@ -362,15 +396,18 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.getLogger().addHandler(logging.NullHandler())
     if arguments.place is not None:
-        bench = Bench(arguments.place, arguments.pages[0])
+        bench = Bench(arguments.place, arguments.pages[0], arguments.processes)
         prepare, step = STEPS[arguments.stages[0]]
         print(json.dumps(measured(prepare if arguments.prepare else step, bench)))
         return
-    print(f"{'step':11s} {'pages':>9s} {'µs/page':>10s} {'µs CPU':>10s} {'s':>9s} {'peak MiB':>9s}")
+    print(
+        f"{'step':12s} {'pages':>9s} {'µs/page':>10s} {'µs CPU':>10s} {'others':>10s} {'s':>9s} "
+        f"{'peak MiB':>9s} {'others':>9s}"
+    )
     for name in arguments.stages:
         million = [MILLION] if arguments.million and name in WITHOUT_FILES else []
         for pages in [*arguments.pages, *million]:
-            report(name, pages, arguments.scratch)
+            report(name, pages, arguments.scratch, arguments.processes)
 
 
 if __name__ == "__main__":
