@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import heapq
 import itertools
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,14 +131,15 @@ def write_documents(
         PageSortError: a table cannot be read, or `target` cannot be written.
     """
     counts = DocumentCounts()
-    results, failed = division.of(result), division.of(failures) if failures else ()
+    results = division.of(result)
+    failed: Sequence[Path | None] = division.of(failures) if failures else [None] * len(results)
     with (
         translate_unwritable(target, "the table of documents cannot be written", RESULTS_ELSEWHERE),
         in_pieces(target, results) as written,
     ):
         tasks = (
             DocumentsTask(*files, rules, form)
-            for files in zip(results, failed or [None] * len(results), written, strict=True)
+            for files in zip(results, failed, written, strict=True)
         )
         for piece in division.workers.in_order(write_piece, tasks):
             counts.add(piece)

@@ -163,9 +163,9 @@ def write_files(task: FilesTask) -> int:
     types = {int: pa.int64(), float: pa.float64(), str: pa.string()}
     kinds = _kinds(header_of(task.sources[0]), task.is_raw)
     schema = pa.schema([(name, types[kind]) for name, kind in kinds.items()])
-    rows = itertools.chain.from_iterable(_typed_rows(each, task.is_raw) for each in task.sources)
+    every = itertools.chain.from_iterable(_typed_rows(each, task.is_raw) for each in task.sources)
     last = None if task.most is None else task.skipped + task.most
-    rows = _fitting(itertools.islice(rows, task.skipped, last))
+    rows = _fitting(itertools.islice(every, task.skipped, last))
     files, chunk = 0, list(itertools.islice(rows, ROWS_AT_ONCE))
     while chunk or not files:
         path = task.folder / f"part-{task.number + files:05d}.parquet"
