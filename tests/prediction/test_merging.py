@@ -12,13 +12,14 @@ import sys
 import time
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.tables import PLAIN, excel_form
+from pagesort.common.tables import PLAIN, TableForm, excel_form
 from pagesort.common.workers import Workers
 from pagesort.pages.loader import Failure, PageRef
 from pagesort.prediction.journal import FinishedTables, RunJournal
@@ -114,13 +115,13 @@ def test_pieces_of_any_size_give_the_tables_of_one_run(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def write_beside(tables: FinishedTables) -> None:
+def write_beside(tables: FinishedTables, form: TableForm = PLAIN) -> None:
     """Write what a run writes beside its tables, under names without a time of day."""
     out = tables.result.parent / "beside"
     out.mkdir()
     every = (tables.result, tables.raw, tables.failures)
     rules = DocumentRules({"A": "OCR"}, 0.5)
-    how = (rules, PLAIN, tables.division)
+    how = (rules, form, tables.division)
     counts = write_documents(tables.result, tables.failures, out / "documents.csv", *how)
     listing = out / "pages.txt.gz"
     written = Written(every, tables.failures, tables.folder, listing, tables.division)
@@ -141,21 +142,24 @@ def beside(out: Path) -> dict[str, bytes]:
     return found
 
 
-@pytest.mark.parametrize(("processes", "pages_at_once"), [(1, 1), (2, 20)])
+@pytest.mark.parametrize(
+    ("processes", "pages_at_once", "form"), [(1, 1, excel_form()), (2, 20, PLAIN)]
+)
 def test_pieces_by_several_processes_give_what_one_run_writes_beside_its_tables(
-    place: Path, tmp_path: Path, processes: int, pages_at_once: int
+    place: Path, tmp_path: Path, processes: int, pages_at_once: int, form: TableForm
 ) -> None:
     with write_run(place) as journal:
-        whole = journal.write_tables(LABELS, 2, 9, raw=True)
+        whole = journal.write_tables(LABELS, 2, 9, raw=True, form=form)
     shutil.rmtree(place / "whole" / "beside", ignore_errors=True)
-    write_beside(whole)
-    more = {"processes": processes, "pages_at_once": pages_at_once, "beside": (write_beside,)}
-    merged = merge(place, tmp_path, **more)
+    write = partial(write_beside, form=form)
+    write(whole)
+    more = {"processes": processes, "pages_at_once": pages_at_once, "form": form}
+    merged = merge(place, tmp_path, beside=(write,), **more)
     assert contents(merged.tables) == contents([whole.result, whole.raw, whole.failures])
     expected, found = beside(whole.result.parent), beside(tmp_path)
     assert len(expected) == 11
     assert found == expected
-    assert found["documents.csv"].count(b"\nbox 10/page,7,") == 1
+    assert found["documents.csv"].count(f"\nbox 10/page{form.delimiter}7".encode()) == 1
     lines = gzip.decompress(found["pages.txt.gz"]).splitlines()
     assert len(lines) == len(NAMES)
 
