@@ -18,8 +18,8 @@ import torch
 from pagesort.common.errors import PageSortError
 from pagesort.common.paths import BUNDLED_MODEL, CONVERTED_MODELS
 from pagesort.labelled.splits import split_data_80_10_10
-from pagesort.models import catalogue, formats, label_texts
-from pagesort.models.descriptions import prompt_texts
+from pagesort.models import catalogue, formats
+from pagesort.models.descriptions import Table, prompt_texts
 from pagesort.models.image_tower import (
     INT8,
     PageTower,
@@ -28,7 +28,7 @@ from pagesort.models.image_tower import (
     convert_tower,
     precision_of,
 )
-from pagesort.models.metadata import ModelMetadata
+from pagesort.models.metadata import ModelMetadata, no_labels
 from pagesort.models.tokenizer import clean_text
 from pagesort.models.transformers_loader import check_input_size, load_to_predict, load_towers
 from pagesort.pages.preprocessing import FILE_NAME as PREPROCESSING_FILE
@@ -120,7 +120,7 @@ class CLIP:
         if metadata is None:
             own = formats.read_metadata(folder) or ModelMetadata(base=folder.name)
             # An untouched base model brings no labels; `variant` gives it some.
-            metadata = label_texts.settled(own) if own.labels else own
+            metadata = own.settled() if own.labels else own
         settled = choose_precision(precision, chosen, metadata.agreement(INT8))
         preprocessing = Preprocessing.from_folder(folder)
         model: TwoTowers
@@ -161,9 +161,9 @@ class CLIP:
         """
         metadata = self.metadata
         if labels is not None:
-            metadata = label_texts.relabelled(metadata, labels)
-        table = None if descriptions is None else label_texts.Table(descriptions)
-        metadata = label_texts.settled(metadata, table, average=average, prompts=prompts)
+            metadata = metadata.relabelled(labels)
+        table = None if descriptions is None else Table(descriptions)
+        metadata = metadata.settled(table, average=average, prompts=prompts)
         if temperature is not None:
             metadata = dataclasses.replace(metadata, temperature=temperature)
         return CLIP(
@@ -376,7 +376,7 @@ class CLIP:
         """Average the texts of each label; a batch may reach over several labels."""
         prompts = self.prompts
         if not prompts:
-            raise label_texts.no_labels()
+            raise no_labels()
         texts = [text for several in prompts.values() for text in several]
         owners = torch.repeat_interleave(torch.tensor([len(each) for each in prompts.values()]))
         if len(texts) > _MANY_TEXTS:

@@ -17,7 +17,8 @@ from PIL import Image
 
 from classifier import CLIP, choose_device, custom_collate
 from pagesort.common.errors import PageSortError
-from pagesort.models import external_formats, formats, label_texts
+from pagesort.models import external_formats, formats
+from pagesort.models.descriptions import Table
 from pagesort.models.metadata import METADATA_FILE, ModelMetadata, read_metadata
 from pagesort.models.tokenizer import clean_text, clip_tokenizer
 from pagesort.pages.loader import load_page
@@ -321,10 +322,10 @@ def test_a_variant_shares_the_towers_and_answers_as_a_model_opened_so(
     assert other.model is clip.model
     assert clip.labels == ALL_LABELS
     assert other.metadata.temperature == 1.0
-    settled = label_texts.settled(
-        label_texts.relabelled(read_metadata(folder), labels),
-        label_texts.Table(texts),
-        prompts="a {} review of a movie.",
+    settled = (
+        read_metadata(folder)
+        .relabelled(labels)
+        .settled(Table(texts), prompts="a {} review of a movie.")
     )
     opened = CLIP.open(folder, device="cpu", metadata=settled)
     assert opened.fingerprint == other.fingerprint

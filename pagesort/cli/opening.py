@@ -16,7 +16,7 @@ from pagesort.common.paths import BUNDLED_MODEL, DESCRIPTIONS
 
 if TYPE_CHECKING:
     from classifier import CLIP
-    from pagesort.models.label_texts import Table
+    from pagesort.models.descriptions import Table
     from pagesort.models.metadata import ModelMetadata
 
 OWN_DESCRIPTIONS = "own"
@@ -82,7 +82,6 @@ def open_zero_shot(
         labels: those of the pages to be evaluated; None where pages have none.
         source: a model to take instead.
     """
-    from pagesort.models import label_texts
     from pagesort.models.zero_shot import zero_shot_descriptions
 
     named = _named_descriptions(settings)
@@ -96,7 +95,7 @@ def open_zero_shot(
         prompts=settings.prompt,
     )
     if table is not None:
-        metadata = label_texts.relabelled(metadata, tuple(table.texts))
+        metadata = metadata.relabelled(tuple(table.texts))
     average = settings.avg if settings.is_named("avg") else None
     metadata = _settled(settings, metadata, table, average)
     return _opened(settings, source, folder, metadata, table)
@@ -104,7 +103,8 @@ def open_zero_shot(
 
 def open_start(settings: Settings, labels: Sequence[str]) -> CLIP:
     """Open the model that training starts from, with the labels and descriptions of the data."""
-    from pagesort.models import label_texts
+    from pagesort.models.descriptions import Table
+    from pagesort.models.metadata import described_to_train
 
     named = _named_descriptions(settings)
     source = _base_source(settings, "training starts from")
@@ -114,10 +114,10 @@ def open_start(settings: Settings, labels: Sequence[str]) -> CLIP:
     # The shipped table is only needed for labels that the starting model does not describe.
     needs_shipped = named is None and not set(labels) <= set(metadata.descriptions)
     shipped = _configured_descriptions(settings).texts if needs_shipped else {}
-    texts = label_texts.described_to_train(labels, named, metadata.descriptions, shipped)
-    metadata = label_texts.relabelled(metadata, labels)
+    texts = described_to_train(labels, named, metadata.descriptions, shipped)
+    metadata = metadata.relabelled(labels)
     average = settings.avg if settings.is_named("avg") else None
-    metadata = _settled(settings, metadata, label_texts.Table(texts), average)
+    metadata = _settled(settings, metadata, Table(texts), average)
     from classifier import CLIP
 
     classifier = CLIP.open(folder, metadata=metadata, device=settings.device)
@@ -152,9 +152,7 @@ def _settled(
     settings: Settings, metadata: ModelMetadata, table: Table | None, average: bool | None
 ) -> ModelMetadata:
     """Settle labels and descriptions with the prompts of the command line."""
-    from pagesort.models import label_texts
-
-    return label_texts.settled(metadata, table, average=average, prompts=settings.prompt or None)
+    return metadata.settled(table, average=average, prompts=settings.prompt or None)
 
 
 def _table_instead(
@@ -427,16 +425,14 @@ def _configured_descriptions(settings: Settings) -> Table:
 
 def _description_table(settings: Settings) -> Table:
     """Read the one table of descriptions."""
-    from pagesort.models.descriptions import read_descriptions
-    from pagesort.models.label_texts import Table
+    from pagesort.models.descriptions import Table, read_descriptions
 
     return Table(read_descriptions(settings.cat_csv), settings.cat_csv)
 
 
 def _description_folder(settings: Settings) -> Table:
     """Read every table of the folder of descriptions."""
-    from pagesort.models.descriptions import read_description_tables
-    from pagesort.models.label_texts import Table
+    from pagesort.models.descriptions import Table, read_description_tables
 
     logger.info("averaging the tables %s* in %s", settings.cat_prefix, settings.cat_dir)
     texts = read_description_tables(settings.cat_dir, settings.cat_prefix)

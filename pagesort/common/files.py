@@ -327,8 +327,8 @@ def check_space(folder: Path, needed: int, *, what: str) -> None:
         )
 
 
-def readable_folder(folder: Path) -> Path:
-    """Return a folder that can be listed.
+def readable_folder(folder: Path, remedy: str = "Check the path") -> Path:
+    """Return a folder that can be listed; `remedy` is for one that does not exist.
 
     Raises:
         PageSortError: it is missing, is a file, or is closed to us.
@@ -337,9 +337,7 @@ def readable_folder(folder: Path) -> Path:
         with os.scandir(folder):
             return folder
     except FileNotFoundError:
-        raise PageSortError(
-            "the folder does not exist", where=folder, remedy="Check the path"
-        ) from None
+        raise PageSortError("the folder does not exist", where=folder, remedy=remedy) from None
     except NotADirectoryError:
         raise PageSortError(
             "this is a file, not a folder", where=folder, remedy="Name the folder it lies in"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from pagesort.common.closing import Closing
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -24,7 +25,7 @@ RATE_KNOWN_AFTER = 30.0
 LONG_RUN = 600.0
 
 
-class Meter:
+class Meter(Closing):
     """A clock and, on a terminal, a bar; elsewhere it is time for a line now and then.
 
     Args:
@@ -52,12 +53,7 @@ class Meter:
             )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Remove the bar."""
         if self._bar is not None:
             self._bar.close()

@@ -17,6 +17,7 @@ import numpy as np
 from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.files import (
     RESULTS_ELSEWHERE,
+    readable_folder,
     remove_abandoned,
     translate_unwritable,
     whole_text,
@@ -35,7 +36,7 @@ from pagesort.grouping.pile import pile_of
 from pagesort.grouping.tables import GroupedPage, GroupTables
 from pagesort.pages.loader import Failure
 from pagesort.prediction.listing import names_of
-from pagesort.prediction.request import check_readable, check_writable, no_pages
+from pagesort.prediction.request import check_writable, no_pages
 from pagesort.prediction.scoring import FailureLog
 from utils import PassedOver, has_pages, round_scores
 
@@ -88,7 +89,7 @@ def check_request(request: GroupRequest) -> None:
         PageSortError: the folder is missing or holds no pages, or tables cannot be written.
     """
     source = request.source
-    check_readable(source.folder)
+    readable_folder(source.folder)
     if source.order is None and not has_pages(source.folder, source.formats, source.inner):
         raise no_pages(source.folder, source.formats, source.inner)
     check_writable(request.tables)

@@ -14,20 +14,14 @@ from pagesort.hub import download
 from pagesort.hub.client import IMPATIENT, Hub, Patience, find_token, quiet_client
 from pagesort.models import catalogue, external_formats, formats
 from pagesort.models import folder as model_files
+from pagesort.models.tokenizer import SETTINGS_FILES
 
 logger = logging.getLogger(__name__)
 
 BUSY = "another process is fetching this model"
 _PICKLE = "pytorch_model.bin"
 _ASSETS = "pagesort"
-_SETTINGS = (
-    external_formats.PREPROCESSOR_FILE,
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.json",
-    "merges.txt",
-)
+_SETTINGS = (external_formats.PREPROCESSOR_FILE, *SETTINGS_FILES)
 
 
 def base_model(

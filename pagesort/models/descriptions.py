@@ -6,6 +6,7 @@ import csv
 import io
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pagesort.common.errors import PageSortError
@@ -20,6 +21,19 @@ _PLACEHOLDER = "{description}"
 _SHORT_PLACEHOLDER = "{}"
 _TABLE_SUFFIXES = (".tsv", ".csv")
 _REMEDY = "It needs a header with the columns label and description, parted by tabs or commas"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Descriptions from outside a model, label -> texts, and what messages call their source."""
+
+    texts: Mapping[str, Sequence[str]]
+    where: str | Path = "the descriptions"
+
+    @property
+    def has_several(self) -> bool:
+        """Whether a label has more than one description, so that there is something to average."""
+        return any(len(texts) > 1 for texts in self.texts.values())
 
 
 def read_descriptions(path: str | Path) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from pagesort.models import external_formats, formats
 from pagesort.models.installed import ORIGIN_FILE
 from pagesort.models.local_only import check_local
 from pagesort.models.metadata import METADATA_FILE, read_metadata
+from pagesort.models.tokenizer import TOKENIZERS
 from pagesort.pages.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,6 @@ _NAMES = {
 }
 _SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _PLOT = re.compile(r"plots/[\w.@+-]+\.png")
-_TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
 
 
 def is_model_file(name: str) -> bool:
@@ -80,7 +80,7 @@ def check_complete(folder: Path) -> None:
         if not (folder / name).is_file():
             raise PageSortError(f"{name} is missing", where=folder)
         external_formats.tensor_names(folder / name)
-    if not any(all((folder / name).is_file() for name in names) for names in _TOKENIZERS):
+    if not any(all((folder / name).is_file() for name in names) for names in TOKENIZERS):
         raise PageSortError("the model has no tokenizer.json", where=folder)
     check_local(folder)
     Preprocessing.from_folder(folder)

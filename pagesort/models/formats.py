@@ -24,7 +24,7 @@ from pagesort.common.files import (
 )
 from pagesort.models import external_formats, openai_clip
 from pagesort.models.metadata import CONFIG_FILE, METADATA_FILE, ModelMetadata, read_metadata
-from pagesort.models.tokenizer import clip_tokenizer
+from pagesort.models.tokenizer import SETTINGS_FILES, clip_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -51,15 +51,7 @@ INDEX_FILE = "model.safetensors.index.json"
 # To be raised when the same input is to be converted into something else than before.
 _CONVERSION = "1"
 # Files beside the weights that decide what a model answers.
-_DECISIVE = (
-    CONFIG_FILE,
-    external_formats.PREPROCESSOR_FILE,
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.json",
-    "merges.txt",
-)
+_DECISIVE = (CONFIG_FILE, external_formats.PREPROCESSOR_FILE, *SETTINGS_FILES)
 
 
 @dataclass(frozen=True)

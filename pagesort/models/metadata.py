@@ -1,18 +1,18 @@
-"""What a model folder tells besides the weights: labels, descriptions, prompt, how it was made."""
+"""What a model tells besides its weights, and what its labels and their texts are in the end."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from pagesort.common.checked_json import parse_object
 from pagesort.common.errors import PageSortError
-from pagesort.models.descriptions import DEFAULT_PROMPT, check_prompts
+from pagesort.models.descriptions import DEFAULT_PROMPT, Table, check_prompts, match_labels
 
 METADATA_FILE = "pagesort.json"
 CONFIG_FILE = "config.json"
@@ -91,6 +91,63 @@ class ModelMetadata:
         """Share of pages that get the first guess of float32; 0 where nobody measured it."""
         return float(self.precisions.get(precision, {}).get("agreement", 0.0))
 
+    def relabelled(self, labels: Sequence[str]) -> ModelMetadata:
+        """Put other labels in place of the model's own; known ones keep their descriptions.
+
+        The temperature was fitted to the model's own labels, and counts no more for others.
+        """
+        known = {label: self.descriptions.get(label) for label in labels}
+        same = set(labels) == set(self.labels)
+        return replace(
+            self,
+            labels=tuple(labels),
+            descriptions={label: texts for label, texts in known.items() if texts},
+            temperature=self.temperature if same else 1.0,
+            precisions=self.precisions if same else {},
+        )
+
+    def settled(
+        self,
+        table: Table | None = None,
+        *,
+        average: bool | None = None,
+        prompts: str | Sequence[str] | None = None,
+    ) -> ModelMetadata:
+        """Give every label its texts: the table's, else the model's own, else its name's words.
+
+        Args:
+            table: descriptions that replace the model's own; labels that it lacks keep theirs. A
+                model without labels takes those of the table.
+            average: whether all descriptions of a label count or only the first; None leaves it to
+                the model, and means all where a table replaces its descriptions.
+            prompts: one template or several that replace the model's own.
+
+        Raises:
+            PageSortError: there are no labels, those of table and model differ, or a prompt
+                is wrong.
+        """
+        labels = self.labels or tuple(table.texts if table is not None else ())
+        if not labels:
+            raise no_labels()
+        own = self.descriptions
+        if table is None:
+            texts = match_labels(own, labels, METADATA_FILE, otherwise={})
+        else:
+            # What did not count before does not count beside a table either.
+            kept = own if self.average else {label: texts[:1] for label, texts in own.items()}
+            texts = match_labels(table.texts, labels, table.where, otherwise=kept)
+        if average is None:
+            average = self.average or table is not None
+        answers_alike = table is None and prompts is None and average == self.average
+        return replace(
+            self,
+            labels=labels,
+            descriptions=texts,
+            average=average,
+            prompt=self.prompt if prompts is None else check_prompts(prompts),
+            precisions=self.precisions if answers_alike else {},
+        )
+
     def to_json(self) -> str:
         """Write the metadata as JSON that a person can read."""
         content = {"format": "pagesort", "version": _VERSION, **asdict(self)}
@@ -146,6 +203,36 @@ def read_metadata(folder: str | Path) -> ModelMetadata | None:
     except OSError as error:
         raise PageSortError(f"cannot be read ({error})", where=path, remedy=_REMEDY) from error
     return ModelMetadata.from_json(text, path)
+
+
+def no_labels() -> PageSortError:
+    """Say that a model has nothing to choose from."""
+    return PageSortError(
+        "the model carries no labels",
+        remedy="Name a table of labels and descriptions with --cat_csv",
+    )
+
+
+def described_to_train(
+    labels: Sequence[str],
+    named: Table | None,
+    own: Mapping[str, Sequence[str]],
+    shipped: Mapping[str, Sequence[str]],
+) -> dict[str, list[str]]:
+    """Describe every label of the training pages.
+
+    Args:
+        labels: those of the pages.
+        named: a table that a person named, which must not describe any other label.
+        own: the starting model's descriptions, which serve for labels that are not described there.
+        shipped: serves for labels that the model does not describe.
+
+    Raises:
+        PageSortError: the named table has labels that no page has.
+    """
+    known = {**shipped, **own}
+    table = named or Table({}, METADATA_FILE)
+    return match_labels(table.texts, labels, table.where, otherwise=known)
 
 
 def _is_number(value: object) -> TypeGuard[float]:

@@ -12,6 +12,16 @@ from pagesort.common.errors import PageSortError
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
 
+TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
+"""The files of a model's tokenizer, in the forms that there are."""
+SETTINGS_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.json",
+    "merges.txt",
+)
+"""All files that decide what a tokenizer of CLIP makes of a text."""
 _MERGES = Path(__file__).parent / "clip_vocabulary" / "merges.txt"
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 # Every byte as a symbol, every byte as the end of a word, and the two marks of a text.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pagesort.common.errors import PageSortError
 from pagesort.models import formats
 from pagesort.models.local_only import check_local, offline
+from pagesort.models.tokenizer import TOKENIZERS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -107,9 +108,8 @@ def _check_report(report: Mapping[str, Any], folder: Path) -> None:
 
 def _check_tokenizer(tokenizer: PreTrainedTokenizerBase, config: Any, folder: Path) -> None:
     """The library makes up an empty tokenizer where the files of one are missing."""
-    complete = (("tokenizer.json",), ("vocab.json", "merges.txt"), ("vocab.txt",))
     known = getattr(getattr(config, "text_config", None), "vocab_size", len(tokenizer))
-    if not any(all((folder / name).is_file() for name in names) for names in complete):
+    if not any(all((folder / name).is_file() for name in names) for names in TOKENIZERS):
         problem = "the model has no tokenizer.json"
     elif len(tokenizer) > known:
         problem = f"the tokenizer has {len(tokenizer)} tokens, the model {known}"

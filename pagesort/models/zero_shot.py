@@ -10,8 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from pagesort.common.errors import PageSortError
 from pagesort.common.text import named
-from pagesort.models.descriptions import match_labels, prompt_texts
-from pagesort.models.label_texts import Table
+from pagesort.models.descriptions import Table, match_labels, prompt_texts
 from pagesort.models.label_words import words_from_label
 from pagesort.models.metadata import ModelMetadata
 

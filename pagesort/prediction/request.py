@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Set
@@ -12,6 +11,7 @@ from typing import Any
 
 from pagesort.common.addresses import has_secret, is_remote
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import readable_folder
 from pagesort.common.tables import PLAIN, TableForm
 from pagesort.pages import remote
 from pagesort.prediction.journal import FINISHED_SUFFIX, JOURNAL_SUFFIX, FinishedTables
@@ -118,7 +118,7 @@ def check_request(request: Request) -> None:
 def _check_readable_place(folder: Path) -> None:
     """Refuse a folder here that cannot be read, and an address that nobody should see in tables."""
     if not is_remote(folder):
-        check_readable(folder)
+        readable_folder(folder, "Check -d or [INPUT] FOLDER_INPUT")
     elif has_secret(folder):
         raise PageSortError(
             "the address holds a password or a query, which tables would show",
@@ -159,19 +159,6 @@ def _check_begun(request: Request) -> None:
             where=request.tables,
             remedy=f"Leave out {flag} to start one",
         )
-
-
-def check_readable(folder: Path) -> None:
-    """Refuse a folder that is missing or closed to us."""
-    try:
-        with os.scandir(folder):
-            pass
-    except FileNotFoundError:
-        raise PageSortError(
-            "the folder does not exist", where=folder, remedy="Check -d or [INPUT] FOLDER_INPUT"
-        ) from None
-    except OSError as error:
-        raise PageSortError(f"cannot read the folder ({error.strerror})", where=folder) from error
 
 
 def _check_sort_to(request: Request) -> None:

@@ -111,13 +111,7 @@ class _Session:
             logger.info("this training was done before (%s); it begins anew", made)
             self.run.clear()
         self._fit()
-        best = self.run.best()
-        if best is None:
-            raise PageSortError(
-                "the best epoch's weights are gone",
-                where=self.run.folder,
-                remedy="Remove this folder and train anew",
-            )
+        best = self.run.kept_best()
         folder = self._write(best)
         self.run.finish(folder.name)
         left_out = self.pictures.left_out

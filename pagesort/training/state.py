@@ -158,6 +158,21 @@ class RunFolder:
             default=None,
         )
 
+    def kept_best(self) -> Best:
+        """The best epoch of a training that has ended.
+
+        Raises:
+            PageSortError: somebody has removed it.
+        """
+        best = self.best()
+        if best is None:
+            raise PageSortError(
+                "the best epoch's weights are gone",
+                where=self.folder,
+                remedy="Remove this folder and train anew",
+            )
+        return best
+
     def save_best(self, step: int, write: Callable[[Path], None]) -> None:
         """Keep the best epoch's model beside the checkpoints, and remove the earlier best ones.
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from pagesort.common.errors import PageSortError, Stopped
+from pagesort.common.errors import Stopped
 from pagesort.common.processes import is_first_process
 from pagesort.models.formats import quiet_transformers, save_folder
 from pagesort.models.transformers_loader import load_towers
@@ -133,13 +133,7 @@ class _Session:
         with self._spared():
             history = self._fit(learner, validation, workers)
         remove_adapters(self.classifier.model)
-        best = self.run.best()
-        if best is None:
-            raise PageSortError(
-                "the best epoch's weights are gone",
-                where=self.run.folder,
-                remedy="Remove this folder and train anew",
-            )
+        best = self.run.kept_best()
         share, figures, of_start, ends = self._choose_weights(learner, validation, best)
         folder, curves = self._write(learner, best, share, figures, of_start, history, ends)
         validation.remove()

@@ -90,11 +90,11 @@ def test_views_follow_the_phases_and_the_index() -> None:
     assert views[16]["pixels"].shape == (96, 64, 3)
     assert np.array_equal(views[3]["pixels"], views[3]["pixels"])
     # Four real pages a label are fewer than enough, so that drawn ones remain.
-    seen = [views[index] for index in range(40)]
+    seen = [views[index] for index in range(20)]
     assert {view["has_regions"] for view in seen} == {True, False}
-    assert 8 < sum(view["label"] for view in seen) < 32
+    assert 4 < sum(view["label"] for view in seen) < 16
     drawn = PageViews(RECIPE, Cache(), LABELS)
-    assert {drawn[index]["has_regions"] for index in range(20)} == {True}
+    assert {drawn[index]["has_regions"] for index in range(8)} == {True}
 
 
 def test_rows_that_may_not_be_shown_are_not() -> None:
@@ -114,7 +114,7 @@ def test_pages_are_turned_for_a_part_of_the_views() -> None:
     seen = {}
     for share in (0.0, 1.0):
         views = PageViews(replace(recipe, turn_share=share), Cache(), LABELS, real, world=8)
-        pages = [views[index]["pixels"].astype(float) for index in range(30)]
+        pages = [views[index]["pixels"].astype(float) for index in range(16)]
         # Where the halves of a page meet tells how it lies: never in the view's left and right.
         rows = [abs(page[:20].mean() - page[-20:].mean()) > 30 for page in pages]
         seen[share] = np.mean(rows)

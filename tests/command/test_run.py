@@ -15,6 +15,7 @@ from PIL import Image
 
 import run
 from pagesort.cli.actions import prediction
+from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.common.progress import Progress, duration
 from pagesort.common.text import MOST_NAMED
 from pagesort.prediction import folder_run
@@ -445,6 +446,14 @@ def test_named_model_beats_configured_revision(
     assert command("-f", page, "-rev", "v2.2", model=False)[0] == 0
 
 
+@pytest.fixture
+def tiny_bundled(tiny_model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the bundled model one that is opened in no time."""
+    folder = shutil.copytree(tiny_model_folder, tmp_path / "shipped" / BUNDLED_MODEL.name)
+    monkeypatch.setattr("pagesort.cli.opening.BUNDLED_MODEL", folder)
+
+
+@pytest.mark.usefixtures("tiny_bundled")
 def test_configured_model_that_is_missing_gives_way_to_the_bundled_one(
     command: Run, archive: Path, workplace: Path
 ) -> None:
@@ -466,6 +475,7 @@ def test_configured_model_that_is_missing_gives_way_to_the_bundled_one(
     assert "--hf -rev v2.1" in command("-f", page, model=False)[2]
 
 
+@pytest.mark.usefixtures("tiny_bundled")
 def test_a_missing_model_is_told_where_nothing_can_be_kept(
     command: Run, archive: Path, workplace: Path
 ) -> None:

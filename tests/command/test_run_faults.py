@@ -44,11 +44,13 @@ class Place:
         self.tables = self.folder / results / "tables"
         (self.folder / "config.txt").write_text(f"[OUTPUT]\nFOLDER_RESULTS = {results}\n")
 
-    def start(self, *arguments: str, seconds: float = 0.0, **options: object) -> subprocess.Popen:
-        """Start a run over the scans."""
+    def start(
+        self, *arguments: str, pace: float | str = 0.0, **options: object
+    ) -> subprocess.Popen:
+        """Start a run over the scans, at a pace of the stand-in."""
         words = ["-d", "scans", "--raw", "-tn", "2", "--batch_size", str(BATCH), *arguments]
         return subprocess.Popen(
-            [sys.executable, str(ROOT / "tests" / "helpers" / "stand_in.py"), str(seconds), *words]
+            [sys.executable, str(ROOT / "tests" / "helpers" / "stand_in.py"), str(pace), *words]
             + ["--model_path", "model"],
             cwd=self.folder,
             stdout=subprocess.PIPE,
@@ -64,17 +66,23 @@ class Place:
         out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, out, err
 
-    def journals(self) -> list[Path]:
-        """The unfinished runs."""
-        return sorted(self.tables.glob("*.partial.sqlite"))
-
-    def wait_for_rows(self) -> None:
-        """Wait until a run has scored pages: its model has begun the third batch."""
+    def begun(self, *arguments: str) -> subprocess.Popen:
+        """Start a run that has scored pages, and is held until it may go on."""
+        process = self.start(*arguments, pace="held")
         log = self.folder / "batches.log"
         deadline = time.monotonic() + PATIENCE
         while not log.exists() or log.read_bytes().count(b"\n") < 3:
             assert time.monotonic() < deadline
             time.sleep(0.02)
+        return process
+
+    def go_on(self) -> None:
+        """Hold the run no longer."""
+        (self.folder / "go_on").touch()
+
+    def journals(self) -> list[Path]:
+        """The unfinished runs."""
+        return sorted(self.tables.glob("*.partial.sqlite"))
 
 
 def contents(out: str, folder: Path) -> list[bytes]:
@@ -143,10 +151,14 @@ def test_every_bad_file_alone_is_one_line(
 # ----- stops
 
 
-def test_a_stop_ends_cleanly_and_tells_what_to_type(
+def test_a_live_run_cannot_be_taken_over_and_a_stopped_one_goes_on(
     place: Place, uninterrupted: list[bytes]
 ) -> None:
-    typed = stopped(place, signal.SIGINT, 130)
+    process = place.begun()
+    status, _, err = place.run("--resume")
+    assert status == 1
+    assert "Another process is working on this run" in err
+    typed = stopped(place, process, signal.SIGINT, 130)
     # The stand-in takes its first argument off the line; a person's line holds it still.
     done = subprocess.run(typed, cwd=place.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 3, done.stderr
@@ -159,16 +171,17 @@ def test_a_stop_ends_cleanly_and_tells_what_to_type(
 
 
 def test_an_end_by_the_system_is_as_clean(place: Place) -> None:
-    stopped(place, signal.SIGTERM, 143)
+    stopped(place, place.begun(), signal.SIGTERM, 143)
 
 
-def stopped(place: Place, number: signal.Signals, status: int) -> list[str]:
+def stopped(
+    place: Place, process: subprocess.Popen, number: signal.Signals, status: int
+) -> list[str]:
     """Stop a run by two signals, and return the words that it says to type to go on."""
-    process = place.start(seconds=0.3)
-    place.wait_for_rows()
     process.send_signal(number)
     time.sleep(0.02)
     process.send_signal(number)
+    place.go_on()  # the batch that the model is at is waited for
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out) == (status, "")
     assert "Traceback" not in err
@@ -188,7 +201,7 @@ def test_kills_at_random_moments_lose_nothing(
     kills = 0
     resume: list[str] = []
     while kills < most:
-        process = place.start(*resume, seconds=0.05)
+        process = place.start(*resume, pace=0.05)
         try:
             process.wait(moments.uniform(0.2, 1.2))
         except subprocess.TimeoutExpired:
@@ -214,7 +227,7 @@ def test_kills_at_random_moments_lose_nothing(
 
 
 def test_two_runs_at_once_write_a_table_each(place: Place, uninterrupted: list[bytes]) -> None:
-    processes = [place.start(seconds=0.05) for _ in range(2)]
+    processes = [place.start(pace=0.05) for _ in range(2)]
     outs = []
     for process in processes:
         out, err = process.communicate(timeout=PATIENCE)
@@ -222,21 +235,6 @@ def test_two_runs_at_once_write_a_table_each(place: Place, uninterrupted: list[b
         outs.append(out)
         assert contents(out, place.folder) == uninterrupted
     assert not set(outs[0].splitlines()) & set(outs[1].splitlines())
-
-
-def test_a_live_run_cannot_be_taken_over(place: Place, uninterrupted: list[bytes]) -> None:
-    process = place.start(seconds=0.3)
-    place.wait_for_rows()
-    process.send_signal(signal.SIGSTOP)  # or a busy machine lets it end before the other begins
-    try:
-        status, _, err = place.run("--resume")
-    finally:
-        process.send_signal(signal.SIGCONT)
-    assert status == 1
-    assert "Another process is working on this run" in err
-    out, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 3, err
-    assert contents(out, place.folder) == uninterrupted
 
 
 # ----- disks
@@ -307,9 +305,9 @@ def test_read_only_results_folder(place: Place) -> None:
 
 
 def test_pages_that_vanish_during_the_run_fail_alone(place: Place) -> None:
-    process = place.start(seconds=0.3)
-    place.wait_for_rows()
+    process = place.begun()
     shutil.rmtree(place.scans)
+    place.go_on()
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 3, err
     failed = read_table(place.folder / out.splitlines()[2])
@@ -352,10 +350,10 @@ def test_a_killed_part_goes_on_and_all_parts_merge(
 ) -> None:
     import run
 
-    part = place.start("--shard", "1/2", seconds=0.3)
-    place.wait_for_rows()
+    part = place.begun("--shard", "1/2")
     part.kill()
     part.communicate()
+    place.go_on()
     assert len(place.journals()) == 1
     assert place.run("--shard", "2/2")[0] in (0, 3)
     monkeypatch.chdir(place.folder)

@@ -1,7 +1,8 @@
 """`run.py` with a stand-in for the model, so that a test can start and kill it dozens of times.
 
-Used as a program: `python stand_in.py SECONDS_A_BATCH [arguments of run.py]`. Everything but the
-towers is real: settings, listing, decoding, journal, tables, signals, exit status.
+Used as a program: `python stand_in.py SECONDS_A_BATCH [arguments of run.py]`, or with `held` for
+the seconds: then the third batch lasts until there is a file `go_on`. Everything but the towers is
+real: settings, listing, decoding, journal, tables, signals, exit status.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from pagesort.pages.preprocessing import Preprocessing
 from tests.helpers.pages import write_model_settings
 
 LABELS = ("DRAW", "LINE_P", "TEXT_T")
-SECONDS_A_BATCH = float(sys.argv.pop(1))
+PACE = sys.argv.pop(1)
+HELD_BATCH = 3
 
 
 class Processor:
@@ -45,6 +47,7 @@ class StandIn:
     dimension = 3
     metadata = ModelMetadata(LABELS, {label: [label] for label in LABELS})
     preprocessing: Preprocessing
+    begun = 0
 
     @classmethod
     def open(cls, folder: Path, **_: object) -> StandIn:
@@ -79,7 +82,11 @@ class StandIn:
         """Mean colours (N, 3), when a batch's time is over."""
         with Path("batches.log").open("a", encoding="utf-8") as log:
             log.write("a batch begins\n")
-        time.sleep(SECONDS_A_BATCH)
+        self.begun += 1
+        if PACE != "held":
+            time.sleep(float(PACE))
+        while PACE == "held" and self.begun == HELD_BATCH and not Path("go_on").exists():
+            time.sleep(0.01)
         return np.asarray(pixels.mean(axis=(1, 2)))
 
 

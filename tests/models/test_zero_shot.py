@@ -11,8 +11,7 @@ import torch
 
 from classifier import CLIP
 from pagesort.common.errors import PageSortError
-from pagesort.models.descriptions import read_descriptions
-from pagesort.models.label_texts import Table
+from pagesort.models.descriptions import Table, read_descriptions
 from pagesort.models.metadata import METADATA_FILE, ModelMetadata
 from pagesort.models.zero_shot import zero_shot_descriptions
 from pagesort.pages.loader import load_page

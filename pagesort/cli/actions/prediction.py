@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pagesort.cli import opening, reopening
+from pagesort.cli import opening
 from pagesort.cli.actions import reading, review
-from pagesort.cli.actions.budget import error_budget
 from pagesort.cli.actions.records import TableRecords, VoterRecord, opened_facts, replaced_pages
 from pagesort.cli.begun import kept_options
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
@@ -23,9 +22,14 @@ if TYPE_CHECKING:
     import numpy as np
 
     from classifier import CLIP
+    from pagesort.models.metadata import ModelMetadata
     from pagesort.pages.loader import PageRef
+    from pagesort.prediction.likeness import Likeness
     from pagesort.prediction.ray_engine import RayEngine
     from pagesort.prediction.request import Outcome, Request
+    from pagesort.prediction.scoring import Classifier
+    from pagesort.review.error_budget import Budget
+    from pagesort.review.evidence import Source
 
 logger = logging.getLogger(__name__)
 
@@ -170,9 +174,9 @@ def _sort_folder(
     second = _second_model(settings, opened.classifier)
     if second is not None:
         beside.models = [*beside.models, opened_facts(second)]
-    budget = error_budget(settings, opened.classifier, request.folder)
-    beside.likeness = reopening.likeness_of(opened)
-    again = reopening.OpenedAgain.of(settings, opened)
+    budget = _error_budget(settings, opened.classifier, request.folder)
+    beside.likeness = _likeness_of(opened)
+    again = OpenedAgain.of(settings, opened)
     request = replace(
         request,
         likeness=beside.likeness,
@@ -231,6 +235,15 @@ def _open_to_predict(settings: Settings, model: Path | None) -> opening.Opened:
     return opened
 
 
+def _likeness_of(opened: opening.Opened) -> Likeness | None:
+    """What counts pages unlike those that the model was trained on; None where it tells of none."""
+    from pagesort.models.training_pages import read_training_pages
+    from pagesort.prediction.likeness import Likeness
+
+    training = read_training_pages(opened.folder, opened.classifier.dimension)
+    return None if training is None else Likeness(opened.classifier, opened.name, training)
+
+
 def _engine(settings: Settings) -> type[RayEngine] | None:
     """What scores the pages, if that is not to be this process; refused where it is missing."""
     if settings.engine != "ray":
@@ -239,6 +252,45 @@ def _engine(settings: Settings) -> type[RayEngine] | None:
 
     check_ray()
     return RayEngine
+
+
+@dataclass(frozen=True)
+class OpenedAgain:
+    """Opens a model that is open here in another process, which needs the same folders."""
+
+    folder: Path
+    name: str
+    metadata: ModelMetadata
+    device: str
+    precision: str
+    storage: Path
+
+    @classmethod
+    def of(cls, settings: Settings, opened: opening.Opened) -> OpenedAgain:
+        """What to open, so that it is the same model in the same precision."""
+        classifier = opened.classifier
+        return cls(
+            opened.folder.absolute(),
+            opened.name,
+            classifier.metadata,
+            classifier.device.type,
+            classifier.precision,
+            opening.storage_of(settings).absolute(),
+        )
+
+    def __call__(self) -> tuple[CLIP, Likeness | None]:
+        """Open it, and what counts pages unlike its training pages."""
+        from classifier import CLIP
+
+        classifier = CLIP.open(
+            self.folder,
+            metadata=self.metadata,
+            device=self.device,
+            precision=self.precision,
+            lean=True,
+            storage=self.storage,
+        )
+        return classifier, _likeness_of(opening.Opened(classifier, self.folder, self.name, ""))
 
 
 def _second_model(settings: Settings, first: CLIP) -> opening.Opened | None:
@@ -267,6 +319,54 @@ def _second_model(settings: Settings, first: CLIP) -> opening.Opened | None:
     if reason:
         raise PageSortError(reason, where=source, remedy="Name another one with --compare_with")
     return second
+
+
+def _error_budget(settings: Settings, classifier: Classifier, folder: Path) -> Budget | None:
+    """Find which pages of a folder need no look, and tell it; None if it is not asked for.
+
+    Raises:
+        PageSortError: there are no labelled pages that tell it, or they are of another model.
+    """
+    if settings.max_error is None:
+        return None
+    from pagesort.review.budget_lines import budget_lines
+    from pagesort.review.error_budget import find_budget
+
+    labels: Sequence[str] = tuple(classifier.labels)
+    source = _labelled_pages(settings, classifier, labels, folder)
+    budget = find_budget(source.evidence, labels, settings.max_error)
+    for line in budget_lines(budget, source.words, str(source.path)):
+        logger.info("%s", line)
+    return budget
+
+
+def _labelled_pages(
+    settings: Settings, classifier: Classifier, labels: Sequence[str], folder: Path
+) -> Source:
+    """Read the labelled pages: those that are named, else the newest.
+
+    An audit tells of its own folder, and of others only as far as they are alike.
+    """
+    from pagesort.review import audit_files, evidence
+
+    stats = settings.results_folder / "stats"
+    path = settings.budget or evidence.newest_report(stats, classifier.fingerprint, folder)
+    if path is None:
+        raise PageSortError(
+            f"--max_error needs labelled pages that {classifier.name} has never seen, and there "
+            "is no evaluation of it, and no audit of this folder",
+            where=stats,
+            remedy="Evaluate it first, with --eval --eval_folder FOLDER (a subfolder a category), "
+            "or sort the folder without --max_error and audit that with --audit 300",
+        )
+    report = evidence.read_report(path)
+    evidence.check_model(report, path, classifier.fingerprint, classifier.name)
+    if report["format"] != audit_files.RESULT:
+        return evidence.evaluation_source(report, path, labels)
+    audited = report["run"].get("folder")
+    if audited != str(folder.resolve()):
+        logger.warning("the audit is of another folder (%s): its promise is for that one", audited)
+    return audit_files.audit_source(report, path, labels)
 
 
 def _voters(settings: Settings) -> tuple[Path, ...]:

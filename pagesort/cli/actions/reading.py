@@ -82,11 +82,12 @@ def _folder_pages(settings: Settings, folder: Path) -> Iterator[tuple[str, int |
     Raises:
         PageSortError: it has none, or is closed to us.
     """
+    from pagesort.common.files import readable_folder
     from pagesort.prediction.listing import list_folder
-    from pagesort.prediction.request import check_readable, no_pages
+    from pagesort.prediction.request import no_pages
     from utils import PassedOver, has_pages
 
-    check_readable(folder)
+    readable_folder(folder)
     if not settings.resume and not has_pages(folder, settings.file_format, settings.inner):
         raise no_pages(folder, settings.file_format, settings.inner)
     return list_folder(folder, settings.file_format, settings.inner, PassedOver())
