@@ -60,19 +60,19 @@ def boundary_features(pile: Pile) -> np.ndarray:
 
     Distances are told in units of what is usual between neighbours of this pile, as logarithms.
     """
-    pages = _compared(pile)
+    pages = compared(pile)
     here = np.arange(len(pile))
     before, earlier, after = (np.clip(here + by, 0, len(pile) - 1) for by in (-1, -2, 1))
-    near = _distances(pages, before, here)
-    others = [_distances(pages, *pair) for pair in ((earlier, here), (before, after))]
-    far = _distances(pages, earlier, after)
+    near = distances(pages, before, here)
+    others = [distances(pages, *pair) for pair in ((earlier, here), (before, after))]
+    far = distances(pages, earlier, after)
     inner = near[1:] if len(pile) > 1 else near
-    usual = np.median(inner, axis=0) + 0.1 * inner.mean(axis=0) + 1e-4
+    unit = usual(inner)
     least = np.minimum(near, np.minimum(*others))
     mean = (near + others[0] + others[1] + far) / 4
     single = _singles(pile)
     own = single - np.median(single, axis=0)
-    relative, at_least, overall = (np.log(each / usual + 0.1) for each in (near, least, mean))
+    relative, at_least, overall = (np.log(each / unit + 0.1) for each in (near, least, mean))
     beside = relative[before], relative[after]
     columns = [np.sqrt(near[:, OF_MODELS:]), relative, at_least, overall]
     columns += [relative - np.minimum(*beside), relative - np.maximum(*beside)]
@@ -80,7 +80,7 @@ def boundary_features(pile: Pile) -> np.ndarray:
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 
-def _compared(pile: Pile) -> list[tuple[bool, np.ndarray]]:
+def compared(pile: Pile) -> list[tuple[bool, np.ndarray]]:
     """What pages are compared by, in the order of DISTANCES; true where angles count."""
     looks = {name: pile.looks[:, place] for name, place in PLACES.items()}
     width, height = np.log(np.maximum(pile.sizes, 1.0)).T
@@ -96,7 +96,7 @@ def _compared(pile: Pile) -> list[tuple[bool, np.ndarray]]:
     ]
 
 
-def _distances(
+def distances(
     pages: list[tuple[bool, np.ndarray]], ones: np.ndarray, others: np.ndarray
 ) -> np.ndarray:
     """How far pages are from one another: (pairs, len(DISTANCES))."""
@@ -109,6 +109,11 @@ def _distances(
         ],
         axis=1,
     )
+
+
+def usual(found: np.ndarray) -> np.ndarray:
+    """What distances of a pile, (N, D), are told in units of: (D,), all above 0."""
+    return np.asarray(np.median(found, axis=0) + 0.1 * found.mean(axis=0) + 1e-4)
 
 
 def _angles(ones: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -16,7 +16,11 @@ from pagesort.common.checked_json import is_of, read_json
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import file_digest, write_whole
 from pagesort.grouping.boundary_features import NAMES, VERSION, boundary_features
+from pagesort.grouping.cover_features import NAMES as COVER_NAMES
+from pagesort.grouping.cover_features import VERSION as COVER_VERSION
+from pagesort.grouping.cover_features import cover_features
 from pagesort.grouping.pile import Pile
+from pagesort.grouping.segmentation import probability
 from pagesort.grouping.text_features import NAMES as TEXT_NAMES
 from pagesort.grouping.text_features import VERSION as TEXT_VERSION
 from pagesort.grouping.text_features import text_features
@@ -28,13 +32,13 @@ FILE = "boundaries.json"
 FARTHEST = 4.0  # standard deviations; what lies farther off counts as that
 SEEN_DIGITS = 6
 LISTS = ("mean", "scale", "weights")
-TEXTS: dict[str, Any] = {"features": str, "bias": float, **dict.fromkeys(LISTS, list)}
-SHAPE: dict[str, Any] = {"format": str, **TEXTS}
+PART: dict[str, Any] = {"features": str, "bias": float, **dict.fromkeys(LISTS, list)}
+SHAPE: dict[str, Any] = {"format": str, **PART}
 
 
 @dataclass(frozen=True)
 class Weighing:
-    """A logistic regression over the features of a gap.
+    """A logistic regression over the features of a gap, or of a page.
 
     Attributes:
         mean, scale: of each feature in what it was trained on, (F,).
@@ -48,7 +52,7 @@ class Weighing:
     bias: float
 
     def log_odds_of(self, features: np.ndarray) -> np.ndarray:
-        """Log odds of gaps, float64 (N,), from their features, (N, F)."""
+        """Log odds, float64 (N,), from features, (N, F)."""
         usual = standardised(features, self.mean, self.scale)
         return np.asarray(usual @ self.weights + self.bias)
 
@@ -61,11 +65,13 @@ class BoundaryModel:
         looks: weighs how pages look.
         texts: weighs what pages say, and is added where both pages of a gap have a text; None in a
             model that was trained without texts.
+        covers: weighs whether a page is a cover; None in a model that knows none.
         seen: beginnings of the SHA-256 of the files that it was trained on; see `was_seen`.
     """
 
     looks: Weighing
     texts: Weighing | None = None
+    covers: Weighing | None = None
     seen: frozenset[str] = frozenset()
 
     def was_seen(self, file: Path) -> bool:
@@ -85,6 +91,12 @@ class BoundaryModel:
             features, known = text_features(pile.texts)
             log_odds[known] += self.texts.log_odds_of(features[known])
         return log_odds
+
+    def cover_chances(self, pile: Pile) -> np.ndarray:
+        """How probable it is that each page is a cover, float64 (N,); 0 if it knows none."""
+        if self.covers is None:
+            return np.zeros(len(pile))
+        return probability(self.covers.log_odds_of(cover_features(pile)))
 
 
 def standardised(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -109,7 +121,9 @@ def read_model(path: Path) -> BoundaryModel:
             "the file is no boundary model of this version", where=path, remedy=remedy
         )
     looks = _weighing(content, len(NAMES), path, remedy)
-    return BoundaryModel(looks, _texts(content, path, remedy), _digests(content, path))
+    texts = _part(content, "texts", TEXT_VERSION, len(TEXT_NAMES), path, remedy)
+    covers = _part(content, "covers", COVER_VERSION, len(COVER_NAMES), path, remedy)
+    return BoundaryModel(looks, texts, covers, _digests(content, path))
 
 
 def write_model(folder: Path, model: BoundaryModel, facts: dict[str, Any]) -> None:
@@ -122,6 +136,8 @@ def write_model(folder: Path, model: BoundaryModel, facts: dict[str, Any]) -> No
     content |= _written(model.looks)
     if model.texts is not None:
         content["texts"] = {"features": TEXT_VERSION, **_written(model.texts)}
+    if model.covers is not None:
+        content["covers"] = {"features": COVER_VERSION, **_written(model.covers)}
     content["seen"] = "".join(sorted(model.seen))
     write_whole(folder / FILE, json.dumps(content, ensure_ascii=False) + "\n")
 
@@ -143,19 +159,21 @@ def _written(weighing: Weighing) -> dict[str, Any]:
     return {"bias": round(weighing.bias, 4), **lists}
 
 
-def _texts(content: dict[str, Any], path: Path, remedy: str) -> Weighing | None:
-    """What weighs texts, if the model has that; one of another version is not used."""
-    part = content.get("texts")
+def _part(
+    content: dict[str, Any], name: str, version: str, length: int, path: Path, remedy: str
+) -> Weighing | None:
+    """What else the model weighs, if it has that; one of another version is not used."""
+    part = content.get(name)
     if part is None:
         return None
-    if not (isinstance(part, dict) and all(is_of(part.get(key), TEXTS[key]) for key in TEXTS)):
-        raise PageSortError("'texts' is damaged", where=path, remedy=remedy)
-    if part["features"] != TEXT_VERSION:
+    if not (isinstance(part, dict) and all(is_of(part.get(key), PART[key]) for key in PART)):
+        raise PageSortError(f"'{name}' is damaged", where=path, remedy=remedy)
+    if part["features"] != version:
         logger.warning(
-            "texts are left aside, as this boundary model has another version's: %s", path
+            "%s are left aside, as this boundary model has another version's: %s", name, path
         )
         return None
-    return _weighing(part, len(TEXT_NAMES), path, remedy)
+    return _weighing(part, length, path, remedy)
 
 
 def _weighing(content: dict[str, Any], length: int, path: Path, remedy: str) -> Weighing:

@@ -10,7 +10,7 @@ import numpy as np
 from pagesort.grouping.boundary_model import BoundaryModel
 from pagesort.grouping.clustering import MOST_PAGES, ClusterSettings, dbscan, joined_neighbours
 from pagesort.grouping.pile import Pile
-from pagesort.grouping.segmentation import choose_cuts, probability, settled
+from pagesort.grouping.segmentation import choose_cuts, probability, settled, with_covers
 
 Name = Literal["sequence", "ward", "dbscan", "agglomerative"]
 NAMES: tuple[Name, ...] = ("sequence", "ward", "dbscan", "agglomerative")
@@ -40,6 +40,7 @@ class Method:
     def group(self, pile: Pile) -> tuple[np.ndarray, np.ndarray]:
         """Return for each page its group, int (N,), and the probability that an item begins."""
         log_odds = settled(self.model.log_odds(pile))
+        log_odds = with_covers(log_odds, self.model.cover_chances(pile))
         boundaries = probability(log_odds)
         boundaries[:1] = 1.0
         if self.name == "dbscan":

@@ -19,6 +19,7 @@ VALLEY_SHARE = 0.8  # how far a pile's own parting counts; measured likewise
 LARGEST_SHIFT = 2.0  # of log odds, so that a pile of one item is not torn apart
 FEWEST_TO_PART = 8  # pages of a pile that is parted
 REACH = 48  # possible first pages that an item reaches over at the most
+COVER_LOSS = 8.0  # of log odds, after a page that is surely a cover
 ROUNDS = 6  # of Dinkelbach's method, which ends earlier as a rule
 
 
@@ -60,6 +61,23 @@ def settled(log_odds: np.ndarray) -> np.ndarray:
     place = 1 + int(spread[1:-1].argmax())
     valley = (values[place] + values[place + 1]) / 2
     return np.asarray(log_odds - np.clip(VALLEY_SHARE * valley, -LARGEST_SHIFT, LARGEST_SHIFT))
+
+
+def with_covers(log_odds: np.ndarray, covers: np.ndarray) -> np.ndarray:
+    """Keep covers with the pages after them: log odds, (N,), that have been settled.
+
+    A cover is as unlike the page after it as the one before it, so that it would be an item of its
+    own. Nothing changes where no item begins at a page that may be a cover.
+
+    Args:
+        log_odds: of a new item at each page, (N,).
+        covers: how probable it is that each page is a cover, (N,).
+    """
+    begins = probability(SHARPNESS * log_odds)
+    begins[:1] = 1.0
+    held = log_odds.copy()
+    held[1:] -= COVER_LOSS * (begins * covers)[:-1]
+    return held
 
 
 def probability(log_odds: np.ndarray) -> np.ndarray:

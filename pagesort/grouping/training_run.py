@@ -15,6 +15,7 @@ from pagesort.grouping.boundary_model import write_model
 from pagesort.grouping.clustering import ClusterSettings
 from pagesort.grouping.methods import Method
 from pagesort.grouping.metrics import Agreement
+from pagesort.grouping.pile import Pile
 from pagesort.grouping.training import LabelledPile, left_out, train_boundaries
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def train_and_measure(
     piles: Sequence[LabelledPile],
     clusters: ClusterSettings,
     *,
+    covers: Pile,
     models: Path,
     stats: Path,
     embedded_by: str,
@@ -44,6 +46,7 @@ def train_and_measure(
     Args:
         piles: two or more.
         clusters: settings of the methods that need no model.
+        covers: drawn ones, as the same model sees them.
         models: a folder `groups_<date-time>` is made in it.
         stats: the table of figures goes there.
         embedded_by: the fingerprint of the model of embeddings.
@@ -53,8 +56,8 @@ def train_and_measure(
     """
     minute = time.strftime("%Y%m%d-%H%M")
     logger.info("measuring all methods on each of %d piles", len(piles))
-    model = train_boundaries(piles)
-    figures = list(left_out(piles, Method(model, clusters=clusters)))
+    model = train_boundaries(piles, covers)
+    figures = list(left_out(piles, Method(model, clusters=clusters), covers))
     folder, table = models / f"groups_{minute}", stats / f"groups_{minute}.csv"
     with translate_unwritable(models, "the boundary model cannot be written"):
         folder.mkdir(parents=True, exist_ok=True)

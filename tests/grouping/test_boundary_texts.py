@@ -1,4 +1,4 @@
-"""Boundary models with and without texts, and piles whose items have covers."""
+"""Boundary models with and without texts."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.paths import MODELS
 from pagesort.grouping.boundary_model import FILE, BoundaryModel, read_model, write_model
 from pagesort.grouping.methods import Method
 from pagesort.grouping.metrics import agreement
-from pagesort.grouping.page_features import LENGTH, describe
+from pagesort.grouping.page_features import LENGTH
 from pagesort.grouping.pile import Pile
 from pagesort.grouping.text_features import describe_text
 from pagesort.grouping.training import LabelledPile, train_boundaries
 
 WORDS = ("river", "stone", "paper", "minister", "harvest", "winter", "engine", "garden", "letter")
 SIZES = ((3, 4, 2, 5, 3), (2, 6, 3, 3, 4), (5, 2, 4, 3, 3))
-SIDE = (300, 420)
 
 
 def said(name: str, sizes: tuple[int, ...], seed: int) -> LabelledPile:
@@ -114,50 +111,3 @@ def test_what_weighs_texts_is_kept(
     other = {**content, "texts": {**content["texts"], "features": "texts0"}}
     (tmp_path / FILE).write_text(json.dumps(other), encoding="utf-8")
     assert read_model(tmp_path).texts is None
-
-
-def draw(colour: tuple[int, ...], kind: str, rng: np.random.Generator) -> Image.Image:
-    """A cover of coloured card with a label, or a page of lines, of which the last is short."""
-    page = Image.new("RGB", SIDE, colour)
-    pen = ImageDraw.Draw(page)
-    if kind == "cover":
-        pen.rectangle((70, 90, 230, 170), fill=(235, 230, 215))
-        pen.line((90, 120, 210, 120), fill=(40, 40, 40), width=4)
-    else:
-        for row in range(35, 250 if kind == "last" else 385, 12):
-            pen.line((35, row, 220 + int(rng.integers(45)), row), fill=(40, 40, 50), width=3)
-    return page
-
-
-def covered(name: str, sizes: tuple[int, ...], seed: int) -> LabelledPile:
-    """A pile in which every item has a cover unlike its pages, and covers are alike."""
-    rng = np.random.default_rng(seed)
-    common, cover = rng.normal(size=(2, 256))
-    pages, vectors, items = [], [], []
-    for item, size in enumerate(sizes):
-        own, tint = (
-            rng.normal(size=256),
-            tuple(np.array([238, 228, 205]) + rng.integers(-12, 12, 3)),
-        )
-        for place in range(size + 1):
-            kind = "cover" if place == 0 else "last" if place == size else "inner"
-            colour = (96 + 8 * (item % 3), 70, 60) if place == 0 else tuple(map(int, tint))
-            pages.append(describe(draw(colour, kind, rng)))
-            vectors.append(
-                common + (1.2 * cover if place == 0 else 0.6 * own) + 0.3 * rng.normal(size=256)
-            )
-            items.append(item)
-    rows = np.array(vectors, np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    scores = np.full((len(items), 11), 1 / 11, np.float32)
-    sides = np.full((len(items), 2), SIDE, np.float32)
-    return LabelledPile(name, Pile(rows, np.stack(pages), sides, scores), np.array(items))
-
-
-def test_a_model_of_piles_with_covers_keeps_covers_with_the_pages_after_them() -> None:
-    trained = [covered(str(place), sizes, place) for place, sizes in enumerate(SIZES)]
-    left = covered("left out", (4, 2, 3, 6, 2, 5), 9)
-    groups, _ = Method(train_boundaries(trained)).group(left.pile)
-    assert groups.tolist() == (left.items + 1).tolist()
-    bundled, _ = Method(read_model(MODELS / "pagesort-groups")).group(left.pile)
-    assert len(set(bundled.tolist())) > len(set(left.items.tolist())), "it has never seen covers"

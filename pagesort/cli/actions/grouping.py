@@ -160,7 +160,7 @@ def compare_groups(settings: Settings, truth: Path, tables: Sequence[str]) -> in
 
 def train_groups(settings: Settings, folder: Path, model: Path | None = None) -> int:
     """Train a boundary model and measure all methods; prints figures and where the model is."""
-    from pagesort.grouping import labelled_piles, training_run
+    from pagesort.grouping import drawn_covers, labelled_piles, training_run
 
     classifier = opening.open_classifier(settings, model).classifier
     request = labelled_piles.LabelledRequest(
@@ -173,6 +173,7 @@ def train_groups(settings: Settings, folder: Path, model: Path | None = None) ->
     outcome = training_run.train_and_measure(
         piles,
         cluster_settings(settings),
+        covers=drawn_covers.seen_covers(classifier),
         models=settings.model_dir,
         stats=settings.results_folder / "stats",
         embedded_by=classifier.model_fingerprint,
