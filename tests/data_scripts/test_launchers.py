@@ -79,6 +79,7 @@ def test_copies_do_all_three_jobs_where_they_lie(data: Path) -> None:
     assert (data / "by class" / "B" / "Příloha 2-2.png").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("sh") is None, reason="needs sh")
 def test_a_copy_with_options_leaves_the_working_folder_alone(data: Path, tmp_path: Path) -> None:
     for job in JOBS:

@@ -123,7 +123,12 @@ def large_pages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    "size", [(90, 64), pytest.param((96, 96), marks=pytest.mark.slow), (200, 150)]
+    "size",
+    [
+        pytest.param((90, 64), marks=pytest.mark.slow),
+        pytest.param((96, 96), marks=pytest.mark.slow),
+        (200, 150),
+    ],
 )
 def test_the_quick_way_shows_the_same_page(large_pages: list[Path], size: tuple[int, int]) -> None:
     """It differs less than two exact ways of shrinking that are both in use for models."""

@@ -327,6 +327,7 @@ def test_a_large_folder_is_listed_in_the_same_order(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_one_large_folder_is_not_kept_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -462,6 +463,7 @@ def test_memory_does_not_grow_with_the_pages(tmp_path: Path, step: str) -> None:
     assert high - low < 20  # MiB; a list of these rows takes fifty
 
 
+@pytest.mark.slow
 def test_the_benchmark_of_scale_measures_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

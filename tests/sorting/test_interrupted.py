@@ -74,6 +74,7 @@ def sort_interrupted(tmp_path: Path, times: int) -> None:
     assert list(out.rglob(".pagesort-sorting*")) == []
 
 
+@pytest.mark.slow
 def test_a_sorting_of_pdf_pages_that_was_stopped_goes_on(tmp_path: Path) -> None:
     sort_interrupted(tmp_path, 2)
 

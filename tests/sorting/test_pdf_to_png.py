@@ -297,8 +297,9 @@ def drawing_processes(folder: Path) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
-@pytest.mark.parametrize("pages_before", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("pages_before", [1, 3])
 def test_a_killed_run_leaves_no_half_page_and_is_taken_up_again(
     tmp_path: Path, pages_before: int
 ) -> None:

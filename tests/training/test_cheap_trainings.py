@@ -89,6 +89,7 @@ def test_the_new_model_is_one_like_any_other(
     train(open_model(outcome.model_folder), request(tmp_path, split, epochs=1))  # and trained on
 
 
+@pytest.mark.slow
 @needs_peft
 def test_interrupted_adapters_end_at_the_same_weights(
     split, tiny_model_folder, tmp_path, monkeypatch

@@ -140,6 +140,7 @@ def test_a_table_that_was_changed_is_told_and_no_vote_is_written(
     assert [each.name for each in tmp_path.iterdir()] == ["1.csv"]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_pages(tmp_path: Path) -> None:
     def peak(pages: int) -> int:
         rows = [
