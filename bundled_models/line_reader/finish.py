@@ -45,7 +45,7 @@ def finish(trained: Path, split: LineSplit, sources: Path, out: Path, work: Path
     weights = {name: value.half() for name, value in read_weights(trained).items()}
     # Of all lines that train, also where the last stretch has left some out.
     language = CharacterModel.of_texts(line.text for line in split.train)
-    more = {LANGUAGE_FILE: language.as_json()}
+    more = {LANGUAGE_FILE: language.as_bytes()}
     small = work / "small"
     write_reader(small, facts, weights, more)
     reader = Reader.open(small)

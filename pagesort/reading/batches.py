@@ -35,13 +35,13 @@ def shape_for(width: int, height: int, *, is_form: bool = False) -> Shape:
     return HEIGHT, min(max(columns, NARROWEST), WIDEST)
 
 
-def by_shape(shapes: Sequence[Shape]) -> Iterator[list[int]]:
+def by_shape(shapes: Sequence[Shape], most_pixels: int = MOST_PIXELS) -> Iterator[list[int]]:
     """Yield the numbers of pictures in batches of those that have the same size."""
     groups: dict[Shape, list[int]] = {}
     for number, shape in enumerate(shapes):
         groups.setdefault(shape, []).append(number)
     for (rows, columns), numbers in sorted(groups.items()):
-        size = max(1, min(LARGEST_BATCH, MOST_PIXELS // (rows * columns)))
+        size = max(1, min(LARGEST_BATCH, most_pixels // (rows * columns)))
         yield from (numbers[start : start + size] for start in range(0, len(numbers), size))
 
 

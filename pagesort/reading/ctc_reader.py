@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import numpy as np
 import torch
 
 from pagesort.common.errors import PageSortError
-from pagesort.reading.batches import by_shape, greys, shape_for, shaped
+from pagesort.reading.batches import WIDEST, Shape, by_shape, greys, shape_for, shaped
 from pagesort.reading.decoding import Decode, Reading, beam_search, greedy
 from pagesort.reading.language import CharacterModel
 from pagesort.reading.network import HEIGHT, CtcNetwork
 from pagesort.reading.reader import Reader
 from pagesort.reading.reader_folder import LANGUAGE_FILE, REMEDY, ReaderFacts, fill
+
+CPU_PIXELS = WIDEST * HEIGHT  # of a batch: larger ones are no faster there, and fill its caches
 
 
 def build_network(facts: ReaderFacts) -> CtcNetwork:
@@ -41,26 +44,22 @@ def load_network(folder: Path, facts: ReaderFacts) -> CtcNetwork:
 
 
 def log_probabilities(
-    network: CtcNetwork, pictures: Sequence[np.ndarray], device: torch.device
-) -> list[np.ndarray]:
+    network: CtcNetwork, pictures: Sequence[np.ndarray], shape: Shape, device: torch.device
+) -> np.ndarray:
     """The logarithms of the probabilities of the classes along each line.
 
     Args:
         network: on the device, told to evaluate.
-        pictures: grey, uint8 (H_i, W_i).
+        pictures: N grey ones, uint8 (H_i, W_i).
+        shape: to which all of them are brought.
 
     Returns:
-        For each picture float32 (T_i, C).
+        float32 (N, T, C).
     """
-    found: dict[int, np.ndarray] = {}
-    shapes = [shape_for(picture.shape[1], picture.shape[0]) for picture in pictures]
-    for batch in by_shape(shapes):
-        lines = greys([shaped(pictures[number], shapes[number]) for number in batch])
-        with torch.inference_mode():
-            logits = network(torch.from_numpy(lines).to(device))
-            answer = logits.float().log_softmax(-1).cpu().numpy()
-        found.update(zip(batch, answer, strict=True))
-    return [found[number] for number in range(len(pictures))]
+    lines = torch.from_numpy(greys([shaped(picture, shape) for picture in pictures]))
+    with torch.inference_mode():
+        answer: np.ndarray = network(lines.to(device)).float().log_softmax(-1).cpu().numpy()
+    return answer
 
 
 class CtcReader(Reader):
@@ -96,5 +95,24 @@ class CtcReader(Reader):
 
     def read(self, images: Sequence[np.ndarray]) -> list[Reading]:
         """Read grey pictures of lines, uint8 (H, W), in the order in which they come."""
-        answers = log_probabilities(self.network, images, self.device)
-        return [self.decode(answer, self.facts.alphabet) for answer in answers]
+        shapes = [shape_for(picture.shape[1], picture.shape[0]) for picture in images]
+
+        def read_batch(batch: Sequence[int]) -> list[Reading]:
+            pictures = [images[number] for number in batch]
+            answers = log_probabilities(self.network, pictures, shapes[batch[0]], self.device)
+            return [self.decode(answer, self.facts.alphabet) for answer in answers]
+
+        if self.device.type == "cpu":
+            # Each thread computes lines of its own: no thread waits for the others, and texts are
+            # decoded meanwhile. The widest lines go first, so that all end at about one time.
+            batches = list(by_shape(shapes, CPU_PIXELS))[::-1]
+            threads = torch.get_num_threads()
+            with ThreadPoolExecutor(threads, "lines", torch.set_num_threads, (1,)) as pool:
+                answers = list(pool.map(read_batch, batches))
+        else:
+            batches = list(by_shape(shapes))
+            answers = [read_batch(batch) for batch in batches]
+        numbers = [number for batch in batches for number in batch]
+        readings = [reading for answer in answers for reading in answer]
+        found = dict(zip(numbers, readings, strict=True))
+        return [found[number] for number in range(len(images))]

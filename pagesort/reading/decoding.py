@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pagesort.reading.alphabet import BLANK, Alphabet
+from pagesort.reading.language import START
 
 if TYPE_CHECKING:
     from pagesort.reading.language import CharacterModel
@@ -18,8 +20,7 @@ BEAMS = 12  # texts that are followed at once
 LANGUAGE_WEIGHT = 0.3  # of the language model's logarithms
 CHARACTER_BONUS = 0.5  # for each character, or a language model would shorten all texts
 LEAST_LIKELY = math.log(1e-3)  # classes below are not followed
-CERTAIN_BLANK = math.log(0.9995)
-NEVER = -math.inf
+CERTAIN_BLANK = 0.9995
 
 Decode = Callable[[np.ndarray, Alphabet], "Reading"]
 
@@ -74,60 +75,53 @@ def beam_search(
         alphabet: whose classes they are.
         model: of the language.
     """
-    # Of each text: the logarithms of ending in a blank and of not, and the language model's part.
-    beams: dict[str, tuple[float, float, float]] = {"": (0.0, NEVER, 0.0)}
-    for place in log_probabilities:
-        if place[BLANK] > CERTAIN_BLANK:
-            beams = {
-                text: (_either(blank, other) + float(place[BLANK]), NEVER, language)
-                for text, (blank, other, language) in beams.items()
-            }
+    chances = np.exp(log_probabilities.astype(np.float64))
+    steps, classes = np.nonzero(log_probabilities[:, 1:] > LEAST_LIKELY)
+    characters = [alphabet.characters[number] for number in classes.tolist()]
+    likely = list(zip(characters, chances[:, 1:][steps, classes].tolist(), strict=True))
+    ends = np.searchsorted(steps, np.arange(len(chances) + 1)).tolist()
+    # Of each text: how likely it is that it ends in a blank, and that it does not.
+    beams: dict[str, tuple[float, float]] = {START: (1.0, 0.0)}
+    gain = math.exp(bonus)
+    for place, empty in enumerate(chances[:, BLANK].tolist()):
+        if empty > CERTAIN_BLANK:
+            beams = {text: (blank + other, 0.0) for text, (blank, other) in beams.items()}
             continue
-        likely = np.flatnonzero(place > LEAST_LIKELY).tolist()
-        found = _extended(beams, place, likely, alphabet, model, weight, bonus)
-        best = sorted(found, key=lambda text: -_score(found[text]))[:BEAMS]
-        beams = {text: found[text] for text in best}
-    text = max(beams, key=lambda each: _score(beams[each]))
-    return Reading(text, greedy(log_probabilities, alphabet).confidence)
+        here = likely[ends[place] : ends[place + 1]]
+        found = _extended(beams, empty, here, model, weight, gain)
+        best = nlargest(BEAMS, found.items(), key=_score)
+        most = _score(best[0])
+        beams = {text: (blank / most, other / most) for text, (blank, other) in best}
+    text, _ = max(beams.items(), key=_score)
+    return Reading(text.removeprefix(START), greedy(log_probabilities, alphabet).confidence)
 
 
 def _extended(
-    beams: dict[str, tuple[float, float, float]],
-    place: np.ndarray,
-    likely: list[int],
-    alphabet: Alphabet,
+    beams: dict[str, tuple[float, float]],
+    empty: float,
+    likely: Sequence[tuple[str, float]],
     model: CharacterModel,
     weight: float,
-    bonus: float,
-) -> dict[str, tuple[float, float, float]]:
+    gain: float,
+) -> dict[str, list[float]]:
     """The texts of the last place, each as it stays and with each likely character."""
-    found: dict[str, tuple[float, float, float]] = {}
-
-    def add(text: str, blank: float, other: float, language: float) -> None:
-        before = found.get(text, (NEVER, NEVER, language))
-        found[text] = (_either(before[0], blank), _either(before[1], other), language)
-
-    for text, (blank, other, language) in beams.items():
-        add(text, _either(blank, other) + float(place[BLANK]), NEVER, language)
-        for number in likely:
-            if number == BLANK:
-                continue
-            character, chance = alphabet.characters[number - 1], float(place[number])
-            is_same = text.endswith(character)
-            if is_same:
-                add(text, NEVER, other + chance, language)
-            # Of a character that stands twice, the second one follows a blank.
-            start = blank if is_same else _either(blank, other)
-            part = weight * model.log_probability(text, character) + bonus
-            add(text + character, NEVER, start + chance, language + part)
+    found: dict[str, list[float]] = {}
+    for text, (blank, other) in beams.items():
+        last, context = text[-1], model.context(text)
+        stays = 0.0
+        for character, chance in likely:
+            start = blank + other
+            if character == last:
+                stays = other * chance
+                start = blank  # of a character that stands twice, the second follows a blank
+            part = start * chance * gain * model.probability(context, character) ** weight
+            known = found.setdefault(text + character, [0.0, 0.0])
+            known[1] += part
+        known = found.setdefault(text, [0.0, 0.0])
+        known[0] += (blank + other) * empty
+        known[1] += stays
     return found
 
 
-def _score(beam: tuple[float, float, float]) -> float:
-    return _either(beam[0], beam[1]) + beam[2]
-
-
-def _either(one: float, other: float) -> float:
-    """The logarithm of the sum of two numbers of which the logarithms are given."""
-    high, low = max(one, other), min(one, other)
-    return high if low == NEVER else high + math.log1p(math.exp(low - high))
+def _score(beam: tuple[str, Sequence[float]]) -> float:
+    return beam[1][0] + beam[1][1]

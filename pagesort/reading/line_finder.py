@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +76,10 @@ class LineFinder:
         high, wide = page.shape
         seen = shrunk(page, LONGER_SIDE)
         scale = np.array([wide / seen.shape[1], high / seen.shape[0]])
-        found = (_line(strip, scale, (wide, high)) for strip in strips_of(self.middles(seen)))
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(import_module, "scipy.ndimage")  # half a second, the first time
+            likely = self.middles(seen)
+        found = (_line(strip, scale, (wide, high)) for strip in strips_of(likely))
         ordered = in_reading_order([line for line in found if line is not None])
         return tuple(
             TextLine(f"line_{number}", line.baseline, line.polygon)

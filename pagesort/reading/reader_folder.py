@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FACTS_FILE = "reader.json"
 WEIGHTS_FILE = "model.safetensors"
-LANGUAGE_FILE = "language.json"
+LANGUAGE_FILE = "language.safetensors"
 FORMAT = "pagesort reader"
 VERSION = 1
 REMEDY = (
@@ -170,12 +170,12 @@ def write_reader(
     folder: Path,
     facts: ReaderFacts,
     weights: Mapping[str, torch.Tensor],
-    more: Mapping[str, str] | None = None,
+    more: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a reader's folder, whole or not at all, over one that is there.
 
     Args:
-        more: texts of other files, by their names.
+        more: the contents of other files, by their names.
 
     Raises:
         PageSortError: it cannot be written.
@@ -201,7 +201,7 @@ def write_reader(
             partial.mkdir()
             (partial / FACTS_FILE).write_bytes(text.encode("utf-8", "surrogatepass"))
             for name, content_of_file in (more or {}).items():
-                (partial / name).write_bytes(content_of_file.encode("utf-8", "surrogatepass"))
+                (partial / name).write_bytes(content_of_file)
             # Not by `save_file`, whose file nobody else may read.
             kept = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
             (partial / WEIGHTS_FILE).write_bytes(save(kept))

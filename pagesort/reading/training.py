@@ -290,7 +290,7 @@ class _Session:
             frozenset(seen),
         )
         folder = _free_name(request.models / f"reader_{time.strftime('%Y%m%d-%H%M')}")
-        write_reader(folder, facts, weights, {LANGUAGE_FILE: self._joined_language().as_json()})
+        write_reader(folder, facts, weights, {LANGUAGE_FILE: self._joined_language().as_bytes()})
         return folder
 
     def _joined_language(self) -> CharacterModel:

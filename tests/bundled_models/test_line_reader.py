@@ -103,8 +103,8 @@ def test_the_finished_folder_reads_and_tells_its_figures(tmp_path: Path, small: 
     assert (out / "finder.safetensors").read_bytes() == b"kept"
     halves, wholes = ((folder / "model.safetensors").stat().st_size for folder in (out, trained))
     assert halves < 0.6 * wholes
-    language = CharacterModel.of_texts(line.text for line in split.train).as_json()
-    assert (out / LANGUAGE_FILE).read_text(encoding="utf-8") == language
+    language = CharacterModel.of_texts(line.text for line in split.train).as_bytes()
+    assert (out / LANGUAGE_FILE).read_bytes() == language
     picture = np.full((64, 200), 200, np.uint8)
     half, whole = (Reader.open(each, language_model=False) for each in (out, trained))
     assert half.read([picture])[0].text == whole.read([picture])[0].text

@@ -24,7 +24,7 @@ from pagesort.models.metadata import ModelMetadata
 from tests.helpers.paths import ROOT
 
 TEXTS = ["a page", "“two” ﬁles, <|endoftext|> Žluťoučký 12", "word " * 90, ""]
-# What sorting a page needs none of, and what took two thirds of its time.
+# What sorting a page needs none of, and what took two thirds of its time; scipy finds lines.
 SPARED = (
     *("transformers", "timm", "torchvision", "huggingface_hub", "accelerate", "scipy", "sklearn"),
     *("pandas", "matplotlib", "sympy", "torch._dynamo", "torch._inductor", "pypdfium2"),
@@ -239,7 +239,7 @@ def test_weights_are_hashed_only_when_that_is_asked_for(
     assert calls == [tiny_model_folder]
 
 
-def test_sorting_a_page_loads_nothing_that_it_does_not_need(
+def test_sorting_and_reading_a_page_load_nothing_that_they_do_not_need(
     tiny_model_folder: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "page.png"
@@ -247,6 +247,7 @@ def test_sorting_a_page_loads_nothing_that_it_does_not_need(
     words = ["-f", str(page), "--model_path", str(tiny_model_folder), "--device", "cpu"]
     code = (
         f"import sys, run; status = run.main({words!r});"
+        "from pagesort.reading import ctc_reader, line_finder, read_run;"
         f"print([name for name in {SPARED!r} if name in sys.modules], status)"
     )
     done = subprocess.run(

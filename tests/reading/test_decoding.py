@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from pagesort.common.errors import PageSortError
+from pagesort.reading import language
 from pagesort.reading.alphabet import Alphabet
 from pagesort.reading.decoding import beam_search, greedy
 from pagesort.reading.language import CharacterModel
@@ -67,9 +72,10 @@ def test_probabilities_of_a_language_model_add_up_to_one() -> None:
 
 def test_a_language_model_is_the_same_once_written_and_read(tmp_path) -> None:
     model = CharacterModel.of_texts(["été", "étage", "été"])
-    (tmp_path / "language.json").write_text(model.as_json(), encoding="utf-8")
-    again = CharacterModel.read(tmp_path / "language.json")
+    (tmp_path / "language").write_bytes(model.as_bytes())
+    again = CharacterModel.read(tmp_path / "language")
     assert again.log_probability("ét", "é") == model.log_probability("ét", "é")
+    assert again.as_bytes() == model.as_bytes()
 
 
 def test_a_language_model_learns_a_hand_and_keeps_what_it_knew() -> None:
@@ -81,14 +87,55 @@ def test_a_language_model_learns_a_hand_and_keeps_what_it_knew() -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
-    ['{"format": "pagesort character n-grams", "order": 6, "counts": {"a": {"b": -1}}}', "[]", "x"],
+    "changed",
+    [
+        {"counts": np.zeros(2, np.uint32)},
+        {"counts": np.ones(3, np.uint32)},
+        {"counts": np.ones((2, 1, 1), np.uint32)},
+        {"kinds": np.array([2, 1], np.uint32)},
+        {"kinds": np.array([[2]], np.uint32)},
+        {"contexts": np.frombuffer(b"a\ta", np.uint8), "kinds": np.ones(2, np.uint32)},
+        {"followers": np.frombuffer(b"\xff\xfe", np.uint8)},
+        {"followers": np.ones(2, np.float32)},
+        {"order": np.array([99], np.uint32)},
+        {"order": np.ones(2, np.uint32)},
+        {"format": "another"},
+    ],
 )
-def test_a_damaged_language_model_is_one_line(tmp_path, content: str) -> None:
-    path = tmp_path / "language.json"
-    path.write_text(content, encoding="utf-8")
-    with pytest.raises(PageSortError, match=r"language\.json"):
+def test_a_language_model_that_does_not_fit_together_is_one_line(
+    tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    content = {
+        "contexts": np.zeros(0, np.uint8),  # the one context of no character
+        "followers": np.frombuffer(b"ab", np.uint8),
+        "kinds": np.array([2], np.uint32),
+        "counts": np.ones(2, np.uint32),
+        "order": np.array([6], np.uint32),
+    }
+    facts = {"format": "pagesort character n-grams"}
+    path = tmp_path / "language.safetensors"
+    path.write_bytes(save(content, facts))
+    assert CharacterModel.read(path).log_probability("", "a") == pytest.approx(np.log(0.4167), 1e-3)
+    content |= {name: value for name, value in changed.items() if name in content}
+    facts |= {name: value for name, value in changed.items() if name in facts}
+    path.write_bytes(save(content, facts))
+    with pytest.raises(PageSortError, match=r"language\.safetensors"):
         CharacterModel.read(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff" * 100])
+def test_a_language_model_of_something_else_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "language.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(PageSortError, match=r"language\.safetensors"):
+        CharacterModel.read(path)
+
+
+def test_what_a_language_model_remembers_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = CharacterModel.of_texts(["abcab"])
+    known = [model.log_probability("ab", each) for each in "abc"]
+    monkeypatch.setattr(language, "MOST_REMEMBERED", 2)
+    assert [model.log_probability("ab", each) for each in "abcabc"] == known * 2
 
 
 def test_an_alphabet_tells_what_it_lacks() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
 from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.importing import importing
 
 if TYPE_CHECKING:
     from pagesort.prediction.listing import Listed
@@ -132,8 +134,12 @@ def _read(
 
 
 def _open_reader(settings: Settings) -> LineReader:
-    from classifier import choose_device
-    from pagesort.reading.reader import Reader
+    # Threads that wait for each other keep their processors busy, unless told before they start,
+    # and would take most of a computer that does something else, too.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    with importing():
+        from classifier import choose_device
+        from pagesort.reading.reader import Reader
 
     device = choose_device(settings.device)
     return Reader.open(settings.reader_path, device, language_model=settings.language_model)
