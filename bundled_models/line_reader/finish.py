@@ -60,7 +60,7 @@ def finish(trained: Path, split: LineSplit, sources: Path, out: Path, work: Path
     }
     card = Template(CARD.read_text(encoding="utf-8")).substitute(figures)
     kept = {name: (out / name).read_bytes() for name in KEPT if (out / name).is_file()}
-    write_reader(out, facts, weights, more | {README: card})
+    write_reader(out, facts, weights, more | {README: card.encode("utf-8")})
     for name, content in kept.items():
         (out / name).write_bytes(content)
     size = (out / WEIGHTS_FILE).stat().st_size / 1e6

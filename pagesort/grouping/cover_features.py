@@ -39,12 +39,10 @@ def cover_features(pile: Pile) -> np.ndarray:
     near[:1] = inner[:1]  # the first page has one neighbour, and so has the last
     to_next = near[after]
     nearer = np.minimum(near, to_next)
-    middles = [
-        (is_direction, np.concatenate([values, values.mean(axis=0, keepdims=True)]))
-        if is_direction
-        else (is_direction, np.concatenate([values, np.median(values, axis=0, keepdims=True)]))
-        for is_direction, values in pages
-    ]
+    middles = []
+    for is_direction, values in pages:
+        middle = values.mean(axis=0) if is_direction else np.median(values, axis=0)
+        middles.append((is_direction, np.concatenate([values, middle[None]])))
     odd = distances(middles, here, np.full(len(pile), len(pile)))
     single = _singles(pile)
     columns = [single, single - np.median(single, axis=0)]

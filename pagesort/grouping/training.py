@@ -193,9 +193,9 @@ def left_out(
         for name in NAMES:
             groups, _ = replace(method, model=model, name=name).group(labelled.pile)
             yield labelled.name, name, agreement(labelled.items.tolist(), groups.tolist())
-        for name, blind in _less(model):
+        for without, blind in _less(model):
             groups, _ = replace(method, model=blind, name="sequence").group(labelled.pile)
-            yield labelled.name, name, agreement(labelled.items.tolist(), groups.tolist())
+            yield labelled.name, without, agreement(labelled.items.tolist(), groups.tolist())
         pages = len(labelled.items)
         for baseline, numbers in zip(BASELINES, (list(range(pages)), [0] * pages), strict=True):
             yield labelled.name, baseline, agreement(labelled.items.tolist(), numbers)
