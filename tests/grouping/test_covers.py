@@ -138,7 +138,6 @@ def test_a_pile_of_one_page_has_features_of_covers(pile: LabelledPile) -> None:
     assert np.isfinite(found).all()
 
 
-@pytest.mark.slow
 def test_a_training_learns_covers_and_keeps_them(pile: LabelledPile, tmp_path: Path) -> None:
     plain = [covered(str(place), sizes, place) for place, sizes in enumerate(SIZES)]
     is_cover = pile.starts
