@@ -19,13 +19,13 @@ from pathlib import Path
 
 from speed_start import ROOT, Started, measure
 
-PICTURES = {".jpg", ".jpeg", ".png", ".tif", ".tiff"}
+PICTURES = ("jpg", "jpeg", "png", "tif", "tiff")
 HEAD = "| what | pages | seconds | pages a minute | processor seconds a page | MiB | load before |"
 
 
 def drawn(folder: Path, count: int) -> list[Path]:
     """So many pictures of a folder and its subfolders, evenly."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower()[1:] in PICTURES)
     if not paths:
         raise SystemExit(f"{folder}: there are no pictures")
     count = min(count, len(paths))
@@ -35,7 +35,8 @@ def drawn(folder: Path, count: int) -> list[Path]:
 def read(path: Path, results: Path) -> Started:
     """Read a page or a folder."""
     setting = f"output.folder_results={results}"
-    return measure([str(ROOT / "run.py"), "--read", str(path), "--set", setting])
+    formats = ",".join(PICTURES)
+    return measure([str(ROOT / "run.py"), "--read", str(path), "-ff", formats, "--set", setting])
 
 
 def row(what: str, pages: int, started: Started, load: float) -> str:
