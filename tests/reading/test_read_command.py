@@ -154,7 +154,10 @@ def test_pages_that_would_share_a_name_keep_their_endings(
     folder = workplace / "pages"
     for name in ("a.png", "a.jpg", "b.png"):
         write_page(folder / name, "one")
-    assert read(command, stand_in, folder, "-ff", "png,jpg", "--read_format", "txt")[0] == 0
+    words = ("-ff", "png,jpg", "--inner", "--read_format", "txt")
+    status, _, err = read(command, stand_in, folder, *words)
+    assert status == 0
+    assert "not used" not in err
     assert sorted(texts_of(workplace)) == ["a.jpg.txt", "a.png.txt", "b.txt"]
 
 

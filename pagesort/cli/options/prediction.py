@@ -60,11 +60,12 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         "inner", SWITCH, False, "read the pages of subfolders too",
-        "SETUP", "inner", ("--inner",), FOLDER, used_by=FOLDER_ACTIONS,
+        "SETUP", "inner", ("--inner",), FOLDER, used_by=(*FOLDER_ACTIONS, "read"),
     ),
     Option(
         "file_format", FORMATS, ("png",), "which files count as pages, upper or lower case alike",
-        "SETUP", "files_format", ("-ff", "--file_format"), FOLDER, used_by=FOLDER_ACTIONS,
+        "SETUP", "files_format", ("-ff", "--file_format"), FOLDER,
+        used_by=(*FOLDER_ACTIONS, "read"),
     ),
     Option(
         "raw", SWITCH, False, "write a second table with the score of every category",
