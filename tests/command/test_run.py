@@ -111,7 +111,7 @@ def test_missing_page_and_folder_for_page(command: Run, archive: Path) -> None:
 def test_folder_flags_with_a_page_are_told(command: Run, archive: Path) -> None:
     status, _, err = command("-f", archive / "CTX1932-1.png", "--raw", "--inner")
     assert status == 0
-    assert "warning: --inner: for -d, --dir only, not used" in err
+    assert "warning: --inner: for -d, --dir, --read only, not used" in err
     assert (
         "warning: --raw: for -d, --dir, --eval, --eval_dir, --compare_models, --merge only" in err
     )
