@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from bundled_models.onnx_layers import OnnxLayers, package_file, put
-from pagesort.reading.blocks import Block, ChannelWeights, Halving
+from pagesort.models.line_blocks import Block, ChannelWeights, Halving
 from pagesort.reading.finder_network import Entrance, Exit, LineNetwork
 
 FILE = "models/PP-OCRv6_det_small.onnx"

@@ -32,7 +32,7 @@ def start_network(characters: Sequence[str]) -> CtcNetwork:
     Raises:
         PageSortError: see `package_file`.
     """
-    from pagesort.reading.blocks import Block, ChannelWeights, Halving
+    from pagesort.models.line_blocks import Block, ChannelWeights, Halving
     from pagesort.reading.network import Attention, CtcNetwork
 
     layers = OnnxLayers(package_file(FILE, DIGEST))

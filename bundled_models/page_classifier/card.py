@@ -24,15 +24,19 @@ from bundled_models.page_classifier.source_figures import (
 from bundled_models.page_classifier.stages import Workshop
 from pagesort.labelled.folder import LabelledPage
 
-_TEXT = Path(__file__).with_name("card.md")
 _ERRORS_SHOWN = 20
 _CREDITS = ("repo", "commit", "licence", "attribution")
 
 
 def write(
-    out: Path, workshop: Workshop, measured: OutOfFold, turned: Turned, facts: dict[str, Any]
+    out: Path,
+    text: Path,
+    workshop: Workshop,
+    measured: OutOfFold,
+    turned: Turned,
+    facts: dict[str, Any],
 ) -> None:
-    """Write `README.md` and `plots/` of a model folder."""
+    """Write `README.md`, from a text in which figures are left open, and `plots/` of a model."""
     assert workshop.real is not None
     scored = measured.scored()
     strangers = np.flatnonzero(~measured.in_archive)
@@ -48,12 +52,27 @@ def write(
         "texts": _text_line(facts["texts"]),
         "hours": f"{sum(facts['hours'].values()):.1f}",
         "temperature": f"{measured.temperature:.3f}",
+        **_sizes(out),
     }
-    text = Template(_TEXT.read_text(encoding="utf-8")).substitute(values)
-    (out / "README.md").write_text(text, encoding="utf-8")
+    filled = Template(text.read_text(encoding="utf-8")).substitute(values)
+    (out / "README.md").write_text(filled, encoding="utf-8")
     for name, places in (("sources", strangers), ("archive", archive)):
         pages = [workshop.real.pages[row].page for row in measured.rows[places]]
         _draw(out, name, scored.chosen(places), pages, workshop.labels)
+
+
+def _sizes(out: Path) -> dict[str, str]:
+    """How large the weights are: millions of parameters, and megabytes."""
+    from safetensors import safe_open
+
+    file = out / "model.safetensors"
+    with safe_open(file, "np") as weights:
+        shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
+    parameters = sum(int(np.prod(shape)) for shape in shapes)
+    return {
+        "parameters": f"{parameters / 1e6:.1f}",
+        "megabytes": f"{file.stat().st_size / 1e6:.1f}",
+    }
 
 
 def write_credits(out: Path, folders: Sequence[Path]) -> None:

@@ -9,15 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bundled_models.page_classifier.source_figures import Scored, page_weights
-from bundled_models.page_classifier.stages import (
-    Stage,
-    Workshop,
-    load_learner,
-)
 from pagesort.training.calibration import fit_temperature
 
 if TYPE_CHECKING:
-    from bundled_models.page_classifier.learner import PageLearner
+    from bundled_models.page_classifier.stages import Workshop
+    from pagesort.models.image_tower import TwoTowers
 
 Readings = Mapping[str, Mapping[str, Sequence[str]]]
 """Name -> label or group -> texts: other descriptions than those of the model."""
@@ -80,15 +76,34 @@ class Turned:
     upright_right: np.ndarray
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """What a training makes of the clear pages of the fold that it left out.
+
+    Attributes:
+        rows: which of the real pages they are, (N,).
+        embeddings: of length 1, (N, D).
+        turned_rows: (M,) those of them that were looked at turned, too.
+        quarters: (M,) by how many quarters.
+        turned_embeddings: (M, D).
+        model: the dual encoder, for its texts.
+    """
+
+    rows: np.ndarray
+    embeddings: np.ndarray
+    turned_rows: np.ndarray
+    quarters: np.ndarray
+    turned_embeddings: np.ndarray
+    model: TwoTowers
+
+
 def gather(
-    workshop: Workshop, trained: Iterable[Stage], archive: str, readings: Readings
+    workshop: Workshop, parts: Iterable[LeftOut], archive: str, readings: Readings
 ) -> tuple[OutOfFold, Turned]:
-    """Put together what every training that left a fold out kept of that fold's pages."""
+    """Put together what every training that left a fold out makes of that fold's pages."""
     assert workshop.real is not None
-    parts: list[dict[str, np.ndarray]] = []
-    for stage in trained:
-        parts.append(_logits_of(stage, workshop, readings))
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    logits = [_logits_of(part, workshop, readings) for part in parts]
+    joined = {name: np.concatenate([part[name] for part in logits]) for name in logits[0]}
     order = np.argsort(joined["rows"], kind="stable")
     rows = joined["rows"][order]
     real = workshop.real
@@ -104,25 +119,21 @@ def gather(
     return out_of_fold, _turned(out_of_fold, joined)
 
 
-def _logits_of(stage: Stage, workshop: Workshop, readings: Readings) -> dict[str, np.ndarray]:
-    """The kept embeddings of a stage against its own texts and those of every reading."""
-    kept = np.load(workshop.scores(stage.name))
-    learner = load_learner(stage, workshop)
-    found = {name: kept[name] for name in ("rows", "turned_rows", "quarters")}
+def _logits_of(part: LeftOut, workshop: Workshop, readings: Readings) -> dict[str, np.ndarray]:
+    """The embeddings of a training against its own texts and those of every reading."""
+    found = {"rows": part.rows, "turned_rows": part.turned_rows, "quarters": part.quarters}
     for name, prompts in {"own": workshop.prompts(), **readings}.items():
-        texts = _texts(learner, prompts, workshop)
-        found[name] = kept["embeddings"] @ texts.T
-    found["turned"] = kept["turned_embeddings"] @ _texts(learner, workshop.prompts(), workshop).T
-    return found
+        found[name] = part.embeddings @ _texts(part.model, prompts, workshop).T
+    own = _texts(part.model, workshop.prompts(), workshop)
+    return found | {"turned": part.turned_embeddings @ own.T}
 
 
 def _texts(
-    learner: PageLearner, prompts: Mapping[str, Sequence[str]], workshop: Workshop
+    model: TwoTowers, prompts: Mapping[str, Sequence[str]], workshop: Workshop
 ) -> np.ndarray:
     """Embeddings of labels times the learnt scale."""
     from bundled_models.page_classifier.learner import label_embeddings
 
-    model = learner.dual_encoder
     scale = float(model.logit_scale.exp())
     return scale * label_embeddings(model, prompts, workshop.tokenizer).numpy()
 

@@ -8,7 +8,11 @@ from bundled_models.page_classifier.start_weights import ARCHITECTURE, EMBEDDING
 
 if TYPE_CHECKING:
     from torch import nn
-    from transformers import PreTrainedTokenizerBase, VisionTextDualEncoderModel
+    from transformers import (
+        PreTrainedConfig,
+        PreTrainedTokenizerBase,
+        VisionTextDualEncoderModel,
+    )
 
 VOCABULARY_SIZE = 4098
 CONTEXT_LENGTH = 77
@@ -16,18 +20,26 @@ CONTEXT_LENGTH = 77
 
 def build_dual_encoder(tokenizer: PreTrainedTokenizerBase) -> VisionTextDualEncoderModel:
     """Return the two towers with random weights (5 million parameters)."""
-    from transformers import (
-        CLIPTextConfig,
-        TimmWrapperConfig,
-        VisionTextDualEncoderConfig,
-        VisionTextDualEncoderModel,
-    )
+    from transformers import TimmWrapperConfig
 
     vision = TimmWrapperConfig(
         architecture=ARCHITECTURE,
         num_labels=0,  # type: ignore[call-arg]  # any keyword is taken, which its type leaves out
     )
     vision.hidden_size = EMBEDDING_SIZE
+    return of_parts(vision, tokenizer)
+
+
+def of_parts(
+    vision: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase
+) -> VisionTextDualEncoderModel:
+    """Return an image tower of these settings and the small text tower, with random weights."""
+    from transformers import (
+        CLIPTextConfig,
+        VisionTextDualEncoderConfig,
+        VisionTextDualEncoderModel,
+    )
+
     text = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=128,

@@ -21,7 +21,7 @@ from bundled_models.page_classifier.source_figures import (
     of_sources,
     recalls,
 )
-from bundled_models.page_classifier.stages import Stage, Workshop, load_learner
+from bundled_models.page_classifier.stages import Stage, Workshop, load_learner, read_left_out
 from bundled_models.page_classifier.trait_texts import HELD_OUT_GROUPINGS
 
 if TYPE_CHECKING:
@@ -29,23 +29,29 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_CARD = Path(__file__).with_name("card.md")
+
 
 def finish(workshop: Workshop, stages: Sequence[Stage], arguments: argparse.Namespace) -> None:
     """Measure what was left out, and write the model with its card."""
     archive = arguments.real[0].name
     readings = other_texts(arguments.other_descriptions, workshop.labels)
     rounds = _rounds(stages)
-    measured, turned = gather(workshop, rounds[-1], archive, readings)
+    parts = [[read_left_out(stage, workshop) for stage in each] for each in rounds]
+    measured, turned = gather(workshop, parts[-1], archive, readings)
     facts = {
         "recipes": {stage.name: asdict(stage.recipe) for stage in stages},
         "processes": arguments.processes,
-        "hours": hours(workshop, stages),
+        "hours": hours(workshop, [stage.name for stage in stages]),
         "cross_validation": figures(measured, turned, workshop.labels, arguments.folds),
-        "rounds": [_top_1(gather(workshop, each, archive, {})[0]) for each in rounds],
+        "rounds": [_top_1(gather(workshop, each, archive, {})[0]) for each in parts],
         "texts": text_figures(measured, workshop.labels),
     }
-    write_model(arguments.out, workshop, stages[-1], measured.temperature, facts)
-    card.write(arguments.out, workshop, measured, turned, facts)
+    last = stages[-1]
+    model = load_learner(last, workshop).dual_encoder
+    pages = preprocessor(last.recipe.scored_size)
+    write_model(arguments.out, workshop, model, pages, measured.temperature, facts)
+    card.write(arguments.out, _CARD, workshop, measured, turned, facts)
     card.write_credits(arguments.out, arguments.real)
     logger.info("written: %s; %s", arguments.out, facts["cross_validation"])
 
@@ -67,11 +73,11 @@ def _top_1(measured: OutOfFold) -> list[float]:
     return [round(value, 4) for value in (figure.value, figure.low, figure.high)]
 
 
-def hours(workshop: Workshop, stages: Sequence[Stage]) -> dict[str, float]:
+def hours(workshop: Workshop, stages: Sequence[str]) -> dict[str, float]:
     """How long each stage took, by its name."""
     import json
 
-    files = {stage.name: workshop.facts(stage.name) for stage in stages}
+    files = {name: workshop.facts(name) for name in stages}
     return {
         name: float(json.loads(file.read_text(encoding="utf-8"))["hours"])
         for name, file in files.items()
@@ -159,11 +165,12 @@ def _groups(members: Sequence[frozenset[str]], labels: Sequence[str]) -> np.ndar
 def write_model(
     out: Path,
     workshop: Workshop,
-    last: Stage,
+    model: PreTrainedModel,
+    pages: dict[str, Any],
     temperature: float,
     facts: dict[str, Any],
 ) -> None:
-    """Write the weights of the last stage as a model folder."""
+    """Write a model folder; `pages` is its `preprocessor_config.json`."""
     from pagesort.labelled.folder import write_trained_pages
     from pagesort.labelled.trained_names import TrainedNames, write_trained_names
     from pagesort.models.formats import ModelMetadata, save_folder
@@ -177,8 +184,7 @@ def write_model(
         base=out.name,
         training=facts,
     )
-    model: PreTrainedModel = load_learner(last, workshop).dual_encoder
-    save_folder(out, model.float(), workshop.tokenizer, _preprocessor(last.recipe), metadata)
+    save_folder(out, model.float(), workshop.tokenizer, pages, metadata)
     assert workshop.real is not None
     seen = [page for page in workshop.real.pages if page.may_train]
     write_trained_pages(out, [page.page for page in seen])
@@ -187,11 +193,11 @@ def write_model(
     training_pages.write(out, seen)
 
 
-def _preprocessor(recipe: Recipe) -> dict[str, Any]:
-    """How pages become numbers, as `preprocessor_config.json` says it."""
+def preprocessor(size: tuple[int, int]) -> dict[str, Any]:
+    """How pages become numbers, as `preprocessor_config.json` says it: of `size`, -1 to 1."""
     from pagesort.pages.preprocessing import GAP_KEY, REDUCING_GAP
 
-    height, width = recipe.scored_size
+    height, width = size
     return {
         "image_processor_type": "CLIPImageProcessor",
         "do_convert_rgb": True,
@@ -202,7 +208,7 @@ def _preprocessor(recipe: Recipe) -> dict[str, Any]:
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
-        "image_mean": list(recipe.image_mean),
-        "image_std": list(recipe.image_std),
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
         GAP_KEY: REDUCING_GAP,
     }

@@ -53,6 +53,12 @@ class RealPages:
     pixels: np.ndarray
     labels: np.ndarray
 
+    @classmethod
+    def without_pixels(cls, pages: Sequence[RealPage], labels: Sequence[str]) -> RealPages:
+        """Of pages whose pixels nobody asks for."""
+        indices = np.array([labels.index(page.page.label) for page in pages], dtype=np.int64)
+        return cls(tuple(pages), np.empty((len(pages), 0), dtype=np.uint8), indices)
+
     def __len__(self) -> int:
         return len(self.pages)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bundled_models.page_classifier.cross_validation import LeftOut
 from bundled_models.page_classifier.page_cache import PageCache
 from bundled_models.page_classifier.real_pages import RealPages
 from bundled_models.page_classifier.recipe import PROMPTS, Recipe
@@ -73,10 +74,10 @@ class Workshop:
         """Where what is to be told of a stage lies."""
         return self.folder / f"{stage}.json"
 
-    def rows(self, stage: Stage) -> np.ndarray:
-        """The real pages that a stage may show."""
+    def rows(self, left_out: int | None) -> np.ndarray:
+        """The real pages that a training may show which leaves a fold out, or none."""
         assert self.real is not None
-        held_out = self.folds == (-2 if stage.left_out is None else stage.left_out)
+        held_out = self.folds == (-2 if left_out is None else left_out)
         return np.flatnonzero(self.real.may_train & ~held_out)
 
     def prompts(self, templates: Sequence[str] = PROMPTS[:1]) -> dict[str, list[str]]:
@@ -91,7 +92,7 @@ class Workshop:
 
 def run_stage(stage: Stage, workshop: Workshop) -> None:
     """Train a stage, unless it is done, as one process of possibly several."""
-    from bundled_models.page_classifier.views import Collator, PageViews
+    from bundled_models.page_classifier.views import Collator, LabelTexts, PageViews
     from pagesort.common.processes import process_number, processes
     from pagesort.training.cpu import quick_on_processors
     from pagesort.training.loop import fit
@@ -109,7 +110,7 @@ def run_stage(stage: Stage, workshop: Workshop) -> None:
         workshop.drawn,
         workshop.labels,
         workshop.real if stage.shows_real else None,
-        workshop.rows(stage) if stage.shows_real else None,
+        workshop.rows(stage.left_out) if stage.shows_real else None,
         processes(),
     )
     average = moving_average(learner, recipe.ema_decay)
@@ -122,7 +123,7 @@ def run_stage(stage: Stage, workshop: Workshop) -> None:
         history = fit(
             learner,
             views,
-            Collator(recipe, workshop.prompts(PROMPTS), workshop.tokenizer),
+            Collator(recipe, LabelTexts(workshop.prompts(PROMPTS), workshop.tokenizer)),
             _optimiser(learner, recipe),
             _schedule(recipe, precision),
             average=average,
@@ -234,6 +235,12 @@ def embed_left_out(
     rows = np.flatnonzero((workshop.folds == stage.left_out) & real.clear)
     pages = (real.pixels[row] for row in rows)
     return rows, page_embeddings(learner.dual_encoder, pages, stage.recipe)
+
+
+def read_left_out(stage: Stage, workshop: Workshop) -> LeftOut:
+    """Return what a finished stage makes of the fold that it left out."""
+    kept = np.load(workshop.scores(stage.name))
+    return LeftOut(**kept, model=load_learner(stage, workshop).dual_encoder)
 
 
 def _score_left_out(learner: PageLearner, stage: Stage, workshop: Workshop) -> None:

@@ -123,22 +123,30 @@ class PageViews(Dataset[dict[str, Any]]):
         return _Page(shard.pages[row], shard.regions[row], is_drawn=True)
 
 
-@dataclass
-class Collator:
-    """Views to one batch: normalised pixels, labels, region masks and texts.
+@dataclass(frozen=True)
+class TextBatch:
+    """Texts as token ids and mask, int64 (T, longest), with the group (labels,) of each label."""
 
-    The first texts stand for one label each: half of the time a prompt of the descriptions' table,
-    else one of the grammar. The others stand for the groups of a random grouping of the labels;
-    `groups` (labels,) tells the group of each label, or `NO_GROUP`.
+    input_ids: torch.Tensor
+    attention_mask: torch.Tensor
+    groups: torch.Tensor
+
+
+@dataclass(frozen=True)
+class LabelTexts:
+    """Draws texts for a step.
+
+    The first stand for one label each: half of the time a prompt of the descriptions' table, else
+    one of the grammar. The others stand for the groups of a random grouping of the labels; `groups`
+    tells the group of each label, or `NO_GROUP`.
     """
 
-    recipe: Recipe
     prompts: Mapping[str, Sequence[str]]
     tokenizer: Any
     grouped: bool = True
 
-    def __call__(self, views: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
-        rng = np.random.default_rng((self.recipe.seed, 1, views[0]["index"]))
+    def draw(self, rng: np.random.Generator) -> TextBatch:
+        """Draw the texts of one step."""
         texts = [self._text(label, rng) for label in self.prompts]
         groups = [NO_GROUP] * len(texts)
         if self.grouped:
@@ -148,22 +156,35 @@ class Collator:
                 of = [n for n, members in enumerate(grouping.members) if label in members]
                 groups[place] = of[0] if of else NO_GROUP
         tokens = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
-        pixels = torch.from_numpy(np.stack([view["pixels"] for view in views]))
-        return {
-            "pixel_values": normalised(pixels, self.recipe),
-            "labels": torch.tensor([view["label"] for view in views]),
-            "groups": torch.tensor(groups),
-            "regions": torch.from_numpy(np.stack([view["regions"] for view in views])),
-            "has_regions": torch.tensor([view["has_regions"] for view in views]),
-            "input_ids": tokens["input_ids"],
-            "attention_mask": tokens["attention_mask"],
-        }
+        return TextBatch(tokens["input_ids"], tokens["attention_mask"], torch.tensor(groups))
 
     def _text(self, label: str, rng: np.random.Generator) -> str:
         if self.grouped and rng.random() < _GRAMMAR_SHARE:
             return describe(label, rng)
         texts = self.prompts[label]
         return texts[int(rng.integers(0, len(texts)))]
+
+
+@dataclass
+class Collator:
+    """Views to one batch: normalised pixels, labels, region masks and texts."""
+
+    recipe: Recipe
+    texts: LabelTexts
+
+    def __call__(self, views: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        rng = np.random.default_rng((self.recipe.seed, 1, views[0]["index"]))
+        drawn = self.texts.draw(rng)
+        pixels = torch.from_numpy(np.stack([view["pixels"] for view in views]))
+        return {
+            "pixel_values": normalised(pixels, self.recipe),
+            "labels": torch.tensor([view["label"] for view in views]),
+            "groups": drawn.groups,
+            "regions": torch.from_numpy(np.stack([view["regions"] for view in views])),
+            "has_regions": torch.tensor([view["has_regions"] for view in views]),
+            "input_ids": drawn.input_ids,
+            "attention_mask": drawn.attention_mask,
+        }
 
 
 def normalised(pixels: torch.Tensor, recipe: Recipe) -> torch.Tensor:

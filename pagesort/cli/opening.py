@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pagesort.cli.console import as_typed
 from pagesort.cli.settings import Settings
 from pagesort.common.errors import PageSortError, UsageError
-from pagesort.common.paths import BUNDLED_MODEL, DESCRIPTIONS
+from pagesort.common.paths import BUNDLED_MODEL, DESCRIPTIONS, SMALL_MODEL
 
 if TYPE_CHECKING:
     from classifier import CLIP
@@ -107,7 +107,7 @@ def open_start(settings: Settings, labels: Sequence[str]) -> CLIP:
     from pagesort.models.metadata import described_to_train
 
     named = _named_descriptions(settings)
-    source = _base_source(settings, "training starts from")
+    source = _base_source(settings, "training starts from") or SMALL_MODEL
     folder, metadata = _model_folder(settings, source)
     if named is None and _has_own_table(settings):
         named = _configured_descriptions(settings)

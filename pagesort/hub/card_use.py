@@ -17,7 +17,7 @@ import torch
 from huggingface_hub import snapshot_download
 from PIL import Image, ImageOps
 from transformers import {classes}
-
+{known}
 folder = snapshot_download("{repository}", revision="{revision}")
 model = {model}.from_pretrained(folder).eval()
 processor = AutoImageProcessor.from_pretrained(folder)
@@ -26,6 +26,12 @@ facts = json.loads(Path(folder, "pagesort.json").read_text(encoding="utf-8"))
 
 # The page, resized by Pillow; the processor then only turns pixels into numbers.
 page = ImageOps.exif_transpose(Image.open("page.png")).convert("RGB")
+"""
+_KNOWN = """\
+
+from pagesort.models.trunks_model import make_known
+
+make_known()
 """
 _SQUASHED = "page = page.resize(({width}, {height}), {resample}{gap})\n"
 _CROPPED = """\
@@ -97,6 +103,8 @@ def use_section(
         preprocessing: how the model wants its pages.
     """
     needs = " (needs `timm`)" if "timm" in json.dumps(config) else ""
+    if _is_ours(config):
+        needs = " (its image tower is a class of pagesort, whose folder Python must find)"
     parts = [
         "## Use",
         "Intended for sorting scans of archive and library pages, with a person who looks at the "
@@ -113,6 +121,13 @@ def use_section(
     return "\n\n".join(parts)
 
 
+def _is_ours(config: Mapping[str, Any]) -> bool:
+    """Whether the image tower is one that `transformers` does not bring."""
+    from pagesort.models.fast.page_trunks import KIND
+
+    return (config.get("vision_config") or {}).get("model_type") == KIND
+
+
 def _snippet(
     repository: str,
     revision: str,
@@ -124,7 +139,11 @@ def _snippet(
     model = "CLIPModel" if config.get("model_type") == "clip" else "AutoModel"
     classes = ", ".join(sorted(("AutoImageProcessor", "AutoTokenizer", model)))
     beginning = _BEGINNING.format(
-        classes=classes, repository=repository, revision=revision, model=model
+        classes=classes,
+        known=_KNOWN if _is_ours(config) else "",
+        repository=repository,
+        revision=revision,
+        model=model,
     )
     if not metadata.labels:  # an untouched model, whose texts are anybody's
         return beginning.partition("facts = ")[0].replace("import json\n", "")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pagesort.common.errors import PageSortError, UsageError
-from pagesort.common.paths import BUNDLED_MODEL
+from pagesort.common.paths import BUNDLED_MODEL, SMALL_MODEL
 from pagesort.hub.card_use import use_section
 from pagesort.models import catalogue, formats
 from pagesort.models import folder as model_files
@@ -160,8 +160,13 @@ def _licence(folder: Path, metadata: ModelMetadata, named: str | None) -> tuple[
         origin = metadata.training.get("repository", "another publisher")
         return "unknown", f"The weights come from {_inline(str(origin))}; its licence holds."
     pages = "Rights in the pages it was trained on are not touched by this."
-    if metadata.base == BUNDLED_MODEL.name:
+    if metadata.base == SMALL_MODEL.name:
         return "mit", f"MIT, as pagesort and the model that comes with it. {pages}"
+    if metadata.base == BUNDLED_MODEL.name:
+        return "mit", (
+            "MIT, as pagesort and the model that comes with it, but for the weights of its two "
+            f"trunks: Apache 2.0. {pages}"
+        )
     base = _base(metadata)
     if base is not None:
         return "mit", (

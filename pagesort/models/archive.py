@@ -31,7 +31,7 @@ from pagesort.common.files import (
     translate_unwritable,
     unfinished,
 )
-from pagesort.common.paths import BUNDLED_MODEL
+from pagesort.common.paths import BUNDLED_MODEL, SMALL_MODEL
 from pagesort.common.text import size_text
 from pagesort.common.transfer import Transfer
 from pagesort.models import folder as model_files
@@ -185,9 +185,10 @@ def _read(source: IO[bytes], size: int, file: Path) -> bytes:
 
 
 def _check_place(target: Path, file: Path) -> None:
-    """Keep an archive from the place of the bundled model, and of what is no model at all."""
+    """Keep an archive from the places of the bundled models, and of what is no model at all."""
     is_taken = target.is_dir() and any(target.iterdir()) and not model_files.model_files(target)
-    if is_taken or target.resolve() == BUNDLED_MODEL.resolve():
+    is_ours = target.resolve() in (BUNDLED_MODEL.resolve(), SMALL_MODEL.resolve())
+    if is_taken or is_ours:
         raise PageSortError(
             f"the archive was refused: {target} has the name of its model and is another thing",
             where=file,

@@ -58,7 +58,10 @@ def load_towers(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]
     from safetensors import SafetensorError
     from transformers import AutoModel, AutoTokenizer
 
+    from pagesort.models.trunks_model import make_known
+
     check_local(folder)
+    make_known()
     safely: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         with formats.quiet_transformers(), offline():

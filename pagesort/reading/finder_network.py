@@ -11,12 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pagesort.reading.blocks import Block, ChannelWeights, Halving, Stem
+from pagesort.models.line_blocks import MEAN, SPREAD, WIDTHS, ChannelWeights, LineTrunk
 
-MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours
-STEM = 24
-WIDTHS = (48, 96, 192, 384)  # channels at 1/4, 1/8, 1/16 and 1/32 of the page
-WEIGHED = ((True, False), (True, False), (True, False, True, False), (True, False))
 PYRAMID = 96
 MULTIPLE = 32  # that height and width of what the network sees are multiples of
 SLOPE = 0.2  # of the hard sigmoids of the pyramid
@@ -49,7 +45,7 @@ class Exit(nn.Module):
         return features + self.weights(features)
 
 
-class LineNetwork(nn.Module):
+class LineNetwork(LineTrunk):
     """From greys (n, 1, h, w), 0 to 255, h and w multiples of 32, to logits (n, 1, h, w).
 
     They tell whether a pixel is in the middle part of a line of text; between lines nothing is.
@@ -60,14 +56,6 @@ class LineNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = Stem(3, STEM, WIDTHS[0])
-        self.stages = nn.ModuleList(
-            nn.Sequential(
-                *([Halving(WIDTHS[number - 1], (2, 2))] if number else []),
-                *(Block(width, weighed) for weighed in WEIGHED[number]),
-            )
-            for number, width in enumerate(WIDTHS)
-        )
         self.entrances = nn.ModuleList(Entrance(width) for width in WIDTHS)
         self.exits = nn.ModuleList(Exit() for _ in WIDTHS)
         self.merge = nn.Conv2d(PYRAMID, PYRAMID // 4, 3, 1, 1)
@@ -76,20 +64,9 @@ class LineNetwork(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("spread", torch.tensor(SPREAD).view(1, 3, 1, 1), persistent=False)
 
-    def trunk(self, greys: torch.Tensor) -> list[torch.Tensor]:
-        """Features at 1/4, 1/8, 1/16 and 1/32 of the page's height and width."""
-        features = self.stem((greys.float() / 255 - self.mean) / self.spread)
-        levels = []
-        for stage in self.stages:
-            features = stage(features)
-            levels.append(features)
-        return levels
-
     def forward(self, greys: torch.Tensor) -> torch.Tensor:
-        inside = [
-            entrance(level)
-            for entrance, level in zip(self.entrances, self.trunk(greys), strict=True)
-        ]
+        levels = self.levels((greys.float() / 255 - self.mean) / self.spread)
+        inside = [entrance(level) for entrance, level in zip(self.entrances, levels, strict=True)]
         for upper in (2, 1, 0):
             inside[upper] = inside[upper] + _grown(inside[upper + 1], 2)
         outside = [exit_(level) for exit_, level in zip(self.exits, inside, strict=True)]

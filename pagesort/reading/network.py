@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from pagesort.reading.blocks import Block, Halving, Stem
+from pagesort.models.line_blocks import Block, Halving, Stem
 
 HEIGHT = 48  # pixels of a line as the network sees it
 STEP = 4  # pixels of its width that become one step of the reading

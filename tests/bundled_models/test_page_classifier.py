@@ -29,7 +29,7 @@ from bundled_models.page_classifier.real_pages import RealPage, RealPages
 from bundled_models.page_classifier.recipe import Phase, Recipe, drawn_recipe, real_recipe
 from bundled_models.page_classifier.sampling import Choice
 from bundled_models.page_classifier.trait_texts import LABELS as TRAIT_LABELS
-from bundled_models.page_classifier.views import NO_GROUP, Collator, PageViews
+from bundled_models.page_classifier.views import NO_GROUP, Collator, LabelTexts, PageViews
 from bundled_models.synthetic_pages.page import write_pages
 from pagesort.common.errors import PageSortError
 from pagesort.labelled.folder import LabelledPage, read_trained_pages
@@ -141,7 +141,7 @@ def test_pages_without_masks_weigh_nothing_in_the_region_loss(tokenizer) -> None
     torch.manual_seed(1)
     learner = PageLearner(build_dual_encoder(tokenizer), len(LABELS), 6, RECIPE).eval()
     views = [PageViews(RECIPE, Cache(), LABELS)[index] for index in range(4)]
-    batch = Collator(RECIPE, PROMPTS, tokenizer, grouped=False)(views)
+    batch = Collator(RECIPE, LabelTexts(PROMPTS, tokenizer, grouped=False))(views)
     batch["has_regions"] = torch.zeros(4, dtype=torch.bool)
     other = dict(batch, regions=torch.full_like(batch["regions"], 255))
     with torch.inference_mode():
@@ -163,7 +163,7 @@ def test_label_embeddings_are_normalised_means(tokenizer) -> None:
 def test_groups_name_the_texts_that_share_labels(tokenizer) -> None:
     prompts = {label: [f"a page of {label}"] for label in TRAIT_LABELS}
     views = [PageViews(RECIPE, Cache(), LABELS)[index] for index in range(4)]
-    batch = Collator(RECIPE, prompts, tokenizer)(views)
+    batch = Collator(RECIPE, LabelTexts(prompts, tokenizer))(views)
     groups = batch["groups"].tolist()
     count = len(batch["input_ids"]) - len(prompts)
     assert len(groups) == len(prompts)

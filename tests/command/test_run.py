@@ -469,7 +469,7 @@ def test_configured_model_that_is_missing_gives_way_to_the_bundled_one(
     again = command("-f", page, model=False)
     assert again[:2] == (0, out)
     assert "bundled" not in again[2]
-    assert "model " in again[2] and "pagesort-small" in again[2]
+    assert "model " in again[2] and BUNDLED_MODEL.name in again[2]
     config = "[OUTPUT]\nFOLDER_MODELS = kept\n[HF]\nrevision = v2.1\n"
     (workplace / "config.txt").write_text(config)
     assert "--hf -rev v2.1" in command("-f", page, model=False)[2]

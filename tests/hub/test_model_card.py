@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pagesort.common.paths import BUNDLED_MODEL, SAMPLE_PAGES
+from pagesort.common.paths import BUNDLED_MODEL, SAMPLE_PAGES, SMALL_MODEL
 from pagesort.hub.model_card import MARK, evaluations_of, plot_names, write_card
 from pagesort.models.metadata import read_metadata
 from pagesort.pages.preprocessing import Preprocessing
@@ -147,15 +147,22 @@ def test_figures_of_another_use_are_told_as_such(
     assert "the figures above hold where it is used as they say" in card
 
 
-def test_card_of_the_bundled_model_claims_nothing_that_is_not_so() -> None:
+def test_card_of_the_small_model_claims_nothing_that_is_not_so() -> None:
 
-    card = write_card(BUNDLED_MODEL, repository="me/small", revision="v1.1")
+    card = write_card(SMALL_MODEL, repository="me/small", revision="v1.1")
     front, _, body = card.removeprefix("---\n").partition("\n---\n")
     assert "base_model" not in front and "* base model" not in body
     assert "weights it started from" not in body and "No evaluation lay beside it" in body
     assert 'snapshot_download("me/small", revision="v1.1")' in body and "needs `timm`" in body
     assert "Without it (needs `timm`)" in body
     assert "### pagesort-small" in body and "history" not in body
+
+
+def test_card_of_the_bundled_model_says_what_its_tower_needs() -> None:
+    card = write_card(BUNDLED_MODEL, repository="me/medium", revision="main")
+    assert "make_known()\n\nfolder = snapshot_download" in card
+    assert "a class of pagesort" in card and "needs `timm`" not in card
+    assert "Apache 2.0" in card and "### pagesort-medium" in card
 
 
 def test_licence_comes_from_the_request_the_folder_or_the_origin(model: Path) -> None:
@@ -237,11 +244,12 @@ def test_the_lines_on_a_card_give_the_scores_of_the_program(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("folder", [BUNDLED_MODEL, SMALL_MODEL])
 def test_the_lines_on_the_bundled_models_card_give_its_scores(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    _check_card(BUNDLED_MODEL, monkeypatch)
+    _check_card(folder, monkeypatch)
 
 
 def test_a_card_without_labels_shows_how_to_load_the_model(model: Path) -> None:

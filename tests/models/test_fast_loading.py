@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from classifier import CLIP
-from pagesort.common.paths import BUNDLED_MODEL
+from pagesort.common.paths import BUNDLED_MODEL, SMALL_MODEL
 from pagesort.models import formats, transformers_loader
 from pagesort.models.fast.fast_loading import load_lean
 from pagesort.models.fast.towers import LITE_FACTORS, DualEncoder, LiteTower
@@ -135,8 +135,9 @@ def test_a_model_of_the_bundled_kind_answers_the_same(lite_folder: Path) -> None
     assert_same_answers(lite_folder, most=1e-5)
 
 
-def test_the_bundled_model_opens_without_transformers_and_answers_the_same() -> None:
-    assert_same_answers(BUNDLED_MODEL, most=1e-5, pages=1)
+@pytest.mark.parametrize("folder", [BUNDLED_MODEL, SMALL_MODEL])
+def test_the_bundled_models_open_without_transformers_and_answer_the_same(folder: Path) -> None:
+    assert_same_answers(folder, most=1e-5, pages=1)
 
 
 @pytest.mark.parametrize("variant", LITE_FACTORS)

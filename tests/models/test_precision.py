@@ -19,7 +19,7 @@ from torch import nn
 from benchmarks import precision
 from classifier import CLIP
 from pagesort.common.errors import PageSortError
-from pagesort.common.paths import BUNDLED_MODEL
+from pagesort.common.paths import BUNDLED_MODEL, SMALL_MODEL
 from pagesort.models import image_tower
 from pagesort.models.fast import int8
 from pagesort.models.image_tower import (
@@ -199,10 +199,20 @@ def test_batch_normalisation_stays_in_float32() -> None:
 
 
 @pytest.mark.slow  # a page takes seconds on a processor without bfloat16
-def test_the_bundled_kind_of_tower_keeps_its_first_parts_in_float32_and_stays_near_it() -> None:
-    exact, quick = (open_in(BUNDLED, precision) for precision in ("fp32", "bf16"))
+@pytest.mark.parametrize("folder", [BUNDLED_MODEL, SMALL_MODEL])
+def test_the_bundled_towers_keep_their_first_parts_in_float32_and_stay_near_it(
+    folder: Path,
+) -> None:
+    exact, quick = (open_in(folder, precision) for precision in ("fp32", "bf16"))
     assert (exact.precision, quick.precision) == ("fp32", "bf16")
-    net = quick.model.vision_model.timm_model
+    tower = quick.model.vision_model
+    if folder == BUNDLED_MODEL:
+        net, lines = tower.trunks.pictures, tower.trunks.lines
+        assert lines.stem.out.weight.dtype == torch.float32
+        assert lines.stages[0][0].depthwise.weight.dtype == torch.bfloat16
+        assert {each.dtype for each in tower.trunks.joint.state_dict().values()} == {torch.float32}
+    else:
+        net = tower.timm_model
     assert net.conv_stem.weight.dtype == torch.float32
     assert net.conv_head.weight.dtype == net.blocks[1][0].conv_dw.weight.dtype == torch.bfloat16
     prepared = PageLoader(exact.preprocessing)

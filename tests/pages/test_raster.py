@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
+from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.pages import raster
 from pagesort.pages.loader import PageLoader, load_page
 from pagesort.pages.preprocessing import REDUCING_GAP, Preprocessing
@@ -247,7 +248,7 @@ def test_embeddings_of_the_quick_way_are_near_the_exact_ones(tmp_path: Path) -> 
     from bundled_models.synthetic_pages import page as synth
     from classifier import CLIP
 
-    clip = CLIP.open(ROOT / "models" / "pagesort-small", device="cpu")
+    clip = CLIP.open(BUNDLED_MODEL, device="cpu")
     exact = dataclasses.replace(clip.preprocessing, reducing_gap=None)
     formats = (
         ("page.png", {}),

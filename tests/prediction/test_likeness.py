@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from classifier import CLIP
+from pagesort.common.paths import BUNDLED_MODEL, SMALL_MODEL
 from pagesort.models.training_pages import read_training_pages, sum_up, write_training_pages
 from tests.helpers.command import Run, command, error_line, workplace
 from tests.helpers.pages import write_page
-from tests.helpers.paths import ROOT
 
 __all__ = ["command", "workplace"]  # fixtures
 
@@ -67,8 +67,9 @@ def test_strangers_are_told_with_a_figure_and_ordinary_pages_are_not(
     assert "unlike" not in err, "this model tells nothing of its training pages"
 
 
-def test_the_bundled_model_knows_its_training_pages() -> None:
-    known = read_training_pages(ROOT / "models" / "pagesort-small", 256)
+@pytest.mark.parametrize("folder", [BUNDLED_MODEL, SMALL_MODEL])
+def test_the_bundled_models_know_their_training_pages(folder: Path) -> None:
+    known = read_training_pages(folder, 256)
     assert known is not None
     assert known.centres.shape == (64, 256)
     assert np.allclose(np.linalg.norm(known.centres, axis=1), 1.0, atol=1e-3)

@@ -15,6 +15,7 @@ import torch
 
 from pagesort.common.checked_json import parse_json, read_json
 from pagesort.common.errors import PageSortError
+from pagesort.models.fast.page_trunks import KIND, TrunksTower
 from pagesort.models.fast.towers import (
     ACTIVATIONS,
     LITE_FACTORS,
@@ -23,6 +24,7 @@ from pagesort.models.fast.towers import (
     TextShape,
     TransformerShape,
     VisionShape,
+    VisionTower,
     VisionTransformer,
 )
 
@@ -162,7 +164,7 @@ def load_lean(folder: Path) -> tuple[DualEncoder, LeanTokenizer] | None:
         return None
     tensors = {name: t.to(expected[name].dtype) for name, t in tensors.items()}
     model.load_state_dict(tensors, assign=True)
-    if isinstance(model.vision_model, LiteTower):
+    if isinstance(model.vision_model, LiteTower | TrunksTower):
         model.vision_model.fold_norms()
     return model.eval(), tokenizer
 
@@ -182,12 +184,18 @@ def _lay_out(config: Mapping[str, Any]) -> DualEncoder:
         sizes = SimpleNamespace(model_type=kind, text_config=_shape(TextShape, text, _TEXT))
         if kind == "clip":
             sizes.vision_config = _shape(VisionShape, vision, _VISION)
-            tower: VisionTransformer | LiteTower = VisionTransformer(sizes.vision_config)
+            tower: VisionTower = VisionTransformer(sizes.vision_config)
         elif kind == "vision-text-dual-encoder" and text.get("model_type") == "clip_text_model":
-            tower = LiteTower(_lite_variant(vision))
+            tower = _convolutional(vision)
         else:
             raise _UnknownKindError
         return DualEncoder(sizes.text_config, tower, shared, sizes)
+
+
+def _convolutional(vision: Mapping[str, Any]) -> TrunksTower | LiteTower:
+    if vision.get("model_type") == KIND:
+        return TrunksTower(_value(vision, "hidden_size", _SHARED))
+    return LiteTower(_lite_variant(vision))
 
 
 def _shape(shape: type[Shape], config: Mapping[str, Any], defaults: Mapping[str, Any]) -> Shape:

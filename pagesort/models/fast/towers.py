@@ -11,9 +11,9 @@ Lite variants have neither squeeze-and-excitation nor a swish.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import nn
@@ -341,8 +341,15 @@ def _rounded(channels: float) -> int:
     return nearest + 8 if nearest < 0.9 * channels else nearest
 
 
-class _LiteNet(nn.Module):
+class LiteNet(nn.Module):
+    """EfficientNet-Lite without its pooling.
+
+    Args:
+        variant: a key of `LITE_FACTORS`.
+    """
+
     def __init__(self, variant: str) -> None:
+        """Lay out the weights; they are filled afterwards."""
         super().__init__()
         wider, deeper = LITE_FACTORS[variant]
         self.conv_stem = _SameConv(3, _STEM, 3, 2)
@@ -367,34 +374,26 @@ class _LiteNet(nn.Module):
         self.conv_head = _SameConv(inputs, _HEAD, 1)
         self.bn2 = _Norm(_HEAD)
 
-    def forward(self, pages: torch.Tensor) -> torch.Tensor:
-        pages = self.blocks[0](self.bn1(self.conv_stem(pages)))
-        pages = self.blocks[1:](pages.to(self.conv_head.weight.dtype))
-        return self.bn2(self.conv_head(pages))
-
-
-class LiteTower(nn.Module):
-    """EfficientNet-Lite with TensorFlow's padding; takes pages of any size from 32 pixels.
-
-    Args:
-        variant: a key of `LITE_FACTORS`.
-    """
-
-    def __init__(self, variant: str) -> None:
-        """Lay out the weights; they are filled afterwards."""
-        super().__init__()
-        self.timm_model = _LiteNet(variant)
-        self.features = _HEAD
-
     @property
     def sensitive(self) -> tuple[nn.Module, ...]:
-        """The parts to leave in float32 when the others go on in fewer bits.
+        """The parts to leave in float32 when the others go on in fewer bits."""
+        return self.conv_stem, self.bn1, self.blocks[0]
 
-        Of 2,004 pages the bundled model in bfloat16 takes 99.65 % for what it does in float32, and
-        without these 99.30 %; they take a tenth of its time.
-        """
-        net = self.timm_model
-        return net.conv_stem, net.bn1, net.blocks[0]
+    def forward(self, pages: torch.Tensor) -> torch.Tensor:
+        """Features (N, 1280, H / 32, W / 32) of normalised pages (N, 3, H, W)."""
+        return self.levels(pages, ())[0]
+
+    def levels(self, pages: torch.Tensor, stages: Sequence[int]) -> list[torch.Tensor]:
+        """What these of the seven stages make of normalised pages (N, 3, H, W), and the end."""
+        pages = self.bn1(self.conv_stem(pages))
+        found = []
+        for number, block in enumerate(self.blocks):
+            pages = block(pages)
+            if number in stages:
+                found.append(pages)
+            if number == 0:
+                pages = pages.to(self.conv_head.weight.dtype)
+        return [*found, self.bn2(self.conv_head(pages))]
 
     def fold_norms(self) -> None:
         """Turn every convolution and the normalisation after it into one convolution, in place.
@@ -408,11 +407,47 @@ class LiteTower(nn.Module):
             for before, norm in zip(convolutions, norms, strict=True):
                 setattr(part, norm, getattr(part, norm).fold_into(getattr(part, before)))
 
+
+class LiteTower(nn.Module):
+    """EfficientNet-Lite with TensorFlow's padding; takes pages of any size from 32 pixels.
+
+    Args:
+        variant: a key of `LITE_FACTORS`.
+    """
+
+    def __init__(self, variant: str) -> None:
+        """Lay out the weights; they are filled afterwards."""
+        super().__init__()
+        self.timm_model = LiteNet(variant)
+        self.features = _HEAD
+
+    @property
+    def sensitive(self) -> tuple[nn.Module, ...]:
+        """The parts to leave in float32 when the others go on in fewer bits.
+
+        Of 2,004 pages the bundled model in bfloat16 takes 99.65 % for what it does in float32, and
+        without these 99.30 %; they take a tenth of its time.
+        """
+        return self.timm_model.sensitive
+
+    def fold_norms(self) -> None:
+        """See `LiteNet.fold_norms`."""
+        self.timm_model.fold_norms()
+
     def forward(self, pixel_values: torch.Tensor) -> Pooled:
         """See normalised pages, (N, 3, H, W)."""
         values = pixel_values.to(self.timm_model.conv_stem.weight.dtype)
         pages = self.timm_model(values)
         return Pooled(functional.adaptive_avg_pool2d(pages, 1).flatten(1))
+
+
+class VisionTower(Protocol):
+    """An image tower that a dual encoder takes."""
+
+    features: int
+
+    def __call__(self, pixel_values: torch.Tensor) -> Pooled:
+        """See normalised pages, (N, 3, H, W)."""
 
 
 class DualEncoder(nn.Module):
@@ -423,9 +458,7 @@ class DualEncoder(nn.Module):
             those who ask the model about its sizes.
     """
 
-    def __init__(
-        self, text: TextShape, vision: VisionTransformer | LiteTower, shared: int, config: Any
-    ) -> None:
+    def __init__(self, text: TextShape, vision: VisionTower, shared: int, config: Any) -> None:
         """Lay out the weights; they are filled afterwards."""
         super().__init__()
         self.config = config

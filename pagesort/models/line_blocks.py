@@ -1,6 +1,6 @@
-"""The layers that the reader of lines and the line finder are both built of.
+"""The layers of PP-OCRv6's small models (Apache-2.0), whose published weights fit.
 
-Their shapes are those of the trunk of PP-OCRv6's small models (Apache-2.0), whose weights fit.
+The reader of lines, the line finder and the image tower `page_trunks` are built of them.
 """
 
 from __future__ import annotations
@@ -8,6 +8,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.nn import functional
+
+MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours
+STEM = 24
+WIDTHS = (48, 96, 192, 384)  # channels at 1/4, 1/8, 1/16 and 1/32 of the page
+WEIGHED = ((True, False), (True, False), (True, False, True, False), (True, False))
 
 
 class Stem(nn.Module):
@@ -71,3 +76,28 @@ class Halving(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return self.project(functional.gelu(self.expand(self.depthwise(features))))
+
+
+class LineTrunk(nn.Module):
+    """The trunk of the detector of lines, from pixels (n, 3, h, w) to four levels of features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = Stem(3, STEM, WIDTHS[0])
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                *([Halving(WIDTHS[number - 1], (2, 2))] if number else []),
+                *(Block(width, weighed) for weighed in WEIGHED[number]),
+            )
+            for number, width in enumerate(WIDTHS)
+        )
+
+    def levels(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        """Features at 1/4, 1/8, 1/16 and 1/32 of the height and width of normalised pixels."""
+        # Where the stages compute in fewer bits, the stem does not.
+        features = self.stem(pixels).to(next(self.stages.parameters()).dtype)
+        levels = []
+        for stage in self.stages:
+            features = stage(features)
+            levels.append(features)
+        return levels

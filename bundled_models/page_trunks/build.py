@@ -1,0 +1,268 @@
+"""Make the larger bundled model: look at pages once, learn what lies behind, write the folder.
+
+    python3 -m bundled_models.page_trunks --real FOLDER FOLDER --out models/pagesort-medium
+
+Two trunks that were trained elsewhere, on photographs and on lines of text, see every page. They
+stay as they are; a layer behind them and a small text tower are learnt. That is done once for every
+fold of the real pages' sources, which it leaves out, so as to measure and to calibrate on sources
+that were not seen, and once more with all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bundled_models.page_classifier.stages import Workshop
+from bundled_models.page_trunks.recipe import DRAWN_PAGES, SCORED_SIZE, Recipe
+from pagesort.common.errors import PageSortError
+from pagesort.common.hardware import processors
+from pagesort.common.paths import BUNDLED_MODEL, DESCRIPTIONS, TRAININGS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase, VisionTextDualEncoderModel
+
+    from bundled_models.page_classifier.cross_validation import LeftOut
+    from bundled_models.page_trunks.learner import SummaryLearner
+    from bundled_models.page_trunks.summaries import Summaries
+
+logger = logging.getLogger(__name__)
+
+SHIPPED = "all"
+_SEED_OF_FOLDS = 421
+_SEED_OF_WEIGHTS = 420
+_SIZE = 512
+"""Numbers that come out of the layer behind the trunks."""
+_CARD = Path(__file__).with_name("card.md")
+
+
+def make(arguments: argparse.Namespace) -> None:
+    """Look at the pages, train, measure and write; what is done is not done again."""
+    workshop = prepare(arguments)
+    pages = scaled_pages(arguments.scale)
+    started = time.time()
+    assert workshop.real is not None
+    _summaries(workshop, arguments, arguments.processes)
+    logger.info("looked at pages for %.0f s", time.time() - started)
+    names = [*(f"fold{fold}" for fold in range(arguments.folds)), SHIPPED]
+    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
+        pool.map(partial(_train, arguments), names)
+    _finish(workshop, names, pages, arguments)
+
+
+def scaled_pages(scale: float) -> int:
+    """How many artificial pages are looked at."""
+    return max(1, round(DRAWN_PAGES * scale))
+
+
+def prepare(arguments: argparse.Namespace) -> Workshop:
+    """List the real pages and part their sources into folds."""
+    from bundled_models.page_classifier.dual_encoder import CONTEXT_LENGTH, VOCABULARY_SIZE
+    from bundled_models.page_classifier.page_cache import PageCache
+    from bundled_models.page_classifier.real_pages import RealPages, folds_of, list_real_pages
+    from bundled_models.page_trunks.recipe import DRAWN_SEED
+    from bundled_models.synthetic_pages.page import LABELS
+    from pagesort.models.descriptions import read_descriptions
+    from pagesort.models.tokenizer import clip_tokenizer
+
+    real = RealPages.without_pixels(list_real_pages(arguments.real, LABELS), LABELS)
+    descriptions = read_descriptions(arguments.descriptions)
+    return Workshop(
+        drawn=PageCache(arguments.cache, DRAWN_SEED, scaled_pages(arguments.scale)),
+        real=real,
+        folds=np.asarray(folds_of(real, arguments.folds, _SEED_OF_FOLDS)),
+        labels=LABELS,
+        descriptions={label: descriptions[label] for label in LABELS},
+        tokenizer=clip_tokenizer(VOCABULARY_SIZE, CONTEXT_LENGTH),
+        folder=arguments.cache,
+    )
+
+
+def _summaries(workshop: Workshop, arguments: argparse.Namespace, processes: int) -> Summaries:
+    from bundled_models.page_trunks.summaries import sum_up
+
+    assert workshop.real is not None
+    count = scaled_pages(arguments.scale)
+    return sum_up(workshop.real.pages, count, arguments.cache, processes)
+
+
+def _train(arguments: argparse.Namespace, name: str) -> None:
+    """Train with one fold left out, or with all pages, unless that is done."""
+    import torch
+    from safetensors.torch import save_file
+
+    from bundled_models.page_classifier.recipe import PROMPTS
+    from bundled_models.page_classifier.views import LabelTexts
+    from bundled_models.page_trunks.learner import fit
+    from pagesort.common.files import write_json
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    workshop = prepare(arguments)
+    if workshop.weights(name).exists():
+        return
+    # Sums of one thread are the same on every machine.
+    torch.set_num_threads(1)
+    started = time.time()
+    summaries = _summaries(workshop, arguments, 1)
+    recipe = Recipe().scaled(arguments.scale)
+    left_out = None if name == SHIPPED else int(name.removeprefix("fold"))
+    learner = _new_learner(workshop, recipe)
+    texts = LabelTexts(workshop.prompts(PROMPTS), workshop.tokenizer)
+    assert workshop.real is not None
+    losses = fit(learner, recipe, summaries, workshop.real, workshop.rows(left_out), texts)
+    for step, loss in enumerate(losses, start=1):
+        if step % 100 == 0:
+            logger.info("%s: step %d of %d, loss %.3f", name, step, recipe.steps, loss)
+    if left_out is not None:
+        np.savez(workshop.scores(name), **_left_out(learner, workshop, summaries, left_out))
+    write_json(workshop.facts(name), {"hours": round((time.time() - started) / 3600, 3)})
+    temporary = workshop.weights(name).with_suffix(".tmp")
+    save_file({key: value.contiguous() for key, value in learner.state_dict().items()}, temporary)
+    temporary.replace(workshop.weights(name))
+
+
+def _new_learner(workshop: Workshop, recipe: Recipe) -> SummaryLearner:
+    """The learner before its training."""
+    import torch
+
+    from bundled_models.page_trunks.learner import SummaryLearner
+    from bundled_models.page_trunks.summaries import started_trunks
+
+    torch.manual_seed(_SEED_OF_WEIGHTS)
+    model = build_dual_encoder(workshop.tokenizer)
+    trunks = model.vision_model.trunks
+    started = started_trunks(_SIZE)
+    trunks.pictures.load_state_dict(started.pictures.state_dict())
+    trunks.lines.load_state_dict(started.lines.state_dict())
+    return SummaryLearner(model, len(workshop.labels), recipe)
+
+
+def build_dual_encoder(tokenizer: PreTrainedTokenizerBase) -> VisionTextDualEncoderModel:
+    """The two towers with random weights."""
+    from bundled_models.page_classifier import dual_encoder
+    from pagesort.models.trunks_model import TrunksConfig, make_known
+
+    make_known()
+    return dual_encoder.of_parts(TrunksConfig(hidden_size=_SIZE), tokenizer)
+
+
+def _left_out(
+    learner: SummaryLearner, workshop: Workshop, summaries: Summaries, fold: int
+) -> dict[str, np.ndarray]:
+    """What the learner makes of the clear pages of the fold that it left out."""
+    from bundled_models.page_trunks.learner import page_embeddings
+
+    assert workshop.real is not None
+    rows = np.flatnonzero((workshop.folds == fold) & workshop.real.clear)
+    return {
+        "rows": rows,
+        "embeddings": page_embeddings(learner, summaries.upright[rows]),
+        "turned_rows": rows,
+        "quarters": summaries.quarters[rows],
+        "turned_embeddings": page_embeddings(learner, summaries.turned[rows]),
+    }
+
+
+def _trained(name: str, workshop: Workshop) -> VisionTextDualEncoderModel:
+    """The dual encoder that a finished training made."""
+    from safetensors.torch import load_file
+
+    from bundled_models.page_trunks.learner import SummaryLearner
+
+    model = build_dual_encoder(workshop.tokenizer)
+    learner = SummaryLearner(model, len(workshop.labels), Recipe())
+    learner.load_state_dict(load_file(workshop.weights(name)))
+    return model.eval()
+
+
+def _finish(
+    workshop: Workshop, names: Sequence[str], pages: int, arguments: argparse.Namespace
+) -> None:
+    """Measure what was left out, and write the model with its card."""
+    from bundled_models.page_classifier import card, finish
+    from bundled_models.page_classifier.cross_validation import LeftOut, gather
+
+    parts: list[LeftOut] = [
+        LeftOut(**np.load(workshop.scores(name)), model=_trained(name, workshop))
+        for name in names
+        if name != SHIPPED
+    ]
+    readings = finish.other_texts(arguments.other_descriptions, workshop.labels)
+    measured, turned = gather(workshop, parts, arguments.real[0].name, readings)
+    facts: dict[str, Any] = {
+        "recipe": asdict(Recipe().scaled(arguments.scale)) | {"drawn_pages": pages},
+        "hours": finish.hours(workshop, names),
+        "cross_validation": finish.figures(measured, turned, workshop.labels, arguments.folds),
+        "texts": finish.text_figures(measured, workshop.labels),
+    }
+    finish.write_model(
+        arguments.out,
+        workshop,
+        _trained(SHIPPED, workshop),
+        finish.preprocessor(SCORED_SIZE),
+        measured.temperature,
+        facts,
+    )
+    card.write(arguments.out, _CARD, workshop, measured, turned, facts)
+    card.write_credits(arguments.out, arguments.real)
+    logger.info("written: %s; %s", arguments.out, json.dumps(facts["cross_validation"]))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python3 -m {__package__}", description=(__doc__ or "").split("\n")[0]
+    )
+    add = parser.add_argument
+    add("--out", type=Path, default=BUNDLED_MODEL, help="the model folder to write")
+    add(
+        "--real",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="FOLDER/<label>/*: real pages; a table FOLDER.csv beside it tells their sources",
+    )
+    add(
+        "--other_descriptions",
+        type=Path,
+        help="table of descriptions that are only scored on the left out pages, never trained on",
+    )
+    add("--folds", type=int, default=4, help="parts of the real pages left out in turn")
+    add(
+        "--cache",
+        type=Path,
+        default=TRAININGS / BUNDLED_MODEL.name,
+        help="for what was computed of pages, and finished trainings",
+    )
+    add(
+        "--descriptions",
+        type=Path,
+        default=DESCRIPTIONS,
+        help="table with label and description",
+    )
+    add("--processes", type=int, default=processors(), help="that look at pages and train")
+    add("--scale", type=float, default=1.0, help="share of the steps and of the artificial pages")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; what is done is not done again."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    try:
+        make(arguments)
+    except PageSortError as error:
+        logger.error("%s", error)
+        return error.exit_status
+    return 0

@@ -1,0 +1,145 @@
+"""What is learnt behind the trunks, and the command that makes the larger bundled model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import run
+from bundled_models.page_classifier.dual_encoder import CONTEXT_LENGTH, VOCABULARY_SIZE
+from bundled_models.page_classifier.real_pages import RealPage, RealPages
+from bundled_models.page_classifier.trait_texts import LABELS
+from bundled_models.page_classifier.views import NO_GROUP, LabelTexts, TextBatch
+from bundled_models.page_trunks.build import build_dual_encoder
+from bundled_models.page_trunks.learner import SummaryLearner, fit, page_embeddings
+from bundled_models.page_trunks.recipe import Recipe
+from bundled_models.page_trunks.summaries import Summaries, quarters_of
+from bundled_models.synthetic_pages.page import write_pages
+from pagesort.labelled.folder import LabelledPage, read_trained_pages
+from pagesort.models.fast.page_trunks import SUMMARY_SIZE
+from pagesort.models.tokenizer import clip_tokenizer
+from tests.helpers.paths import ROOT
+
+RECIPE = Recipe(steps=6, batch=8, drawn_share=0.2)
+PROMPTS = {label: [f"a page of {label}"] for label in LABELS}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return clip_tokenizer(VOCABULARY_SIZE, CONTEXT_LENGTH)
+
+
+def known_pages(kind: str) -> RealPages:
+    """Two pages of every label, each a source of its own."""
+    pages = [
+        RealPage(LabelledPage(Path(f"{n}.png"), label, f"{n}", f"{label}/{n}"), kind, f"{kind}{n}")
+        for n, label in enumerate(LABELS * 2)
+    ]
+    return RealPages.without_pixels(pages, LABELS)
+
+
+def known_summaries(count: int) -> Summaries:
+    rng = np.random.default_rng(5)
+    pages, drawn = (
+        rng.normal(size=(size, SUMMARY_SIZE)).astype(np.float32) for size in (count, 11)
+    )
+    quarters = quarters_of(np.arange(count))
+    return Summaries(pages, pages + 0.1, pages - 0.1, quarters, drawn, np.arange(11))
+
+
+def learner_of(tokenizer) -> SummaryLearner:
+    torch.manual_seed(2)
+    return SummaryLearner(build_dual_encoder(tokenizer), len(LABELS), RECIPE)
+
+
+def test_the_loss_of_whole_pages_is_cross_entropy(tokenizer) -> None:
+    learner = learner_of(tokenizer).eval()
+    summaries = torch.from_numpy(known_summaries(5).upright)
+    labels = torch.tensor([0, 3, 4, 9, 10])
+    targets = torch.nn.functional.one_hot(labels, 11).float()
+    ids = torch.tensor([[4096, number + 5, 4097] for number in range(13)])
+    groups = torch.tensor([0, 1, NO_GROUP, 1, 0, 0, 0, 1, NO_GROUP, NO_GROUP, 1])
+    texts = TextBatch(ids, torch.ones_like(ids), groups)
+    with torch.inference_mode():
+        found = learner(summaries, targets, texts)
+        seen = learner.images(summaries)
+        read = learner.dual_encoder.get_text_features(ids, torch.ones_like(ids)).pooler_output
+        cosines = torch.cosine_similarity(seen[:, None], read[None], dim=2)
+        logits = learner.dual_encoder.logit_scale.exp() * cosines
+        entropy = torch.nn.functional.cross_entropy
+        expected = entropy(logits[:, :11], labels) + entropy(learner.label_head(seen), labels)
+        inside = groups[labels] != NO_GROUP
+        expected += entropy(logits[inside, 11:], groups[labels][inside])
+    assert found.item() == pytest.approx(expected.item(), abs=1e-4)
+
+
+def test_a_training_leaves_the_trunks_alone_and_learns_what_it_is_shown(tokenizer) -> None:
+    real, summaries = known_pages("known"), known_summaries(22)
+    recipe = Recipe(steps=60, batch=22, drawn_share=0.2, learning_rate=2e-3)
+    learner = learner_of(tokenizer)
+    before = {name: value.clone() for name, value in learner.state_dict().items()}
+    texts = LabelTexts(PROMPTS, tokenizer, grouped=False)
+    losses = list(fit(learner, recipe, summaries, real, np.arange(22), texts))
+    assert len(losses) == 60
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:10])
+    after = learner.state_dict()
+    trunks = "dual_encoder.vision_model.trunks"
+    for name, value in before.items():
+        is_trunk = name.startswith((f"{trunks}.pictures", f"{trunks}.lines"))
+        assert torch.equal(value, after[name]) == is_trunk, name
+    embeddings = page_embeddings(learner, summaries.upright)
+    assert np.allclose(np.linalg.norm(embeddings, axis=1), 1.0, atol=1e-4)
+    with torch.inference_mode():
+        guesses = learner.label_head(learner.images(torch.from_numpy(summaries.upright)))
+    assert (guesses.argmax(1).numpy() == real.labels).mean() > 0.8
+
+
+def test_the_same_seed_learns_the_same_and_left_out_pages_teach_nothing(tokenizer) -> None:
+    real, summaries = known_pages("known"), known_summaries(22)
+    rows = np.arange(11)
+    other = summaries.upright.copy()
+    other[11:] = 1e6
+    shown_otherwise = Summaries(
+        other, other, other, summaries.quarters, summaries.drawn, summaries.drawn_labels
+    )
+    same = Summaries(
+        *(summaries.upright,) * 3, summaries.quarters, summaries.drawn, summaries.drawn_labels
+    )
+    losses = []
+    for pages in (same, same, shown_otherwise):
+        texts = LabelTexts(PROMPTS, tokenizer)
+        losses.append(list(fit(learner_of(tokenizer), RECIPE, pages, real, rows, texts)))
+    assert losses[0] == losses[1] == losses[2]
+
+
+@pytest.mark.slow
+def test_the_documented_command_makes_a_model_that_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "model"
+    write_pages(tmp_path / "real", pages=2, seed=9, height=300)
+    command = [sys.executable, "-m", "bundled_models.page_trunks", "--out", str(out)]
+    command += ["--real", str(tmp_path / "real"), "--folds", "2"]
+    command += ["--other_descriptions", str(ROOT / "benchmarks" / "paraphrases.tsv")]
+    command += ["--cache", str(tmp_path / "cache"), "--scale", "0.01", "--processes", "2"]
+    for _ in range(2):  # the second time, all but the end is done already
+        made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
+        assert made.returncode == 0, made.stderr[-2000:]
+    page = next((ROOT / "category_samples" / "DRAW").glob("*.png"))
+    assert run.main(["-f", str(page), "--model_path", str(out), "-tn", "11"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 12
+    facts = json.loads((out / "pagesort.json").read_text(encoding="utf-8"))["training"]
+    assert facts["cross_validation"]["archive"]["pages"] == 2 * len(LABELS)
+    assert facts["cross_validation"]["turned"]["pages"] == 2 * len(LABELS)
+    assert set(facts["texts"]) >= {"own", "grouping 1", "averaged", "single 6"}
+    assert set(facts["hours"]) == {"fold0", "fold1", "all"}
+    assert len(read_trained_pages(out)) == 2 * len(LABELS)
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "$" not in card and "| TEXT_T |" in card

@@ -1,0 +1,143 @@
+"""The tower of two trunks: what it sums up, and that `transformers` and we see the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import timm
+import torch
+
+from classifier import CLIP
+from pagesort.models import formats
+from pagesort.models.external_formats import clip_preprocessor
+from pagesort.models.fast.fast_loading import load_lean
+from pagesort.models.fast.page_trunks import (
+    PICTURE_WIDTHS,
+    SUMMARY_SIZE,
+    PageTrunks,
+    TrunksTower,
+)
+from pagesort.models.image_tower import convert_tower
+from pagesort.models.line_blocks import MEAN, SPREAD
+from pagesort.models.metadata import ModelMetadata
+from pagesort.models.tokenizer import clip_tokenizer
+from pagesort.models.transformers_loader import load_towers
+from pagesort.models.trunks_model import TrunksConfig, make_known
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model with such a tower, for pages of an odd height."""
+    from transformers import (
+        CLIPTextConfig,
+        VisionTextDualEncoderConfig,
+        VisionTextDualEncoderModel,
+    )
+
+    make_known()
+    text = CLIPTextConfig(
+        vocab_size=1000, hidden_size=32, intermediate_size=64, num_hidden_layers=1,
+        num_attention_heads=2, bos_token_id=998, eos_token_id=999, pad_token_id=999,
+    )  # fmt: skip
+    config = VisionTextDualEncoderConfig.from_vision_text_configs(
+        TrunksConfig(hidden_size=48), text, projection_dim=24
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        model = VisionTextDualEncoderModel(config).eval()
+        joint = model.vision_model.trunks.joint
+        joint.centre.normal_()
+        joint.scale.uniform_(0.5, 2.0)
+        for name, buffer in model.named_buffers():
+            if "running_mean" in name:
+                buffer.normal_()
+            elif "running_var" in name:
+                buffer.uniform_(0.5, 2.0)
+    kept = tmp_path_factory.mktemp("trunks") / "trunks"
+    pages = clip_preprocessor(32) | {
+        "size": {"height": 75, "width": 64},
+        "do_center_crop": False,
+        "image_mean": [0.5] * 3,
+        "image_std": [0.5] * 3,
+    }
+    metadata = ModelMetadata(labels=("A", "B"), descriptions={"A": ["a", "one"], "B": ["b"]})
+    formats.save_folder(kept, model, clip_tokenizer(1000, 77), pages, metadata)
+    return kept
+
+
+def test_both_ways_of_opening_it_answer_the_same(folder: Path) -> None:
+    pages = np.random.default_rng(3).integers(0, 256, (3, 75, 64, 3), dtype=np.uint8)
+    lean, full = (CLIP.open(folder, device="cpu", lean=lean) for lean in (True, False))
+    assert isinstance(lean.model.vision_model, TrunksTower)
+    assert type(full.model).__name__ == "VisionTextDualEncoderModel"
+    found, expected = (each.embed_images(pages).numpy() for each in (lean, full))
+    assert np.abs(found - expected).max() < 1e-5
+    assert np.abs(expected[0] - expected[1]).max() > 1e-3, "pages must not look alike"
+    assert lean.fingerprint == full.fingerprint
+
+
+def test_saved_and_loaded_again_it_has_the_same_weights(folder: Path, tmp_path: Path) -> None:
+    model, _ = load_towers(folder)
+    model.save_pretrained(tmp_path / "again")
+    from transformers import AutoModel
+
+    again = AutoModel.from_pretrained(tmp_path / "again")
+    for (name, value), other in zip(
+        model.state_dict().items(), again.state_dict().values(), strict=True
+    ):
+        assert torch.equal(value, other), name
+
+
+def test_a_summary_is_the_mean_and_spread_of_what_timm_sees() -> None:
+    torch.manual_seed(3)
+    trunks = PageTrunks(8).eval()
+    theirs = timm.create_model("tf_efficientnet_lite0", num_classes=0).eval()
+    trunks.pictures.load_state_dict(theirs.state_dict())
+    for value in trunks.lines.parameters():
+        torch.nn.init.normal_(value, std=0.05)
+    pages = torch.rand(2, 3, 96, 64) * 2 - 1
+    seen: dict[int, torch.Tensor] = {}
+    for number in (1, 2, 4):
+        theirs.blocks[number].register_forward_hook(
+            lambda _module, _input, output, number=number: seen.update({number: output})
+        )
+    with torch.inference_mode():
+        last = theirs.forward_features(pages)
+        summary = trunks.summary(pages)
+    assert summary.shape == (2, SUMMARY_SIZE)
+    place = 0
+    for width, features in zip(PICTURE_WIDTHS, [*seen.values(), last], strict=True):
+        values = features.double().flatten(2)
+        for expected in (values.mean(2), values.std(2, correction=0)):
+            found = summary[:, place : place + width]
+            assert torch.allclose(found, expected.float(), atol=2e-3), width
+            place += width
+    blue_first = (pages.flip(1) + 1) / 2
+    normalised = torch.stack(
+        [(blue_first[:, n] - MEAN[n]) / SPREAD[n] for n in range(3)], dim=1
+    )
+    with torch.inference_mode():
+        first = trunks.lines.levels(normalised)[0].flatten(2)
+    assert torch.allclose(summary[:, place : place + 48], first.mean(2), atol=1e-4)
+
+
+def test_what_lies_far_out_counts_no_more_than_what_is_rare(folder: Path) -> None:
+    joint = load_lean(folder)[0].vision_model.trunks.joint
+    far, farther = (joint.centre[None] + joint.scale * times for times in (6.0, 600.0))
+    assert torch.equal(joint(far), joint(farther))
+    assert not torch.equal(joint(joint.centre[None]), joint(far))
+
+
+def test_in_bfloat16_the_layers_behind_stay_in_float32(folder: Path) -> None:
+    tower = load_lean(folder)[0].vision_model
+    pages = torch.rand(1, 3, 96, 64) * 2 - 1
+    with torch.inference_mode():
+        exact = tower(pages).pooler_output
+        convert_tower(tower, "bf16")
+        quick = tower(pages).pooler_output
+    assert quick.dtype == torch.float32
+    assert {each.dtype for each in tower.trunks.joint.state_dict().values()} == {torch.float32}
+    assert tower.trunks.lines.stages[1][1].expand.weight.dtype == torch.bfloat16
+    assert 0.9 < torch.cosine_similarity(exact, quick).item() < 1.0
