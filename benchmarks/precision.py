@@ -1,6 +1,6 @@
 """How far bf16, fp16 and int8 move the answers of a model, and how many pages a second they save.
 
-    python3 benchmarks/precision.py FOLDER... --precisions bf16 int8 [--model models/pagesort-small]
+    python3 benchmarks/precision.py FOLDER... --precisions bf16 int8 [--model models/NAME]
 
 FOLDERs hold pages in any depth, real ones (shared/pages) and drawn ones
 (`python3 -m bundled_models.synthetic_pages --out FOLDER --pages 142`). All pages are prepared once,
@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Score and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
-    parser.add_argument("--model", type=Path, default=ROOT / "models" / "pagesort-small")
+    parser.add_argument("--model", type=Path, default=ROOT / "models" / "pagesort-medium")
     parser.add_argument("--pages", type=int, default=2000, help="at most so many")
     parser.add_argument("--precisions", nargs="+", default=["bf16"], help="beside fp32")
     parser.add_argument("--device", default="cpu")

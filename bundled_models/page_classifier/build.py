@@ -1,4 +1,4 @@
-"""Make the bundled model: draw pages, train a small dual encoder on them, write the model folder.
+"""Make the smaller bundled model: draw pages, train a dual encoder on them, write its folder.
 
     python3 -m bundled_models.page_classifier --real FOLDER FOLDER --out models/pagesort-small
 

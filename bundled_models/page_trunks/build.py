@@ -33,9 +33,9 @@ from pagesort.common.paths import BUNDLED_MODEL, DESCRIPTIONS, TRAININGS
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, VisionTextDualEncoderModel
 
-    from bundled_models.page_classifier.cross_validation import LeftOut
     from bundled_models.page_trunks.learner import SummaryLearner
     from bundled_models.page_trunks.summaries import Summaries
+    from pagesort.models.image_tower import TwoTowers
 
 logger = logging.getLogger(__name__)
 
@@ -49,16 +49,17 @@ _CARD = Path(__file__).with_name("card.md")
 
 def make(arguments: argparse.Namespace) -> None:
     """Look at the pages, train, measure and write; what is done is not done again."""
+    from bundled_models.page_trunks.summaries import sum_up
+
     workshop = prepare(arguments)
-    pages = scaled_pages(arguments.scale)
     started = time.time()
     assert workshop.real is not None
-    _summaries(workshop, arguments, arguments.processes)
+    sum_up(workshop.real.pages, workshop.drawn, workshop.folder, arguments.processes)
     logger.info("looked at pages for %.0f s", time.time() - started)
     names = [*(f"fold{fold}" for fold in range(arguments.folds)), SHIPPED]
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
         pool.map(partial(_train, arguments), names)
-    _finish(workshop, names, pages, arguments)
+    _finish(workshop, names, arguments)
 
 
 def scaled_pages(scale: float) -> int:
@@ -89,14 +90,6 @@ def prepare(arguments: argparse.Namespace) -> Workshop:
     )
 
 
-def _summaries(workshop: Workshop, arguments: argparse.Namespace, processes: int) -> Summaries:
-    from bundled_models.page_trunks.summaries import sum_up
-
-    assert workshop.real is not None
-    count = scaled_pages(arguments.scale)
-    return sum_up(workshop.real.pages, count, arguments.cache, processes)
-
-
 def _train(arguments: argparse.Namespace, name: str) -> None:
     """Train with one fold left out, or with all pages, unless that is done."""
     import torch
@@ -105,6 +98,7 @@ def _train(arguments: argparse.Namespace, name: str) -> None:
     from bundled_models.page_classifier.recipe import PROMPTS
     from bundled_models.page_classifier.views import LabelTexts
     from bundled_models.page_trunks.learner import fit
+    from bundled_models.page_trunks.summaries import read_summaries
     from pagesort.common.files import write_json
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -114,18 +108,18 @@ def _train(arguments: argparse.Namespace, name: str) -> None:
     # Sums of one thread are the same on every machine.
     torch.set_num_threads(1)
     started = time.time()
-    summaries = _summaries(workshop, arguments, 1)
+    assert workshop.real is not None
+    summaries = read_summaries(len(workshop.real), workshop.drawn, workshop.folder)
     recipe = Recipe().scaled(arguments.scale)
     left_out = None if name == SHIPPED else int(name.removeprefix("fold"))
     learner = _new_learner(workshop, recipe)
     texts = LabelTexts(workshop.prompts(PROMPTS), workshop.tokenizer)
-    assert workshop.real is not None
     losses = fit(learner, recipe, summaries, workshop.real, workshop.rows(left_out), texts)
     for step, loss in enumerate(losses, start=1):
         if step % 100 == 0:
             logger.info("%s: step %d of %d, loss %.3f", name, step, recipe.steps, loss)
     if left_out is not None:
-        np.savez(workshop.scores(name), **_left_out(learner, workshop, summaries, left_out))
+        _keep_left_out(name, learner, workshop, summaries, left_out)
     write_json(workshop.facts(name), {"hours": round((time.time() - started) / 3600, 3)})
     temporary = workshop.weights(name).with_suffix(".tmp")
     save_file({key: value.contiguous() for key, value in learner.state_dict().items()}, temporary)
@@ -140,7 +134,7 @@ def _new_learner(workshop: Workshop, recipe: Recipe) -> SummaryLearner:
     from bundled_models.page_trunks.summaries import started_trunks
 
     torch.manual_seed(_SEED_OF_WEIGHTS)
-    model = build_dual_encoder(workshop.tokenizer)
+    model: TwoTowers = build_dual_encoder(workshop.tokenizer)
     trunks = model.vision_model.trunks
     started = started_trunks(_SIZE)
     trunks.pictures.load_state_dict(started.pictures.state_dict())
@@ -157,21 +151,22 @@ def build_dual_encoder(tokenizer: PreTrainedTokenizerBase) -> VisionTextDualEnco
     return dual_encoder.of_parts(TrunksConfig(hidden_size=_SIZE), tokenizer)
 
 
-def _left_out(
-    learner: SummaryLearner, workshop: Workshop, summaries: Summaries, fold: int
-) -> dict[str, np.ndarray]:
-    """What the learner makes of the clear pages of the fold that it left out."""
+def _keep_left_out(
+    name: str, learner: SummaryLearner, workshop: Workshop, summaries: Summaries, fold: int
+) -> None:
+    """Keep what the learner makes of the clear pages of the fold that it left out."""
     from bundled_models.page_trunks.learner import page_embeddings
 
     assert workshop.real is not None
     rows = np.flatnonzero((workshop.folds == fold) & workshop.real.clear)
-    return {
-        "rows": rows,
-        "embeddings": page_embeddings(learner, summaries.upright[rows]),
-        "turned_rows": rows,
-        "quarters": summaries.quarters[rows],
-        "turned_embeddings": page_embeddings(learner, summaries.turned[rows]),
-    }
+    np.savez(
+        workshop.scores(name),
+        rows=rows,
+        embeddings=page_embeddings(learner, summaries.upright[rows]),
+        turned_rows=rows,
+        quarters=summaries.quarters[rows],
+        turned_embeddings=page_embeddings(learner, summaries.turned[rows]),
+    )
 
 
 def _trained(name: str, workshop: Workshop) -> VisionTextDualEncoderModel:
@@ -186,9 +181,7 @@ def _trained(name: str, workshop: Workshop) -> VisionTextDualEncoderModel:
     return model.eval()
 
 
-def _finish(
-    workshop: Workshop, names: Sequence[str], pages: int, arguments: argparse.Namespace
-) -> None:
+def _finish(workshop: Workshop, names: Sequence[str], arguments: argparse.Namespace) -> None:
     """Measure what was left out, and write the model with its card."""
     from bundled_models.page_classifier import card, finish
     from bundled_models.page_classifier.cross_validation import LeftOut, gather
@@ -201,7 +194,8 @@ def _finish(
     readings = finish.other_texts(arguments.other_descriptions, workshop.labels)
     measured, turned = gather(workshop, parts, arguments.real[0].name, readings)
     facts: dict[str, Any] = {
-        "recipe": asdict(Recipe().scaled(arguments.scale)) | {"drawn_pages": pages},
+        "recipe": asdict(Recipe().scaled(arguments.scale))
+        | {"drawn_pages": scaled_pages(arguments.scale)},
         "hours": finish.hours(workshop, names),
         "cross_validation": finish.figures(measured, turned, workshop.labels, arguments.folds),
         "texts": finish.text_figures(measured, workshop.labels),

@@ -106,10 +106,12 @@ class _Batches:
         return pages, share * targets + (1 - share) * targets[others]
 
     def _page(self, label: int, rng: np.random.Generator) -> np.ndarray:
-        choice = self._sampler.of_label[label]
+        choice, place = self._sampler.of_label[label], rng.random()
         if not len(choice.rows) or rng.random() < self._recipe.drawn_share:
-            return self._summaries.drawn[rng.choice(self._drawn[label])]
-        row, place = choice.pick(rng), rng.random()
+            is_turned = place < self._recipe.turned_share
+            drawn = self._summaries.drawn_turned if is_turned else self._summaries.drawn
+            return drawn[rng.choice(self._drawn[label])]
+        row = choice.pick(rng)
         if place < self._recipe.turned_share:
             return self._summaries.turned[row]
         if place < self._recipe.turned_share + self._recipe.varied_share:

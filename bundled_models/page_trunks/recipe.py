@@ -18,7 +18,7 @@ class Recipe:
     Attributes:
         steps: of `batch` pages each.
         drawn_share: how often an artificial page is shown.
-        turned_share: how often a real page is shown turned, of those that are shown.
+        turned_share: how often a page is shown turned.
         varied_share: how often a random view of a real page is shown, of those that are shown.
         noise: standard deviation of what is added to summaries, in their own.
         mixture: parameter of the beta distribution that two pages are mixed by (arXiv 1710.09412).
@@ -27,13 +27,13 @@ class Recipe:
         ema_decay: share of the moving average of the weights that a step keeps.
     """
 
-    steps: int = 900
+    steps: int = 400
     batch: int = 128
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
     warmup_ratio: float = 0.05
-    drawn_share: float = 0.3
-    turned_share: float = 0.2
+    drawn_share: float = 0.35
+    turned_share: float = 0.3
     varied_share: float = 0.3
     noise: float = 0.1
     mixture: float = 0.4

@@ -24,7 +24,7 @@ from bundled_models.page_classifier.page_cache import (
 )
 from bundled_models.page_classifier.pretraining_augmentation import random_view, randomly_turned
 from bundled_models.page_classifier.real_pages import RealPage
-from bundled_models.page_trunks.recipe import DRAWN_SEED, SCORED_SIZE
+from bundled_models.page_trunks.recipe import SCORED_SIZE
 from bundled_models.synthetic_pages.page import LABELS, REGIONS
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class Summaries:
         varied: a random view of each: cut, skewed, paler, turned.
         quarters: (N,) 1, 2 or 3.
         drawn: artificial pages.
+        drawn_turned: the same pages turned.
         drawn_labels: (M,) label indices of these.
     """
 
@@ -56,40 +57,54 @@ class Summaries:
     varied: np.ndarray
     quarters: np.ndarray
     drawn: np.ndarray
+    drawn_turned: np.ndarray
     drawn_labels: np.ndarray
 
 
-def sum_up(pages: Sequence[RealPage], drawn_pages: int, folder: Path, processes: int) -> Summaries:
+def sum_up(pages: Sequence[RealPage], drawn: PageCache, folder: Path, processes: int) -> None:
     """Let the trunks see all pages, in pieces that are kept in `folder` and not computed again.
 
     Raises:
         PageSortError: a page cannot be read, or the trunks' weights are missing.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    cache = PageCache(folder, DRAWN_SEED, drawn_pages)
-    cache.folder.mkdir(exist_ok=True)
-    starts = range(0, len(pages), _PAGES_PER_PIECE)
-    numbers = range(cache.shard_count)
+    drawn.folder.mkdir(parents=True, exist_ok=True)
     tasks = [
         partial(_real_piece, view, pages[start : start + _PAGES_PER_PIECE], start, folder)
         for view in _VIEWS
-        for start in starts
+        for start in _starts(len(pages))
     ]
-    tasks += [partial(_drawn_piece, cache, number) for number in numbers]
+    # First what draws a shard; the same pages turned follow when it lies there.
+    tasks += [
+        partial(_drawn_piece, drawn, number, view)
+        for view in _DRAWN_VIEWS
+        for number in range(drawn.shard_count)
+    ]
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         for number, _ in enumerate(pool.imap_unordered(_run, tasks), start=1):
             logger.info("pages looked at: %d of %d pieces", number, len(tasks))
+
+
+def read_summaries(count: int, drawn: PageCache, folder: Path) -> Summaries:
+    """Read what `sum_up` kept of so many real pages and of the artificial ones."""
     real = {
-        view: np.concatenate([np.load(_real_file(folder, view, start)) for start in starts])
+        view: np.concatenate([np.load(_real_file(folder, view, start)) for start in _starts(count)])
         for view in _VIEWS
     }
-    drawn = np.concatenate([np.load(_drawn_file(cache, number)) for number in numbers])
+    upright, turned = (
+        np.concatenate([np.load(_drawn_file(drawn, n, view)) for n in range(drawn.shard_count)])
+        for view in _DRAWN_VIEWS
+    )
     return Summaries(
         **real,
-        quarters=quarters_of(np.arange(len(pages))),
-        drawn=drawn,
-        drawn_labels=np.arange(len(drawn)) % len(LABELS),
+        quarters=quarters_of(np.arange(count)),
+        drawn=upright,
+        drawn_turned=turned,
+        drawn_labels=np.arange(len(upright)) % len(LABELS),
     )
+
+
+def _starts(count: int) -> range:
+    return range(0, count, _PAGES_PER_PIECE)
 
 
 def quarters_of(rows: np.ndarray) -> np.ndarray:
@@ -105,8 +120,8 @@ def _real_file(folder: Path, view: str, start: int) -> Path:
     return folder / f"{view}-{start:05d}.npy"
 
 
-def _drawn_file(cache: PageCache, number: int) -> Path:
-    return cache.folder / f"summaries-{number:04d}.npy"
+def _drawn_file(cache: PageCache, number: int, view: str) -> Path:
+    return cache.folder / f"{view}-{number:04d}.npy"
 
 
 def _real_piece(view: str, pages: Sequence[RealPage], start: int, folder: Path) -> None:
@@ -116,14 +131,16 @@ def _real_piece(view: str, pages: Sequence[RealPage], start: int, folder: Path) 
         _keep(file, _see(_VIEWS[view](pages, start)))
 
 
-def _drawn_piece(cache: PageCache, number: int) -> None:
-    """Draw a shard of artificial pages, unless it is there, and look at it."""
-    file = _drawn_file(cache, number)
+def _drawn_piece(cache: PageCache, number: int, view: str) -> None:
+    """Look at a shard of artificial pages; what looks at it upright draws it, if need be."""
+    file = _drawn_file(cache, number, view)
     if file.exists():
         return
-    if number in cache.missing():
+    if view == "upright" and number in cache.missing():
         draw_shard(cache.folder, cache.seed, number, cache.shard_size)
-    _keep(file, _see(_resized(page) for page in cache.shard(number).pages))
+    pages = cache.shard(number).pages
+    quarters = quarters_of(np.arange(len(pages))) if view == "turned" else np.zeros(len(pages))
+    _keep(file, _see(_resized(np.rot90(page, n)) for page, n in zip(pages, quarters, strict=True)))
 
 
 def _keep(file: Path, summaries: np.ndarray) -> None:
@@ -147,7 +164,7 @@ def _turned(pages: Sequence[RealPage], start: int) -> Iterator[np.ndarray]:
     """Pages that lie on their side or on their head."""
     quarters = quarters_of(np.arange(start, start + len(pages)))
     for pixels, count in zip(_stored(pages), quarters, strict=True):
-        yield _resized(np.ascontiguousarray(np.rot90(pixels, count)))
+        yield _resized(np.rot90(pixels, count))
 
 
 def _varied(pages: Sequence[RealPage], start: int) -> Iterator[np.ndarray]:
@@ -160,6 +177,7 @@ def _varied(pages: Sequence[RealPage], start: int) -> Iterator[np.ndarray]:
         yield random_view(pixels, regions, SCORED_SIZE, page.page.label, rng).pixels
 
 
+_DRAWN_VIEWS = ("upright", "turned")
 _VIEWS: dict[str, Callable[[Sequence[RealPage], int], Iterator[np.ndarray]]] = {
     "upright": _upright,
     "turned": _turned,
@@ -177,7 +195,9 @@ def _resized(pixels: np.ndarray) -> np.ndarray:
     from PIL import Image
 
     height, width = SCORED_SIZE
-    resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+    resized = Image.fromarray(np.ascontiguousarray(pixels)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
     return np.asarray(resized)
 
 

@@ -37,7 +37,7 @@ class TrunksModel(PreTrainedModel):
         """Lay out the tower; its weights are random or come from a file."""
         super().__init__(config)
         self.trunks = PageTrunks(config.hidden_size)
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]  # the library has no types for it
 
     def forward(self, pixel_values: torch.Tensor, **_usual: Any) -> BaseModelOutputWithPooling:
         """See pages (N, 3, H, W), RGB, -1 to 1."""

@@ -187,7 +187,7 @@ def test_a_small_share_of_a_recipe_has_fewer_views_in_a_step_for_each_phase() ->
         assert 4 <= least.batch < whole.batch
 
 
-@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("autocast", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_quick_depthwise_gradients_are_the_plain_ones(autocast: bool) -> None:
     torch.manual_seed(4)
     plain = timm.create_model("tf_efficientnet_lite0", num_classes=0).eval()

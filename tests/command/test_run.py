@@ -495,7 +495,14 @@ def test_the_first_example_of_the_readme_is_what_is_printed(
     example = text.split("```\n$ python3 run.py ")[1].split("```")[0]
     arguments, printed = example.split("\n", 1)
     assert run.main([*arguments.split(), "--device", "cpu", "--precision", precision]) == 0
-    assert capsys.readouterr().out == printed
+    shown = capsys.readouterr().out
+    if precision == "fp32":
+        assert shown == printed
+    # Fewer bits may move the last place.
+    (label, score), (expected, of_readme) = (
+        text.splitlines()[-1].removesuffix("%").split("\t") for text in (shown, printed)
+    )
+    assert label == expected and float(score) == pytest.approx(float(of_readme), abs=0.3)
 
 
 def test_base_that_contradicts_the_model_path(

@@ -226,6 +226,7 @@ def test_kills_at_random_moments_lose_nothing(
 # ----- other runs
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_write_a_table_each(place: Place, uninterrupted: list[bytes]) -> None:
     processes = [place.start(pace=0.05) for _ in range(2)]
     outs = []

@@ -270,6 +270,7 @@ def test_a_fresh_checkout_trains_and_evaluates_with_the_bundled_model(
     assert "model_accuracies_zero.csv" in out
 
 
+@pytest.mark.slow
 def test_rendered_sst2_runs_zero_shot_end_to_end(command: Run, tmp_path: Path) -> None:
     folder = write_rendered_sst2(tmp_path, ("test",)) / "test"
     words = ("--prompt", "a {} review of a movie.", "--prompt", "{} words about a film")

@@ -61,6 +61,7 @@ def run_sh(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("sh") is None, reason="needs sh")
 def test_copies_do_all_three_jobs_where_they_lie(data: Path) -> None:
     for job in JOBS:

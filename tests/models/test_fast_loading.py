@@ -135,7 +135,9 @@ def test_a_model_of_the_bundled_kind_answers_the_same(lite_folder: Path) -> None
     assert_same_answers(lite_folder, most=1e-5)
 
 
-@pytest.mark.parametrize("folder", [BUNDLED_MODEL, SMALL_MODEL])
+@pytest.mark.parametrize(
+    "folder", [BUNDLED_MODEL, pytest.param(SMALL_MODEL, marks=pytest.mark.slow)]
+)
 def test_the_bundled_models_open_without_transformers_and_answer_the_same(folder: Path) -> None:
     assert_same_answers(folder, most=1e-5, pages=1)
 

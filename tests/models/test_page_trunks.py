@@ -115,9 +115,7 @@ def test_a_summary_is_the_mean_and_spread_of_what_timm_sees() -> None:
             assert torch.allclose(found, expected.float(), atol=2e-3), width
             place += width
     blue_first = (pages.flip(1) + 1) / 2
-    normalised = torch.stack(
-        [(blue_first[:, n] - MEAN[n]) / SPREAD[n] for n in range(3)], dim=1
-    )
+    normalised = torch.stack([(blue_first[:, n] - MEAN[n]) / SPREAD[n] for n in range(3)], dim=1)
     with torch.inference_mode():
         first = trunks.lines.levels(normalised)[0].flatten(2)
     assert torch.allclose(summary[:, place : place + 48], first.mean(2), atol=1e-4)

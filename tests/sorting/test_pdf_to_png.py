@@ -336,6 +336,7 @@ def test_ctrl_c_ends_in_one_line(tmp_path: Path) -> None:
     assert not list((folder / "a").glob(".*"))
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_folder_do_not_meet(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     write_pdf(folder / "a.pdf", [Sheet(A4, scan=scan_pixels(n)) for n in range(4)])

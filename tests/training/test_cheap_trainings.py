@@ -64,7 +64,7 @@ def share_right(folder: Path, pages) -> float:
         pytest.param(
             {"towers": "lora", "wise_ft": 1.0, "epochs": 6},
             ("visual_projection.", "logit_scale", "vision_model.encoder."),
-            marks=needs_peft,
+            marks=[needs_peft, pytest.mark.slow],
         ),
     ],
     ids=["probe", "lora"],
