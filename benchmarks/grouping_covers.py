@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from classifier import CLIP
-from pagesort.common.paths import BUNDLED_MODEL
+from pagesort.common.paths import SMALL_MODEL
 from pagesort.common.shares import wilson
 from pagesort.embeddings.embed import embed_pages
 from pagesort.embeddings.store import EmbeddingStore
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("covers", type=Path)
     parser.add_argument("--embeddings", type=Path, default=Path("result/embeddings"))
     arguments = parser.parse_args()
-    classifier = CLIP.open(BUNDLED_MODEL, device="cpu")
+    classifier = CLIP.open(SMALL_MODEL, device="cpu")
     piles = read_piles(classifier, LabelledRequest(arguments.folder, arguments.embeddings))
     materials = {
         folder.name: seen(classifier, folder, arguments.embeddings)

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from classifier import CLIP
-from pagesort.common.paths import BUNDLED_MODEL
+from pagesort.common.paths import SMALL_MODEL
 from pagesort.grouping import boundary_model, text_features, training
 from pagesort.grouping.boundary_features import NAMES, boundary_features
 from pagesort.grouping.labelled_piles import LabelledRequest, read_piles
@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--embeddings", type=Path, default=Path("result/embeddings"))
     arguments = parser.parse_args()
-    classifier = CLIP.open(BUNDLED_MODEL, device="cpu")
+    classifier = CLIP.open(SMALL_MODEL, device="cpu")
     piles = read_piles(classifier, LabelledRequest(arguments.folder, arguments.embeddings))
     found = {**texts_by_kind(piles), "with a contrastive head": with_head(piles)}
     sys.stdout.write(json.dumps(found, indent=1) + "\n")

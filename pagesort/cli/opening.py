@@ -36,7 +36,11 @@ class Opened:
 
 
 def open_classifier(
-    settings: Settings, source: Path | None = None, *, own_descriptions: bool = False
+    settings: Settings,
+    source: Path | None = None,
+    *,
+    own_descriptions: bool = False,
+    bundled: Path | None = None,
 ) -> Opened:
     """Open the model that predicts and is evaluated; tell which it is, and the device.
 
@@ -44,8 +48,9 @@ def open_classifier(
         settings: what was asked for.
         source: a model to take whatever the settings say.
         own_descriptions: whether the model keeps its own descriptions whatever the settings say.
+        bundled: the bundled model that answers if the settings name none.
     """
-    source = source or _model_source(settings)
+    source = source or _model_source(settings) or bundled
     table = None if own_descriptions else _named_descriptions(settings)
     folder, metadata = _model_folder(settings, source)
     if table is None:

@@ -13,6 +13,7 @@ from pagesort.cli.actions.records import listing_beside, opened_facts, write_pro
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
 from pagesort.common.errors import UsageError
+from pagesort.common.paths import SMALL_MODEL
 
 if TYPE_CHECKING:
     from pagesort.grouping.clustering import ClusterSettings
@@ -40,7 +41,7 @@ def group_folder(settings: Settings, folder: Path, named_by: str, model: Path | 
     if settings.compare is not None:
         read_grouping(settings.compare)  # one that is no such table is told before hours of work
     started = datetime.now().astimezone()
-    opened = opening.open_classifier(settings, model)
+    opened = opening.open_classifier(settings, model, bundled=SMALL_MODEL)
     outcome = group_run.group_folder(opened.classifier, request)
     _write_record(settings, opened, outcome, folder, started)
     for path in (outcome.groups, outcome.items):
@@ -162,7 +163,7 @@ def train_groups(settings: Settings, folder: Path, model: Path | None = None) ->
     """Train a boundary model and measure all methods; prints figures and where the model is."""
     from pagesort.grouping import drawn_covers, labelled_piles, training_run
 
-    classifier = opening.open_classifier(settings, model).classifier
+    classifier = opening.open_classifier(settings, model, bundled=SMALL_MODEL).classifier
     request = labelled_piles.LabelledRequest(
         folder,
         settings.results_folder / "embeddings",
