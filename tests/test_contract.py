@@ -32,11 +32,14 @@ MAY_LOAD = dict.fromkeys(
         "bundled_models/page_classifier/build.py",
         "bundled_models/page_classifier/learner.py",
         "bundled_models/page_classifier/views.py",
+        "bundled_models/page_trunks/learner.py",
         "pagesort/models/external_formats.py",
         "pagesort/models/fast/fast_loading.py",
         "pagesort/models/fast/int8.py",
+        "pagesort/models/fast/page_trunks.py",
         "pagesort/models/fast/towers.py",
         "pagesort/models/formats.py",
+        "pagesort/models/line_blocks.py",
         "pagesort/models/image_tower.py",
         "pagesort/models/onnx_file.py",
         "pagesort/models/openai_clip.py",
@@ -45,7 +48,6 @@ MAY_LOAD = dict.fromkeys(
         "pagesort/reading/ctc_reader.py",
         "pagesort/reading/learner.py",
         "pagesort/reading/network.py",
-        "pagesort/reading/blocks.py",
         "pagesort/reading/finder_network.py",
         "bundled_models/line_finder/detector.py",
         "pagesort/reading/seq2seq.py",
@@ -65,7 +67,7 @@ MAY_LOAD = dict.fromkeys(
     {"torch"},
 )
 MAY_LOAD |= dict.fromkeys(
-    ("pagesort/training/loop.py",),
+    ("pagesort/models/trunks_model.py", "pagesort/training/loop.py"),
     {"torch", "transformers"},
 )
 KNOWN_FLAGS = {flag for option in OPTIONS for flag in flags_of(option)} | OTHER_FLAGS

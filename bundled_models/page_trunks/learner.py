@@ -10,7 +10,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bundled_models.page_classifier.learner import label_embeddings
 from bundled_models.page_classifier.real_pages import RealPages
 from bundled_models.page_classifier.sampling import Sampler
 from bundled_models.page_classifier.views import NO_GROUP, LabelTexts, TextBatch
@@ -20,8 +19,6 @@ from pagesort.training.objective import unit
 
 if TYPE_CHECKING:
     from pagesort.models.image_tower import TwoTowers
-
-__all__ = ["SummaryLearner", "fit", "label_embeddings", "page_embeddings", "set_scale"]
 
 _LARGEST_LOGIT_SCALE = 4.6052
 """log(100): where CLIP clips its learnt temperature (arXiv 2103.00020, section 2.5)."""
