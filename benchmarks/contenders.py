@@ -383,6 +383,9 @@ def open_transformers(job: Job) -> tuple[Any, Any]:
         VisionTextDualEncoderProcessor,
     )
 
+    from pagesort.models.trunks_model import make_known
+
+    make_known()
     model = AutoModel.from_pretrained(job.folder).eval().to(torch_device(job))
     if isinstance(model, CLIPModel):
         return model, CLIPProcessor.from_pretrained(job.folder)
