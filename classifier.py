@@ -106,7 +106,7 @@ class CLIP:
                 in fewer bits than fp32 it is for prediction only. Texts are always in float32.
             lean: whether towers will do that only predict and are no `transformers` models, with
                 the same answers in fp32: they are loaded in a third of the time, and the bundled
-                kind loses less in fewer bits (`towers.LiteTower.sensitive`).
+                small kind loses less in fewer bits (`towers.LiteTower.sensitive`).
             storage: the folder that keeps converted models, for int8; None: the program's own.
 
         Raises:

@@ -62,10 +62,10 @@ def write_imagenet(folder: Path, size: tuple[int, int]) -> Path:
     import torch
 
     from bundled_models.page_classifier.start_weights import load_start
-    from pagesort.common.paths import BUNDLED_MODEL
+    from pagesort.common.paths import SMALL_MODEL
     from pagesort.models.transformers_loader import load_towers
 
-    model, tokenizer = load_towers(BUNDLED_MODEL)
+    model, tokenizer = load_towers(SMALL_MODEL)
     load_start(model.vision_model.timm_model)
     torch.manual_seed(SEED)
     torch.nn.init.normal_(model.visual_projection.weight, std=0.03)
@@ -94,14 +94,14 @@ def write_vit(folder: Path) -> Path:
 
 
 def _written(folder: Path, model: Any, tokenizer: Any, size: tuple[int, int]) -> Path:
-    from pagesort.common.paths import BUNDLED_MODEL
+    from pagesort.common.paths import SMALL_MODEL
     from pagesort.models.formats import read_metadata, save_folder
     from pagesort.pages.preprocessing import Preprocessing
     from pagesort.training.export import whole_page_settings
 
-    pages = dataclasses.replace(Preprocessing.from_folder(BUNDLED_MODEL), resize=size)
+    pages = dataclasses.replace(Preprocessing.from_folder(SMALL_MODEL), resize=size)
     metadata = dataclasses.replace(
-        read_metadata(BUNDLED_MODEL), base=folder.name, temperature=1.0, training={}, precisions={}
+        read_metadata(SMALL_MODEL), base=folder.name, temperature=1.0, training={}, precisions={}
     )
     save_folder(folder, model.eval(), tokenizer, whole_page_settings(pages), metadata)
     return folder

@@ -25,6 +25,8 @@ from bundled_models.page_classifier.stages import Workshop
 from pagesort.labelled.folder import LabelledPage
 
 _ERRORS_SHOWN = 20
+# What weights hold beside parameters.
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked", "joint.centre", "joint.scale")
 _CREDITS = ("repo", "commit", "licence", "attribution")
 
 
@@ -67,7 +69,8 @@ def _sizes(out: Path) -> dict[str, str]:
 
     file = out / "model.safetensors"
     with safe_open(file, "np") as weights:
-        shapes = [weights.get_slice(name).get_shape() for name in weights.keys()]  # noqa: SIM118
+        learnt = [name for name in weights.keys() if not name.endswith(_STATISTICS)]  # noqa: SIM118
+        shapes = [weights.get_slice(name).get_shape() for name in learnt]
     parameters = sum(int(np.prod(shape)) for shape in shapes)
     return {
         "parameters": f"{parameters / 1e6:.1f}",

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bundled_models.page_classifier.real_pages import RealPage, list_real_pages
-from pagesort.common.paths import BUNDLED_MODEL
+from pagesort.common.paths import SMALL_MODEL
 
 _MOST_OF_A_SOURCE = 8
 _SEED = 0
@@ -75,7 +75,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--real", type=Path, nargs="+", required=True, help="as the model's own")
-    parser.add_argument("--model", type=Path, default=BUNDLED_MODEL, help="its folder")
+    parser.add_argument("--model", type=Path, default=SMALL_MODEL, help="its folder")
     arguments = parser.parse_args()
     write(arguments.model, list_real_pages(arguments.real, LABELS))
 

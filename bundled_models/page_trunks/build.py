@@ -11,6 +11,7 @@ that were not seen, and once more with all.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -54,12 +55,45 @@ def make(arguments: argparse.Namespace) -> None:
     workshop = prepare(arguments)
     started = time.time()
     assert workshop.real is not None
+    _check_kept(workshop, arguments)
     sum_up(workshop.real.pages, workshop.drawn, workshop.folder, arguments.processes)
     logger.info("looked at pages for %.0f s", time.time() - started)
     names = [*(f"fold{fold}" for fold in range(arguments.folds)), SHIPPED]
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
         pool.map(partial(_train, arguments), names)
     _finish(workshop, names, arguments)
+
+
+def _check_kept(workshop: Workshop, arguments: argparse.Namespace) -> None:
+    """Refuse a folder that keeps what was made of other pages or with other settings.
+
+    Raises:
+        PageSortError: it does.
+    """
+    from pagesort.common.checked_json import read_json
+    from pagesort.common.files import write_json
+
+    assert workshop.real is not None
+    pages = [
+        f"{each.folder}/{each.page.name} {each.source} {each.page.path.stat().st_size}"
+        for each in workshop.real.pages
+    ]
+    texts = json.dumps(workshop.descriptions, sort_keys=True)
+    asked = {
+        "recipe": asdict(Recipe().scaled(arguments.scale)),
+        "drawn_pages": scaled_pages(arguments.scale),
+        "folds": arguments.folds,
+        "pages": hashlib.sha256("\n".join([*pages, texts]).encode()).hexdigest(),
+    }
+    file = workshop.folder / "settings.json"
+    if file.exists() and read_json(file) != asked:
+        raise PageSortError(
+            "this folder keeps what was made of other pages or with other settings",
+            where=workshop.folder,
+            remedy="Name another --cache, or remove this folder",
+        )
+    workshop.folder.mkdir(parents=True, exist_ok=True)
+    write_json(file, asked)
 
 
 def scaled_pages(scale: float) -> int:
@@ -105,7 +139,7 @@ def _train(arguments: argparse.Namespace, name: str) -> None:
     workshop = prepare(arguments)
     if workshop.weights(name).exists():
         return
-    # Sums of one thread are the same on every machine.
+    # The same sums, however many processors there are.
     torch.set_num_threads(1)
     started = time.time()
     assert workshop.real is not None

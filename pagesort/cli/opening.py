@@ -254,7 +254,7 @@ def _base_source(settings: Settings, purpose: str) -> Path | None:
         )
     if folder is None:
         logger.info(
-            "the base model %s is not on this machine: %s the bundled small model",
+            "the base model %s is not on this machine: %s the bundled model",
             base.hub_id,
             purpose,
         )
@@ -347,7 +347,7 @@ def _log_substitute(model_dir: Path, wanted: str, revision: str) -> None:
     if wanted in known:
         return
     logger.info(
-        "%s is not on this machine, so the bundled small model answers. To fetch the full one: %s",
+        "%s is not on this machine, so the bundled model answers. To fetch the full one: %s",
         wanted,
         as_typed(["python3", "run.py", "--hf", "-rev", revision]),
     )

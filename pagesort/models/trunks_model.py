@@ -39,6 +39,11 @@ class TrunksModel(PreTrainedModel):
         self.trunks = PageTrunks(config.hidden_size)
         self.post_init()  # type: ignore[no-untyped-call]  # the library has no types for it
 
+    @property
+    def sensitive(self) -> tuple[nn.Module, ...]:
+        """The parts to leave in float32 when the others go on in fewer bits."""
+        return self.trunks.sensitive
+
     def forward(self, pixel_values: torch.Tensor, **_usual: Any) -> BaseModelOutputWithPooling:
         """See pages (N, 3, H, W), RGB, -1 to 1."""
         return BaseModelOutputWithPooling(pooler_output=self.trunks(pixel_values))

@@ -141,6 +141,11 @@ def test_the_documented_command_makes_a_model_that_answers(
     for _ in range(2):  # the second time, all but the end is done already
         made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
         assert made.returncode == 0, made.stderr[-2000:]
+    other = subprocess.run(
+        [*command[:-1], "1", "--scale", "0.02"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert other.returncode == 1
+    assert "other pages or with other settings" in other.stderr.splitlines()[-1]
     page = next((ROOT / "category_samples" / "DRAW").glob("*.png"))
     assert run.main(["-f", str(page), "--model_path", str(out), "-tn", "11"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -92,7 +92,7 @@ def test_a_hub_that_is_away_stops_no_prediction_that_only_the_settings_file_send
     status, out, err = command("-f", "page.png")
     assert status == 0, err
     assert "ufal/none" in err
-    assert "the bundled small model answers" in err
+    assert "the bundled model answers" in err
 
 
 def test_what_is_published_comes_back(

@@ -262,11 +262,11 @@ def test_a_fresh_checkout_trains_and_evaluates_with_the_bundled_model(
         "--train", "--train_folder", shades, "--epochs", "1", "--batch_size", "4", model=False
     )
     assert status == 0, err
-    assert "training starts from the bundled small model" in err
+    assert "training starts from the bundled model" in err
     assert "no description for label dark" in err
     status, out, err = command("--eval", "--zero_shot", "--eval_folder", shades, model=False)
     assert status == 0, err
-    assert "the bundled small model" in err
+    assert "the bundled model" in err
     assert "model_accuracies_zero.csv" in out
 
 

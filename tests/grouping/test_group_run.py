@@ -209,7 +209,7 @@ def test_a_new_folder_for_a_boundary_model_asks_for_no_other_model(
     words = ("--train_groups", tmp_path / "piles", "--model_dir", tmp_path / "new")
     result = command(*words, model=False)
     assert "0 tables with the columns file and item" in error_line(result)
-    assert "bundled small model answers" in result[2]
+    assert "bundled model answers" in result[2]
 
 
 @pytest.mark.slow

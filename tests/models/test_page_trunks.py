@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,8 +130,11 @@ def test_what_lies_far_out_counts_no_more_than_what_is_rare(folder: Path) -> Non
     assert not torch.equal(joint(joint.centre[None]), joint(far))
 
 
-def test_in_bfloat16_the_layers_behind_stay_in_float32(folder: Path) -> None:
-    tower = load_lean(folder)[0].vision_model
+@pytest.mark.parametrize("load", [load_lean, load_towers])
+def test_in_bfloat16_the_layers_behind_stay_in_float32(
+    folder: Path, load: Callable[[Path], Any]
+) -> None:
+    tower = load(folder)[0].vision_model
     pages = torch.rand(1, 3, 96, 64) * 2 - 1
     with torch.inference_mode():
         exact = tower(pages).pooler_output

@@ -14,6 +14,7 @@ from transformers import AutoModel, AutoTokenizer
 from classifier import CLIP
 from pagesort.common.paths import BUNDLED_MODEL
 from pagesort.models.tokenizer import clean_text
+from pagesort.models.trunks_model import make_known
 from pagesort.pages.loader import load_page
 from pagesort.prediction import folder_run
 from tests.helpers.command import read_table
@@ -27,6 +28,7 @@ HALF_A_PLACE = 0.0005 + 1e-5  # of what tables round to, and of float32
 
 def scores_the_plain_way(folder: Path, pages: list[Path]) -> np.ndarray:
     """Score with the models of `transformers`, page by page: float64 (pages, labels)."""
+    make_known()
     opened = CLIP.open(folder, device="cpu")  # for its texts and settings only
     model, tokenizer = (
         AutoModel.from_pretrained(folder).eval(),
