@@ -20,16 +20,20 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundled_models.page_classifier.recipe import drawn_recipe, further_recipe, real_recipe
 from bundled_models.page_classifier.stages import Stage, Workshop, run_stage
 from pagesort.common.errors import PageSortError
 from pagesort.common.hardware import freed_memory_kept, processors
-from pagesort.common.paths import DESCRIPTIONS, MODELS, TRAININGS
+from pagesort.common.paths import DESCRIPTIONS, SMALL_MODEL, TRAININGS
+
+if TYPE_CHECKING:
+    from bundled_models.page_classifier.page_cache import PageCache
+    from bundled_models.page_classifier.real_pages import RealPages
 
 logger = logging.getLogger(__name__)
 
-NAME = "pagesort-small"
 _DRAWN = "drawn"
 SHIPPED = "all"
 _SEED_OF_FOLDS = 421
@@ -60,21 +64,30 @@ def stages_of(arguments: argparse.Namespace) -> list[list[Stage]]:
 
 def prepare(arguments: argparse.Namespace) -> Workshop:
     """Read the real pages and say where the drawn ones are."""
-    import numpy as np
-
-    from bundled_models.page_classifier.dual_encoder import CONTEXT_LENGTH, VOCABULARY_SIZE
     from bundled_models.page_classifier.page_cache import PageCache
-    from bundled_models.page_classifier.real_pages import folds_of, read_real_pages
+    from bundled_models.page_classifier.real_pages import read_real_pages
     from bundled_models.synthetic_pages.page import LABELS
-    from pagesort.models.descriptions import read_descriptions
-    from pagesort.models.tokenizer import clip_tokenizer
 
     every = [stage for group in stages_of(arguments) for stage in group]
     page_count = max(phase.pages for stage in every for phase in stage.recipe.phases)
     real = read_real_pages(arguments.real, LABELS, arguments.cache / "real-pages.npy")
+    drawn = PageCache(arguments.cache, every[0].recipe.seed, page_count)
+    return workshop_of(arguments, drawn, real)
+
+
+def workshop_of(arguments: argparse.Namespace, drawn: PageCache, real: RealPages) -> Workshop:
+    """Part the sources of the real pages into folds, and lay out what all trainings need."""
+    import numpy as np
+
+    from bundled_models.page_classifier.dual_encoder import CONTEXT_LENGTH, VOCABULARY_SIZE
+    from bundled_models.page_classifier.real_pages import folds_of
+    from bundled_models.synthetic_pages.page import LABELS
+    from pagesort.models.descriptions import read_descriptions
+    from pagesort.models.tokenizer import clip_tokenizer
+
     descriptions = read_descriptions(arguments.descriptions)
     return Workshop(
-        drawn=PageCache(arguments.cache, every[0].recipe.seed, page_count),
+        drawn=drawn,
         real=real,
         folds=np.asarray(folds_of(real, arguments.folds, _SEED_OF_FOLDS)),
         labels=LABELS,
@@ -130,12 +143,13 @@ def _run_here(arguments: argparse.Namespace) -> None:
         run_stage(by_name[arguments.stage], prepare(arguments))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of(package: str, text: str, model: Path) -> argparse.ArgumentParser:
+    """The options of a command that makes a model; `text` begins with what the command does."""
     parser = argparse.ArgumentParser(
-        prog=f"python3 -m {__package__}", description=(__doc__ or "").split("\n")[0]
+        prog=f"python3 -m {package}", description=text.split("\n", 1)[0]
     )
     add = parser.add_argument
-    add("--out", type=Path, default=MODELS / NAME, help="the model folder to write")
+    add("--out", type=Path, default=model, help="the model folder to write")
     add(
         "--real",
         type=Path,
@@ -149,16 +163,27 @@ def _parser() -> argparse.ArgumentParser:
         help="table of descriptions that are only scored on the left out pages, never trained on",
     )
     add("--folds", type=int, default=4, help="parts of the real pages left out in turn")
-    add("--measured", type=int, default=4, help="so many of the folds are left out and measured")
-    add("--cache", type=Path, default=TRAININGS / NAME, help="for pages and finished stages")
+    add(
+        "--cache",
+        type=Path,
+        default=TRAININGS / model.name,
+        help="for what was computed of pages, and finished trainings",
+    )
     add(
         "--descriptions",
         type=Path,
         default=DESCRIPTIONS,
         help="table with label and description",
     )
-    add("--processes", type=int, default=processors(), help="that draw and train")
+    add("--processes", type=int, default=processors(), help="that look at pages and train")
     add("--scale", type=float, default=1.0, help="share of the recipe's steps and pages")
+    return parser
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = parser_of(str(__package__), __doc__ or "", SMALL_MODEL)
+    add = parser.add_argument
+    add("--measured", type=int, default=4, help="so many of the folds are left out and measured")
     add("--stage", help=argparse.SUPPRESS)
     return parser
 

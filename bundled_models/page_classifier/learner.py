@@ -16,7 +16,7 @@ from bundled_models.page_classifier.views import NO_GROUP, normalised
 from pagesort.models.image_tower import TwoTowers, has_bf16
 from pagesort.training.objective import unit
 
-_LARGEST_LOGIT_SCALE = 4.6052
+LARGEST_LOGIT_SCALE = 4.6052
 """log(100): where CLIP clips its learnt temperature (arXiv 2103.00020, section 2.5)."""
 
 
@@ -54,7 +54,7 @@ class PageLearner(nn.Module):
         texts = self.dual_encoder.get_text_features(
             input_ids=input_ids, attention_mask=attention_mask
         )
-        scale = self.dual_encoder.logit_scale.clamp(max=_LARGEST_LOGIT_SCALE).exp()
+        scale = self.dual_encoder.logit_scale.clamp(max=LARGEST_LOGIT_SCALE).exp()
         logits = (scale * unit(images.pooler_output) @ unit(texts.pooler_output).T).float()
         label_logits, group_logits = logits.split((len(groups), logits.shape[1] - len(groups)), 1)
         loss = functional.cross_entropy(label_logits, labels)

@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bundled_models.page_classifier.build import parser_of, workshop_of
 from bundled_models.page_classifier.stages import Workshop
 from bundled_models.page_trunks.recipe import DRAWN_PAGES, SCORED_SIZE, Recipe
 from pagesort.common.errors import PageSortError
-from pagesort.common.hardware import processors
-from pagesort.common.paths import BUNDLED_MODEL, DESCRIPTIONS, TRAININGS
+from pagesort.common.paths import BUNDLED_MODEL
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase, VisionTextDualEncoderModel
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SHIPPED = "all"
-_SEED_OF_FOLDS = 421
 _SEED_OF_WEIGHTS = 420
 _SIZE = 512
 """Numbers that come out of the layer behind the trunks."""
@@ -103,25 +102,14 @@ def scaled_pages(scale: float) -> int:
 
 def prepare(arguments: argparse.Namespace) -> Workshop:
     """List the real pages and part their sources into folds."""
-    from bundled_models.page_classifier.dual_encoder import CONTEXT_LENGTH, VOCABULARY_SIZE
     from bundled_models.page_classifier.page_cache import PageCache
-    from bundled_models.page_classifier.real_pages import RealPages, folds_of, list_real_pages
+    from bundled_models.page_classifier.real_pages import RealPages, list_real_pages
     from bundled_models.page_trunks.recipe import DRAWN_SEED
     from bundled_models.synthetic_pages.page import LABELS
-    from pagesort.models.descriptions import read_descriptions
-    from pagesort.models.tokenizer import clip_tokenizer
 
     real = RealPages.without_pixels(list_real_pages(arguments.real, LABELS), LABELS)
-    descriptions = read_descriptions(arguments.descriptions)
-    return Workshop(
-        drawn=PageCache(arguments.cache, DRAWN_SEED, scaled_pages(arguments.scale)),
-        real=real,
-        folds=np.asarray(folds_of(real, arguments.folds, _SEED_OF_FOLDS)),
-        labels=LABELS,
-        descriptions={label: descriptions[label] for label in LABELS},
-        tokenizer=clip_tokenizer(VOCABULARY_SIZE, CONTEXT_LENGTH),
-        folder=arguments.cache,
-    )
+    drawn = PageCache(arguments.cache, DRAWN_SEED, scaled_pages(arguments.scale))
+    return workshop_of(arguments, drawn, real)
 
 
 def _train(arguments: argparse.Namespace, name: str) -> None:
@@ -247,45 +235,10 @@ def _finish(workshop: Workshop, names: Sequence[str], arguments: argparse.Namesp
     logger.info("written: %s; %s", arguments.out, json.dumps(facts["cross_validation"]))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=f"python3 -m {__package__}", description=(__doc__ or "").split("\n")[0]
-    )
-    add = parser.add_argument
-    add("--out", type=Path, default=BUNDLED_MODEL, help="the model folder to write")
-    add(
-        "--real",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="FOLDER/<label>/*: real pages; a table FOLDER.csv beside it tells their sources",
-    )
-    add(
-        "--other_descriptions",
-        type=Path,
-        help="table of descriptions that are only scored on the left out pages, never trained on",
-    )
-    add("--folds", type=int, default=4, help="parts of the real pages left out in turn")
-    add(
-        "--cache",
-        type=Path,
-        default=TRAININGS / BUNDLED_MODEL.name,
-        help="for what was computed of pages, and finished trainings",
-    )
-    add(
-        "--descriptions",
-        type=Path,
-        default=DESCRIPTIONS,
-        help="table with label and description",
-    )
-    add("--processes", type=int, default=processors(), help="that look at pages and train")
-    add("--scale", type=float, default=1.0, help="share of the steps and of the artificial pages")
-    return parser
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; what is done is not done again."""
-    arguments = _parser().parse_args(argv)
+    parser = parser_of(str(__package__), __doc__ or "", BUNDLED_MODEL)
+    arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from bundled_models.page_classifier.learner import LARGEST_LOGIT_SCALE
 from bundled_models.page_classifier.real_pages import RealPages
 from bundled_models.page_classifier.sampling import Sampler
 from bundled_models.page_classifier.views import NO_GROUP, LabelTexts, TextBatch
@@ -20,8 +21,6 @@ from pagesort.training.objective import unit
 if TYPE_CHECKING:
     from pagesort.models.image_tower import TwoTowers
 
-_LARGEST_LOGIT_SCALE = 4.6052
-"""log(100): where CLIP clips its learnt temperature (arXiv 2103.00020, section 2.5)."""
 _GRADIENT_CLIP = 1.0
 _LEAST_SCALE = 1e-3
 
@@ -61,7 +60,7 @@ class SummaryLearner(nn.Module):
         read = self.dual_encoder.get_text_features(
             input_ids=texts.input_ids, attention_mask=texts.attention_mask
         ).pooler_output
-        scale = self.dual_encoder.logit_scale.clamp(max=_LARGEST_LOGIT_SCALE).exp()
+        scale = self.dual_encoder.logit_scale.clamp(max=LARGEST_LOGIT_SCALE).exp()
         logits = scale * unit(seen) @ unit(read).T
         count = targets.shape[1]
         loss = functional.cross_entropy(logits[:, :count], targets)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,11 +28,11 @@ from bundled_models.page_classifier.recipe import Phase, Recipe, drawn_recipe, r
 from bundled_models.page_classifier.sampling import Choice
 from bundled_models.page_classifier.trait_texts import LABELS as TRAIT_LABELS
 from bundled_models.page_classifier.views import NO_GROUP, Collator, LabelTexts, PageViews
-from bundled_models.synthetic_pages.page import write_pages
 from pagesort.common.errors import PageSortError
 from pagesort.labelled.folder import LabelledPage, read_trained_pages
 from pagesort.models.tokenizer import clip_tokenizer
 from pagesort.training.depthwise import quicken_depthwise
+from tests.helpers.making_models import make_model
 from tests.helpers.paths import ROOT
 
 LABELS = ("DARK", "LIGHT")
@@ -230,12 +228,7 @@ def test_the_documented_command_makes_a_model_that_answers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "model"
-    write_pages(tmp_path / "real", pages=2, seed=9, height=300)
-    command = [sys.executable, "-m", "bundled_models.page_classifier", "--out", str(out)]
-    command += ["--real", str(tmp_path / "real"), "--folds", "2"]
-    command += ["--other_descriptions", str(ROOT / "benchmarks" / "paraphrases.tsv")]
-    command += ["--cache", str(tmp_path / "cache"), "--scale", "0.001", "--processes", "2"]
-    made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
+    made = make_model("page_classifier", tmp_path, "0.001")
     assert made.returncode == 0, made.stderr[-2000:]
     page = next((ROOT / "category_samples" / "DRAW").glob("*.png"))
     assert run.main(["-f", str(page), "--model_path", str(out), "-tn", "11"]) == 0

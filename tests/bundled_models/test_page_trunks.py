@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,10 +20,10 @@ from bundled_models.page_trunks.build import build_dual_encoder
 from bundled_models.page_trunks.learner import SummaryLearner, fit, page_embeddings
 from bundled_models.page_trunks.recipe import Recipe
 from bundled_models.page_trunks.summaries import Summaries, quarters_of
-from bundled_models.synthetic_pages.page import write_pages
 from pagesort.labelled.folder import LabelledPage, read_trained_pages
 from pagesort.models.fast.page_trunks import SUMMARY_SIZE
 from pagesort.models.tokenizer import clip_tokenizer
+from tests.helpers.making_models import make_model
 from tests.helpers.paths import ROOT
 
 RECIPE = Recipe(steps=6, batch=8, drawn_share=0.2)
@@ -133,17 +131,10 @@ def test_the_documented_command_makes_a_model_that_answers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "model"
-    write_pages(tmp_path / "real", pages=2, seed=9, height=300)
-    command = [sys.executable, "-m", "bundled_models.page_trunks", "--out", str(out)]
-    command += ["--real", str(tmp_path / "real"), "--folds", "2"]
-    command += ["--other_descriptions", str(ROOT / "benchmarks" / "paraphrases.tsv")]
-    command += ["--cache", str(tmp_path / "cache"), "--scale", "0.01", "--processes", "2"]
     for _ in range(2):  # the second time, all but the end is done already
-        made = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
+        made = make_model("page_trunks", tmp_path, "0.01")
         assert made.returncode == 0, made.stderr[-2000:]
-    other = subprocess.run(
-        [*command[:-1], "1", "--scale", "0.02"], cwd=ROOT, capture_output=True, text=True
-    )
+    other = make_model("page_trunks", tmp_path, "0.02")
     assert other.returncode == 1
     assert "other pages or with other settings" in other.stderr.splitlines()[-1]
     page = next((ROOT / "category_samples" / "DRAW").glob("*.png"))

@@ -20,8 +20,8 @@ from pagesort.common.paths import BUNDLED_MODEL, SMALL_MODEL
 from pagesort.models import formats, transformers_loader
 from pagesort.models.fast.fast_loading import load_lean
 from pagesort.models.fast.towers import LITE_FACTORS, DualEncoder, LiteTower
-from pagesort.models.metadata import ModelMetadata
 from tests.helpers.paths import ROOT
+from tests.helpers.random_models import save_random_dual_encoder
 
 TEXTS = ["a page", "“two” ﬁles, <|endoftext|> Žluťoučký 12", "word " * 90, ""]
 # What sorting a page needs none of, and what took two thirds of its time; scipy finds lines.
@@ -46,41 +46,14 @@ def tiny(tiny_model_folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def lite_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random model of the bundled one's kind: EfficientNet-Lite0 and a small text tower."""
-    from transformers import (
-        CLIPTextConfig,
-        TimmWrapperConfig,
-        VisionTextDualEncoderConfig,
-        VisionTextDualEncoderModel,
-    )
+    """A random model of the smaller bundled one's kind: EfficientNet-Lite0, a small text tower."""
+    from transformers import TimmWrapperConfig
 
-    from pagesort.models.external_formats import clip_preprocessor
-    from pagesort.models.tokenizer import clip_tokenizer
-
-    tokenizer = clip_tokenizer(1000, 77)
     vision = TimmWrapperConfig(
         architecture="tf_efficientnet_lite0", num_labels=0, model_args={"drop_path_rate": 0.2}
     )
     vision.hidden_size = 1280
-    text = CLIPTextConfig(
-        vocab_size=1000, hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=2, bos_token_id=998, eos_token_id=999, pad_token_id=999,
-    )  # fmt: skip
-    config = VisionTextDualEncoderConfig.from_vision_text_configs(vision, text, projection_dim=24)
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        model = VisionTextDualEncoderModel(config).eval()
-        for name, buffer in model.named_buffers():
-            if "running_mean" in name:
-                buffer.normal_()
-            elif "running_var" in name:
-                buffer.uniform_(0.5, 2.0)
-    folder = tmp_path_factory.mktemp("lite") / "lite"
-    metadata = ModelMetadata(labels=("A", "B"), descriptions={"A": ["a", "one"], "B": ["b"]})
-    # An odd height, so that padding is needed on one side and on both.
-    pages = clip_preprocessor(32) | {"size": {"height": 75, "width": 64}, "do_center_crop": False}
-    formats.save_folder(folder, model, tokenizer, pages, metadata)
-    return folder
+    return save_random_dual_encoder(tmp_path_factory.mktemp("lite") / "lite", vision, {})
 
 
 def answers(classifier: CLIP, count: int) -> list[np.ndarray]:

@@ -12,8 +12,6 @@ import timm
 import torch
 
 from classifier import CLIP
-from pagesort.models import formats
-from pagesort.models.external_formats import clip_preprocessor
 from pagesort.models.fast.fast_loading import load_lean
 from pagesort.models.fast.page_trunks import (
     PICTURE_WIDTHS,
@@ -23,50 +21,18 @@ from pagesort.models.fast.page_trunks import (
 )
 from pagesort.models.image_tower import convert_tower
 from pagesort.models.line_blocks import MEAN, SPREAD
-from pagesort.models.metadata import ModelMetadata
-from pagesort.models.tokenizer import clip_tokenizer
 from pagesort.models.transformers_loader import load_towers
 from pagesort.models.trunks_model import TrunksConfig, make_known
+from tests.helpers.random_models import save_random_dual_encoder
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random model with such a tower, for pages of an odd height."""
-    from transformers import (
-        CLIPTextConfig,
-        VisionTextDualEncoderConfig,
-        VisionTextDualEncoderModel,
-    )
-
+    """A random model with such a tower."""
     make_known()
-    text = CLIPTextConfig(
-        vocab_size=1000, hidden_size=32, intermediate_size=64, num_hidden_layers=1,
-        num_attention_heads=2, bos_token_id=998, eos_token_id=999, pad_token_id=999,
-    )  # fmt: skip
-    config = VisionTextDualEncoderConfig.from_vision_text_configs(
-        TrunksConfig(hidden_size=48), text, projection_dim=24
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        model = VisionTextDualEncoderModel(config).eval()
-        joint = model.vision_model.trunks.joint
-        joint.centre.normal_()
-        joint.scale.uniform_(0.5, 2.0)
-        for name, buffer in model.named_buffers():
-            if "running_mean" in name:
-                buffer.normal_()
-            elif "running_var" in name:
-                buffer.uniform_(0.5, 2.0)
-    kept = tmp_path_factory.mktemp("trunks") / "trunks"
-    pages = clip_preprocessor(32) | {
-        "size": {"height": 75, "width": 64},
-        "do_center_crop": False,
-        "image_mean": [0.5] * 3,
-        "image_std": [0.5] * 3,
-    }
-    metadata = ModelMetadata(labels=("A", "B"), descriptions={"A": ["a", "one"], "B": ["b"]})
-    formats.save_folder(kept, model, clip_tokenizer(1000, 77), pages, metadata)
-    return kept
+    levels = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    place = tmp_path_factory.mktemp("trunks") / "trunks"
+    return save_random_dual_encoder(place, TrunksConfig(hidden_size=48), levels)
 
 
 def test_both_ways_of_opening_it_answer_the_same(folder: Path) -> None:
