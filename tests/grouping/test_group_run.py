@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from pagesort.common.paths import SMALL_MODEL
 from tests.helpers.command import Run, command, error_line, read_table, workplace
 
 __all__ = ["command", "workplace"]  # fixtures
@@ -210,6 +211,18 @@ def test_a_new_folder_for_a_boundary_model_asks_for_no_other_model(
     result = command(*words, model=False)
     assert "0 tables with the columns file and item" in error_line(result)
     assert "bundled model answers" in result[2]
+    assert f"model {SMALL_MODEL} on" in result[2], "its embeddings part items better"
+
+
+def test_the_smaller_model_looks_at_pages_to_group_unless_one_is_named(
+    command: Run, pile: Path, tmp_path: Path
+) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted(pile.glob("*.*"))[:2]:
+        shutil.copy(path, few)
+    status, _, err = command("-d", few, "-ff", "png,jpg", "--group", model=False)
+    assert status == 0 and f"model {SMALL_MODEL} on" in err
 
 
 @pytest.mark.slow
