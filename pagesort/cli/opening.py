@@ -66,8 +66,11 @@ def quicker_precision(settings: Settings, classifier: CLIP) -> str:
     chosen = settings.precision == "auto" and not settings.resume
     if not chosen or classifier.precision != "fp32" or classifier.device.type != "cpu":
         return ""
+    from pagesort.models.fast.int8 import takes_int8
     from pagesort.models.image_tower import has_int8
 
+    if not takes_int8(classifier.model.vision_model):
+        return ""
     again = "the same command with --precision int8"
     if not has_int8():
         again = f"python3 -m pip install -r requirements-int8.txt, then {again}"

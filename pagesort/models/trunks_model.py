@@ -14,7 +14,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from pagesort.models.fast.page_trunks import KIND, PageTrunks
+from pagesort.models.fast.page_trunks import KIND, TAKES_INT8, PageTrunks
 
 _DEFAULT_SIZE = 512
 
@@ -43,6 +43,11 @@ class TrunksModel(PreTrainedModel):
     def sensitive(self) -> tuple[nn.Module, ...]:
         """The parts to leave in float32 when the others go on in fewer bits."""
         return self.trunks.sensitive
+
+    @property
+    def takes_int8(self) -> bool:
+        """Whether its answers stay the same in 8-bit integers."""
+        return TAKES_INT8
 
     def forward(self, pixel_values: torch.Tensor, **_usual: Any) -> BaseModelOutputWithPooling:
         """See pages (N, 3, H, W), RGB, -1 to 1."""

@@ -13,7 +13,7 @@ import torch
 from classifier import CLIP
 from pagesort.cli.settings import read_settings
 from pagesort.common.errors import PageSortError, UsageError
-from pagesort.common.paths import BUNDLED_MODEL
+from pagesort.common.paths import BUNDLED_MODEL, SMALL_MODEL
 from pagesort.models.fast import int8
 from pagesort.models.image_tower import choose_precision
 from pagesort.pages.loader import PageLoader
@@ -175,12 +175,18 @@ def test_a_tower_that_cannot_be_traced_is_told(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_model_whose_answers_would_change_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="otherwise .* --model_path models/pagesort-small"):
+        open_in(BUNDLED_MODEL, "int8", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("with_packages")
-def test_the_bundled_model_answers_in_int8_as_in_float32(tmp_path: Path) -> None:
+def test_the_smaller_bundled_model_answers_in_int8_as_in_float32(tmp_path: Path) -> None:
     from bundled_models.synthetic_pages.page import write_pages
 
-    folder = BUNDLED_MODEL
+    folder = SMALL_MODEL
     exact, quick = (open_in(folder, name, tmp_path / "kept") for name in ("fp32", "int8"))
     write_pages(tmp_path / "drawn", 3, seed=77, height=640)
     paths = sorted((tmp_path / "drawn").rglob("*.png"))

@@ -110,9 +110,16 @@ def open_int8(
         storage: the folder that keeps converted models; None: the program's own.
 
     Raises:
-        UsageError: a package that this takes is not installed.
+        UsageError: a package that this takes is not installed, or the tower is of a kind whose
+            answers do not stay the same.
         PageSortError: what was kept is damaged, or nothing can be kept.
     """
+    if not takes_int8(tower):
+        raise UsageError(
+            f"in 8-bit integers {name} would answer otherwise on one page of seven",
+            remedy="Leave out --precision, or add --model_path models/pagesort-small, which is "
+            "quicker by itself and takes int8",
+        )
     openvino = _extra("openvino")
     key = hashlib.sha256(f"{fingerprint} {_RECIPE}".encode()).hexdigest()
     target = (storage or STORAGE) / f"{name}-int8-{key[:8]}"
@@ -137,6 +144,11 @@ def open_int8(
             remedy="Remove this folder, and it is made again",
         ) from error
     return Int8Tower(compiled)
+
+
+def takes_int8(tower: nn.Module) -> bool:
+    """Whether a tower is not known to answer otherwise in 8-bit integers."""
+    return bool(getattr(tower, "takes_int8", True))
 
 
 def _make(tower: nn.Module, preprocessing: Preprocessing, target: Path) -> None:

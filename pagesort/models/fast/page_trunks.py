@@ -48,6 +48,10 @@ class Joint(nn.Module):
         return self.joined(self.near(summaries))
 
 
+TAKES_INT8 = False
+"""In 8-bit integers the larger bundled model changed its first guess on 15 % of 66 drawn pages."""
+
+
 class PageTrunks(nn.Module):
     """Both trunks and the layers that join them, for pages of any size from 64 pixels.
 
@@ -106,6 +110,11 @@ class TrunksTower(nn.Module):
     def sensitive(self) -> tuple[nn.Module, ...]:
         """The parts to leave in float32 when the others go on in fewer bits."""
         return self.trunks.sensitive
+
+    @property
+    def takes_int8(self) -> bool:
+        """Whether its answers stay the same in 8-bit integers."""
+        return TAKES_INT8
 
     def fold_norms(self) -> None:
         """See `LiteNet.fold_norms`."""
