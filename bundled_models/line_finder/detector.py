@@ -5,8 +5,14 @@ from __future__ import annotations
 from torch import nn
 
 from bundled_models.onnx_layers import OnnxLayers, package_file, put
-from pagesort.models.line_blocks import Block, ChannelWeights, Halving
-from pagesort.reading.finder_network import Entrance, Exit, LineNetwork
+from pagesort.models.line_networks import (
+    Block,
+    ChannelWeights,
+    Entrance,
+    Exit,
+    Halving,
+    LineNetwork,
+)
 
 FILE = "models/PP-OCRv6_det_small.onnx"
 DIGEST = "090f04abcd9d9a7498bc4ebf677e4cb9bdce1fe4197ddb7e529f1ef44e1ff94f"

@@ -6,7 +6,7 @@ as an ONNX file, so that making the reader anew needs no hub. Only making bundle
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +16,7 @@ from bundled_models.onnx_layers import OnnxLayers, Weights, package_file, put
 if TYPE_CHECKING:
     from torch import nn
 
+    from pagesort.models.line_networks import LetterTrunk
     from pagesort.reading.network import CtcNetwork
 
 FILE = "models/PP-OCRv6_rec_small.onnx"
@@ -32,23 +33,12 @@ def start_network(characters: Sequence[str]) -> CtcNetwork:
     Raises:
         PageSortError: see `package_file`.
     """
-    from pagesort.models.line_blocks import Block, ChannelWeights, Halving
     from pagesort.reading.network import Attention, CtcNetwork
 
     layers = OnnxLayers(package_file(FILE, DIGEST))
     network = CtcNetwork(len(characters) + 1)
     convolutions = layers.with_weights("Conv")
-    weights, bias = next(convolutions)
-    put(network.stem.first, weights.sum(1, keepdims=True), bias)  # of three equal colours
-    for layer in list(network.stem.children())[1:]:
-        put(layer, *next(convolutions))
-    for block in network.blocks:
-        assert isinstance(block, Block | Halving)
-        parts: list[nn.Module] = [block.depthwise]
-        if isinstance(block, Block) and isinstance(block.weights, ChannelWeights):
-            parts += [block.weights.squeeze, block.weights.excite]
-        for part in (*parts, block.expand, block.project):
-            put(part, *next(convolutions))
+    _put_trunk(network, convolutions)
     neck = network.neck
     for layer, (scale, shift, mean, variance) in zip(
         (neck.shortcut, neck.entrance, neck.around), layers.normalisations(), strict=True
@@ -62,13 +52,38 @@ def start_network(characters: Sequence[str]) -> CtcNetwork:
         assert isinstance(attention, Attention)
         put(attention.norm, *next(norms))
         put(attention.norm_after, *next(norms))
-        for layer in (attention.qkv, attention.out, attention.expand, attention.project):
+        for product in (attention.qkv, attention.out, attention.expand, attention.project):
             weights, bias = next(products)
-            put(layer, weights.T, bias)
+            put(product, weights.T, bias)
     put(neck.norm, *next(norms))
     weights, bias = next(products)
     put(network.head, *_classes(characters, layers.facts["character"], weights.T, bias))
     return network
+
+
+def fill_trunk(trunk: LetterTrunk) -> None:
+    """Give the first layers, or all of them, the start weights.
+
+    Raises:
+        PageSortError: see `package_file`.
+    """
+    _put_trunk(trunk, OnnxLayers(package_file(FILE, DIGEST)).with_weights("Conv"))
+
+
+def _put_trunk(trunk: LetterTrunk, convolutions: Iterator[tuple[Weights, Weights | None]]) -> None:
+    from pagesort.models.line_networks import Block, ChannelWeights, Halving
+
+    weights, bias = next(convolutions)
+    put(trunk.stem.first, weights.sum(1, keepdims=True), bias)  # of three equal colours
+    for layer in list(trunk.stem.children())[1:]:
+        put(layer, *next(convolutions))
+    for block in trunk.blocks:
+        assert isinstance(block, Block | Halving)
+        parts: list[nn.Module] = [block.depthwise]
+        if isinstance(block, Block) and isinstance(block.weights, ChannelWeights):
+            parts += [block.weights.squeeze, block.weights.excite]
+        for part in (*parts, block.expand, block.project):
+            put(part, *next(convolutions))
 
 
 def _classes(

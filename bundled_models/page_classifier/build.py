@@ -72,10 +72,12 @@ def prepare(arguments: argparse.Namespace) -> Workshop:
     page_count = max(phase.pages for stage in every for phase in stage.recipe.phases)
     real = read_real_pages(arguments.real, LABELS, arguments.cache / "real-pages.npy")
     drawn = PageCache(arguments.cache, every[0].recipe.seed, page_count)
-    return workshop_of(arguments, drawn, real)
+    return workshop_of(arguments, real, drawn)
 
 
-def workshop_of(arguments: argparse.Namespace, drawn: PageCache, real: RealPages) -> Workshop:
+def workshop_of(
+    arguments: argparse.Namespace, real: RealPages, drawn: PageCache | None = None
+) -> Workshop:
     """Part the sources of the real pages into folds, and lay out what all trainings need."""
     import numpy as np
 
@@ -102,6 +104,7 @@ def make(arguments: argparse.Namespace, words: Sequence[str]) -> None:
     from bundled_models.page_classifier.finish import finish
 
     workshop = prepare(arguments)
+    assert workshop.drawn is not None
     workshop.drawn.start_drawing(arguments.processes)
     groups = stages_of(arguments)
     for group in groups:

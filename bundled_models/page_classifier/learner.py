@@ -115,13 +115,21 @@ def page_embeddings(model: TwoTowers, pages: Iterable[np.ndarray], recipe: Recip
     return torch.cat(rows).numpy()
 
 
-def make_optimiser(learner: PageLearner, recipe: Recipe) -> torch.optim.Optimizer:
-    """AdamW, gentler with the image tower, which knows pictures already; norms do not decay."""
+def make_optimiser(
+    learner: nn.Module, learning_rate: float, weight_decay: float, tower_rate: float = 1.0
+) -> torch.optim.Optimizer:
+    """AdamW over what is to be learnt; norms do not decay.
+
+    Args:
+        tower_rate: the image tower's rate as a share of the others': it knows pictures already.
+    """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in learner.named_parameters():
+        if not parameter.requires_grad:
+            continue
         in_tower = name.startswith("dual_encoder.vision_model.")
-        rate = recipe.learning_rate * (recipe.tower_rate if in_tower else 1.0)
-        decay = recipe.weight_decay if parameter.ndim > 1 else 0.0
+        rate = learning_rate * (tower_rate if in_tower else 1.0)
+        decay = weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
     return torch.optim.AdamW(
         [

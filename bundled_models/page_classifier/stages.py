@@ -52,9 +52,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Workshop:
-    """What every stage needs; `folds` (N,) tells the fold of each page of `real`."""
+    """What every stage needs; `folds` (N,) tells the fold of each page of `real`.
 
-    drawn: PageCache
+    Who keeps no pixels of artificial pages has no `drawn`.
+    """
+
+    drawn: PageCache | None
     real: RealPages | None
     folds: np.ndarray
     labels: tuple[str, ...]
@@ -104,6 +107,7 @@ def run_stage(stage: Stage, workshop: Workshop) -> None:
         return
     started = time.time()
     recipe = stage.recipe
+    assert workshop.drawn is not None
     learner = _learner_to_train(stage, workshop)
     views = PageViews(
         recipe,
@@ -192,7 +196,7 @@ def _new_learner(stage: Stage, workshop: Workshop) -> PageLearner:
 def _optimiser(learner: PageLearner, recipe: Recipe) -> Any:
     from bundled_models.page_classifier.learner import make_optimiser
 
-    return make_optimiser(learner, recipe)
+    return make_optimiser(learner, recipe.learning_rate, recipe.weight_decay, recipe.tower_rate)
 
 
 def _schedule(recipe: Recipe, precision: Precision) -> Any:

@@ -2,10 +2,10 @@
 
     python3 -m bundled_models.page_trunks --real FOLDER FOLDER --out models/pagesort-medium
 
-Two trunks that were trained elsewhere, on photographs and on lines of text, see every page. They
-stay as they are; a layer behind them and a small text tower are learnt. That is done once for every
-fold of the real pages' sources, which it leaves out, so as to measure and to calibrate on sources
-that were not seen, and once more with all.
+Three networks that were trained elsewhere, on photographs, to find lines and to read them, see
+every page. They stay as they are; a layer behind them and a small text tower are learnt. That is
+done once for every fold of the real pages' sources, which it leaves out, so as to measure and to
+calibrate on sources that were not seen, and once more with all.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ import numpy as np
 from bundled_models.page_classifier.build import parser_of, workshop_of
 from bundled_models.page_classifier.stages import Workshop
 from bundled_models.page_trunks.recipe import DRAWN_PAGES, SCORED_SIZE, Recipe
+from bundled_models.synthetic_pages.page import LABELS
 from pagesort.common.errors import PageSortError
 from pagesort.common.paths import BUNDLED_MODEL
 
@@ -55,7 +56,8 @@ def make(arguments: argparse.Namespace) -> None:
     started = time.time()
     assert workshop.real is not None
     _check_kept(workshop, arguments)
-    sum_up(workshop.real.pages, workshop.drawn, workshop.folder, arguments.processes)
+    drawn = scaled_pages(arguments.scale)
+    sum_up(workshop.real.pages, drawn, workshop.folder, arguments.processes)
     logger.info("looked at pages for %.0f s", time.time() - started)
     names = [*(f"fold{fold}" for fold in range(arguments.folds)), SHIPPED]
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
@@ -97,19 +99,15 @@ def _check_kept(workshop: Workshop, arguments: argparse.Namespace) -> None:
 
 def scaled_pages(scale: float) -> int:
     """How many artificial pages are looked at."""
-    return max(1, round(DRAWN_PAGES * scale))
+    return max(len(LABELS), round(DRAWN_PAGES * scale))
 
 
 def prepare(arguments: argparse.Namespace) -> Workshop:
     """List the real pages and part their sources into folds."""
-    from bundled_models.page_classifier.page_cache import PageCache
     from bundled_models.page_classifier.real_pages import RealPages, list_real_pages
-    from bundled_models.page_trunks.recipe import DRAWN_SEED
-    from bundled_models.synthetic_pages.page import LABELS
 
     real = RealPages.without_pixels(list_real_pages(arguments.real, LABELS), LABELS)
-    drawn = PageCache(arguments.cache, DRAWN_SEED, scaled_pages(arguments.scale))
-    return workshop_of(arguments, drawn, real)
+    return workshop_of(arguments, real)
 
 
 def _train(arguments: argparse.Namespace, name: str) -> None:
@@ -119,7 +117,7 @@ def _train(arguments: argparse.Namespace, name: str) -> None:
 
     from bundled_models.page_classifier.recipe import PROMPTS
     from bundled_models.page_classifier.views import LabelTexts
-    from bundled_models.page_trunks.learner import fit
+    from bundled_models.page_trunks.learner import teach
     from bundled_models.page_trunks.summaries import read_summaries
     from pagesort.common.files import write_json
 
@@ -131,15 +129,14 @@ def _train(arguments: argparse.Namespace, name: str) -> None:
     torch.set_num_threads(1)
     started = time.time()
     assert workshop.real is not None
-    summaries = read_summaries(len(workshop.real), workshop.drawn, workshop.folder)
+    drawn = scaled_pages(arguments.scale)
+    summaries = read_summaries(len(workshop.real), drawn, workshop.folder)
     recipe = Recipe().scaled(arguments.scale)
     left_out = None if name == SHIPPED else int(name.removeprefix("fold"))
     learner = _new_learner(workshop, recipe)
     texts = LabelTexts(workshop.prompts(PROMPTS), workshop.tokenizer)
-    losses = fit(learner, recipe, summaries, workshop.real, workshop.rows(left_out), texts)
-    for step, loss in enumerate(losses, start=1):
-        if step % 100 == 0:
-            logger.info("%s: step %d of %d, loss %.3f", name, step, recipe.steps, loss)
+    history = teach(learner, recipe, summaries, workshop.real, workshop.rows(left_out), texts)
+    logger.info("%s: loss %.3f at step %d", name, history[-1]["loss"], history[-1]["step"])
     if left_out is not None:
         _keep_left_out(name, learner, workshop, summaries, left_out)
     write_json(workshop.facts(name), {"hours": round((time.time() - started) / 3600, 3)})
@@ -159,8 +156,8 @@ def _new_learner(workshop: Workshop, recipe: Recipe) -> SummaryLearner:
     model: TwoTowers = build_dual_encoder(workshop.tokenizer)
     trunks = model.vision_model.trunks
     started = started_trunks(_SIZE)
-    trunks.pictures.load_state_dict(started.pictures.state_dict())
-    trunks.lines.load_state_dict(started.lines.state_dict())
+    for name in ("pictures", "lines", "letters"):
+        getattr(trunks, name).load_state_dict(getattr(started, name).state_dict())
     return SummaryLearner(model, len(workshop.labels), recipe)
 
 
@@ -178,6 +175,7 @@ def _keep_left_out(
 ) -> None:
     """Keep what the learner makes of the clear pages of the fold that it left out."""
     from bundled_models.page_trunks.learner import page_embeddings
+    from bundled_models.page_trunks.summaries import quarters_of
 
     assert workshop.real is not None
     rows = np.flatnonzero((workshop.folds == fold) & workshop.real.clear)
@@ -186,7 +184,7 @@ def _keep_left_out(
         rows=rows,
         embeddings=page_embeddings(learner, summaries.upright[rows]),
         turned_rows=rows,
-        quarters=summaries.quarters[rows],
+        quarters=quarters_of(rows),
         turned_embeddings=page_embeddings(learner, summaries.turned[rows]),
     )
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.data import Dataset
 
-from bundled_models.page_classifier.learner import LARGEST_LOGIT_SCALE
+from bundled_models.page_classifier.learner import LARGEST_LOGIT_SCALE, make_optimiser
 from bundled_models.page_classifier.real_pages import RealPages
 from bundled_models.page_classifier.sampling import Sampler
-from bundled_models.page_classifier.views import NO_GROUP, LabelTexts, TextBatch
+from bundled_models.page_classifier.views import NO_GROUP, LabelTexts
 from bundled_models.page_trunks.recipe import Recipe
 from bundled_models.page_trunks.summaries import Summaries
 from pagesort.training.objective import unit
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 _GRADIENT_CLIP = 1.0
 _LEAST_SCALE = 1e-3
+_STEPS_BETWEEN_REPORTS = 20
 
 
 class SummaryLearner(nn.Module):
@@ -47,25 +50,31 @@ class SummaryLearner(nn.Module):
         return self.dual_encoder.visual_projection(self.behind(joint.joined(near)))
 
     def forward(
-        self, summaries: torch.Tensor, targets: torch.Tensor, texts: TextBatch
-    ) -> torch.Tensor:
+        self,
+        summaries: torch.Tensor,
+        targets: torch.Tensor,
+        groups: torch.Tensor,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+    ) -> dict[str, torch.Tensor]:
         """Mean loss of pages against texts of labels and of groups, and of the head.
 
         Args:
             summaries: (N, SUMMARY_SIZE), of one page each or mixed of two.
             targets: (N, labels), the share of each label.
-            texts: one of each label, then those of the groups.
+            groups: the group of each label, or `NO_GROUP`.
+            input_ids: one text of each label, then those of the groups.
         """
         seen = self.images(summaries)
         read = self.dual_encoder.get_text_features(
-            input_ids=texts.input_ids, attention_mask=texts.attention_mask
+            input_ids=input_ids, attention_mask=attention_mask
         ).pooler_output
         scale = self.dual_encoder.logit_scale.clamp(max=LARGEST_LOGIT_SCALE).exp()
         logits = scale * unit(seen) @ unit(read).T
         count = targets.shape[1]
         loss = functional.cross_entropy(logits[:, :count], targets)
         loss = loss + functional.cross_entropy(self.label_head(seen), targets)
-        return loss + _group_loss(logits[:, count:], targets, texts.groups)
+        return {"loss": loss + _group_loss(logits[:, count:], targets, groups)}
 
 
 def _group_loss(logits: torch.Tensor, targets: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
@@ -78,8 +87,14 @@ def _group_loss(logits: torch.Tensor, targets: torch.Tensor, groups: torch.Tenso
     return -(shares * logits.log_softmax(1)).sum() / shares.sum().clamp(min=1.0)
 
 
-class _Batches:
-    """Draws pages for a step: labels evenly, sources nearly so (see `Sampler`)."""
+class SummaryViews(Dataset[dict[str, Any]]):
+    """View `i` of a training, decided by the seed and `i`: the summary of a page, and its label.
+
+    Labels come evenly, sources nearly so (see `Sampler`).
+
+    Args:
+        rows: the pages of `real` that may be shown.
+    """
 
     def __init__(
         self, recipe: Recipe, summaries: Summaries, real: RealPages, rows: np.ndarray, labels: int
@@ -89,17 +104,11 @@ class _Batches:
         self._sampler = Sampler(real, rows, labels)
         self._drawn = [np.flatnonzero(summaries.drawn_labels == label) for label in range(labels)]
 
-    def draw(self, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        """Summaries (N, SUMMARY_SIZE), every two of them mixed, and shares of labels."""
-        recipe = self._recipe
-        labels = [self._sampler.label(rng) for _ in range(recipe.batch)]
-        pages = torch.from_numpy(np.stack([self._page(label, rng) for label in labels]))
-        targets = functional.one_hot(torch.tensor(labels), len(self._drawn)).float()
-        shares = rng.beta(recipe.mixture, recipe.mixture, (recipe.batch, 1))
-        share = torch.from_numpy(shares.astype(np.float32))
-        others = torch.from_numpy(rng.permutation(recipe.batch))
-        pages = share * pages + (1 - share) * pages[others]
-        return pages, share * targets + (1 - share) * targets[others]
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        rng = np.random.default_rng((self._recipe.seed, index))
+        label = self._sampler.label(rng)
+        share = rng.beta(self._recipe.mixture, self._recipe.mixture)
+        return {"index": index, "label": label, "page": self._page(label, rng), "share": share}
 
     def _page(self, label: int, rng: np.random.Generator) -> np.ndarray:
         choice, place = self._sampler.of_label[label], rng.random()
@@ -115,63 +124,77 @@ class _Batches:
         return self._summaries.upright[row]
 
 
+@dataclass(frozen=True)
+class Collator:
+    """Views to one batch, each mixed with the next one (arXiv 1710.09412), and texts for it."""
+
+    recipe: Recipe
+    texts: LabelTexts
+    labels: int
+
+    def __call__(self, views: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+        rng = np.random.default_rng((self.recipe.seed, 1, views[0]["index"]))
+        drawn = self.texts.draw(rng)
+        pages = torch.from_numpy(np.stack([view["page"] for view in views]))
+        labels = torch.tensor([view["label"] for view in views])
+        targets = functional.one_hot(labels, self.labels).float()
+        share = torch.tensor([view["share"] for view in views])[:, None]
+        return {
+            "summaries": share * pages + (1 - share) * pages.roll(1, 0),
+            "targets": share * targets + (1 - share) * targets.roll(1, 0),
+            "groups": drawn.groups,
+            "input_ids": drawn.input_ids,
+            "attention_mask": drawn.attention_mask,
+        }
+
+
 def set_scale(learner: SummaryLearner, summaries: np.ndarray) -> None:
     """Let summaries (N, SUMMARY_SIZE) of pages that may be seen tell what is near and far."""
     joint = learner.dual_encoder.vision_model.trunks.joint
-    joint.centre.copy_(torch.from_numpy(summaries.mean(axis=0)))
-    joint.scale.copy_(torch.from_numpy(summaries.std(axis=0) + _LEAST_SCALE))
+    joint.centre.copy_(torch.from_numpy(np.nanmean(summaries, axis=0)))
+    joint.scale.copy_(torch.from_numpy(np.nanstd(summaries, axis=0) + _LEAST_SCALE))
 
 
-def fit(
+def teach(
     learner: SummaryLearner,
     recipe: Recipe,
     summaries: Summaries,
     real: RealPages,
     rows: np.ndarray,
     texts: LabelTexts,
-) -> Iterator[float]:
-    """Teach a learner the pages `rows`; yields the loss of every step.
+) -> list[dict[str, float]]:
+    """Teach a learner the pages `rows`; returns the reports of the training (see `fit`).
 
     At the end its weights are moving averages.
     """
+    from pagesort.training.loop import Schedule, fit
     from pagesort.training.weight_averaging import moving_average
 
     set_scale(learner, summaries.upright[rows])
+    # What a page lacks is usual; else a page mixed with it would lack it, too.
+    usual = learner.dual_encoder.vision_model.trunks.joint.centre.numpy()
     learner.dual_encoder.vision_model.trunks.requires_grad_(False)
     learner.dual_encoder.vision_model.trunks.joint.requires_grad_(True)
-    batches = _Batches(recipe, summaries, real, rows, learner.label_head.out_features)
-    learnt = [value for value in learner.parameters() if value.requires_grad]
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": [v for v in learnt if v.ndim > 1], "weight_decay": recipe.weight_decay},
-            {"params": [v for v in learnt if v.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=recipe.learning_rate,
-        betas=(0.9, 0.98),
-    )
+    labels = learner.label_head.out_features
     average = moving_average(learner, recipe.ema_decay)
-    rng = np.random.default_rng(recipe.seed)
-    learner.train()
-    for step in range(recipe.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * _rate(step, recipe)
-        loss = learner(*batches.draw(rng), texts.draw(rng))
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(learnt, _GRADIENT_CLIP)
-        optimiser.step()
-        average.update(learner)
-        yield float(loss.detach())
+    history = fit(
+        learner,
+        SummaryViews(recipe, summaries.filled(usual), real, rows, labels),
+        Collator(recipe, texts, labels),
+        make_optimiser(learner, recipe.learning_rate, recipe.weight_decay),
+        Schedule(
+            steps=recipe.steps,
+            batch_size=recipe.batch,
+            seed=recipe.seed,
+            warmup_steps=round(recipe.warmup_ratio * recipe.steps),
+            gradient_clip=_GRADIENT_CLIP,
+            log_every=_STEPS_BETWEEN_REPORTS,
+        ),
+        average=average,
+    )
     learner.load_state_dict(average.module.state_dict())
     learner.eval()
-
-
-def _rate(step: int, recipe: Recipe) -> float:
-    """Share of the learning rate: up in a line, down as a cosine."""
-    warm = max(1, round(recipe.steps * recipe.warmup_ratio))
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + float(np.cos(np.pi * (step - warm) / max(1, recipe.steps - warm))))
+    return history
 
 
 @torch.inference_mode()

@@ -20,7 +20,7 @@ from pagesort.reading.strips import Strip, strips_of
 from pagesort.reading.text_line import Points, TextLine
 
 if TYPE_CHECKING:
-    from pagesort.reading.finder_network import LineNetwork
+    from pagesort.models.line_networks import LineNetwork
 
 WEIGHTS = "finder.safetensors"
 BUNDLED_FINDER = MODELS / "pagesort-reader"
@@ -45,7 +45,7 @@ class LineFinder:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        from pagesort.reading.finder_network import LineNetwork
+        from pagesort.models.line_networks import LineNetwork
 
         path = folder / WEIGHTS
         network = LineNetwork()
@@ -90,7 +90,7 @@ class LineFinder:
         """How likely each pixel of a page is in the middle part of a line: float32 (h, w)."""
         import torch
 
-        from pagesort.reading.finder_network import MULTIPLE
+        from pagesort.models.line_networks import MULTIPLE
 
         high, wide = seen.shape
         filled = np.pad(seen, ((0, -high % MULTIPLE), (0, -wide % MULTIPLE)), mode="edge")

@@ -7,32 +7,14 @@ handwriting is denser than print.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
 from torch.nn import functional
 
-from pagesort.models.line_blocks import Block, Halving, Stem
+from pagesort.models.line_networks import LETTER_HEIGHT, LETTER_STAGES, LetterTrunk
 
-HEIGHT = 48  # pixels of a line as the network sees it
+HEIGHT, STAGES = LETTER_HEIGHT, LETTER_STAGES
 STEP = 4  # pixels of its width that become one step of the reading
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Blocks of one width, at one resolution; those that weigh channels are marked."""
-
-    channels: int
-    weighed: tuple[bool, ...]
-
-
-STAGES = (
-    Stage(96, (True, False, False)),
-    Stage(192, (True, False, True, False, True, False)),
-    Stage(384, (True, False)),
-)
-STEM = 48  # channels of the first layers
 NECK = 120  # channels of the attention layers
 HEADS = 8
 
@@ -84,18 +66,11 @@ class Neck(nn.Module):
         return self.norm(steps) + shortcut.squeeze(2).transpose(1, 2)
 
 
-class CtcNetwork(nn.Module):
+class CtcNetwork(LetterTrunk):
     """Grey lines (n, 1, 48, w), -1 black to 1 white, to logits (n, w / 4 - 1, classes), 0 blank."""
 
     def __init__(self, classes: int, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.stem = Stem(1, STEM, STAGES[0].channels)
-        layers: list[nn.Module] = []
-        for number, stage in enumerate(STAGES):
-            layers += [Block(stage.channels, is_weighed) for is_weighed in stage.weighed]
-            if number < len(STAGES) - 1:
-                layers.append(Halving(stage.channels, (2, 1)))
-        self.blocks = nn.Sequential(*layers)
+        super().__init__(STAGES)
         self.neck = Neck(STAGES[-1].channels, dropout)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(NECK, classes)

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from bundled_models.line_finder.detector import DIGEST, FILE, detector
 from bundled_models.onnx_layers import package_file
 from pagesort.common.errors import PageSortError
+from pagesort.models.line_networks import normalised
 from pagesort.reading.line_finder import BUNDLED_FINDER, WEIGHTS
 
 
@@ -25,7 +26,7 @@ def test_the_bundled_finder_is_the_detector_of_the_package() -> None:
     for name, value in network.state_dict().items():
         assert torch.equal(bundled[name], value.half()), name
     greys = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 1, 64, 96), np.uint8))
-    colours = ((greys.float() / 255 - network.mean) / network.spread).numpy()
+    colours = normalised(greys.float() / 255).numpy()
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     (expected,) = session.run(None, {"x": colours})

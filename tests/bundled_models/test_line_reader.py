@@ -18,6 +18,7 @@ from bundled_models.line_reader.parts import mostly_hands, split_by_set
 from bundled_models.line_reader.start_weights import DIGEST, FILE
 from bundled_models.onnx_layers import OnnxLayers
 from pagesort.common.errors import PageSortError
+from pagesort.models.line_networks import Stage
 from pagesort.reading import network
 from pagesort.reading.alphabet import Alphabet
 from pagesort.reading.examples import Example, Examples, read_examples
@@ -71,7 +72,7 @@ def test_hands_and_pages_stay_on_one_side_and_always_fall_alike() -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A network of a hundredth of the usual size."""
-    stages = tuple(network.Stage(channels, (True,)) for channels in (8, 16, 32))
+    stages = tuple(Stage(channels, (True,)) for channels in (8, 16, 32))
     monkeypatch.setattr(network, "STAGES", stages)
     yield
 

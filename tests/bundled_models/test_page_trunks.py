@@ -15,13 +15,13 @@ import run
 from bundled_models.page_classifier.dual_encoder import CONTEXT_LENGTH, VOCABULARY_SIZE
 from bundled_models.page_classifier.real_pages import RealPage, RealPages
 from bundled_models.page_classifier.trait_texts import LABELS
-from bundled_models.page_classifier.views import NO_GROUP, LabelTexts, TextBatch
+from bundled_models.page_classifier.views import NO_GROUP, LabelTexts
 from bundled_models.page_trunks.build import build_dual_encoder
-from bundled_models.page_trunks.learner import SummaryLearner, fit, page_embeddings
+from bundled_models.page_trunks.learner import SummaryLearner, page_embeddings, teach
 from bundled_models.page_trunks.recipe import Recipe
-from bundled_models.page_trunks.summaries import Summaries, quarters_of
+from bundled_models.page_trunks.summaries import Summaries
 from pagesort.labelled.folder import LabelledPage, read_trained_pages
-from pagesort.models.fast.page_trunks import SUMMARY_SIZE
+from pagesort.models.fast.page_trunks import SUMMARY_SIZE, WHOLE_SIZE
 from pagesort.models.tokenizer import clip_tokenizer
 from tests.helpers.making_models import make_model
 from tests.helpers.paths import ROOT
@@ -58,9 +58,7 @@ def known_summaries(count: int) -> Summaries:
     pages, drawn = (
         rng.normal(size=(size, SUMMARY_SIZE)).astype(np.float32) for size in (count, 11)
     )
-    quarters = quarters_of(np.arange(count))
-    views = (pages, pages + 0.1, pages - 0.1)
-    return Summaries(*views, quarters, drawn, drawn + 0.1, np.arange(11))
+    return Summaries(pages, pages + 0.1, pages - 0.1, drawn, drawn + 0.1)
 
 
 def learner_of(tokenizer) -> SummaryLearner:
@@ -75,9 +73,8 @@ def test_the_loss_of_whole_pages_is_cross_entropy(tokenizer) -> None:
     targets = torch.nn.functional.one_hot(labels, 11).float()
     ids = torch.tensor([[4096, number + 5, 4097] for number in range(13)])
     groups = torch.tensor([0, 1, NO_GROUP, 1, 0, 0, 0, 1, NO_GROUP, NO_GROUP, 1])
-    texts = TextBatch(ids, torch.ones_like(ids), groups)
     with torch.inference_mode():
-        found = learner(summaries, targets, texts)
+        found = learner(summaries, targets, groups, ids, torch.ones_like(ids))["loss"]
         seen = learner.images(summaries)
         read = learner.dual_encoder.get_text_features(ids, torch.ones_like(ids)).pooler_output
         cosines = torch.cosine_similarity(seen[:, None], read[None], dim=2)
@@ -95,13 +92,13 @@ def test_a_training_leaves_the_trunks_alone_and_learns_what_it_is_shown(tokenize
     learner = learner_of(tokenizer)
     before = {name: value.clone() for name, value in learner.state_dict().items()}
     texts = LabelTexts(PROMPTS, tokenizer, grouped=False)
-    losses = list(fit(learner, recipe, summaries, real, np.arange(22), texts))
-    assert len(losses) == 40
-    assert np.mean(losses[-10:]) < np.mean(losses[:10])
+    first, last = teach(learner, recipe, summaries, real, np.arange(22), texts)
+    assert (first["step"], last["step"]) == (20, 40)
+    assert last["loss"] < first["loss"]
     after = learner.state_dict()
     trunks = "dual_encoder.vision_model.trunks"
     for name, value in before.items():
-        is_trunk = name.startswith((f"{trunks}.pictures", f"{trunks}.lines"))
+        is_trunk = not name.startswith(f"{trunks}.joint") and trunks in name
         assert torch.equal(value, after[name]) == is_trunk, name
     embeddings = page_embeddings(learner, summaries.upright)
     assert np.allclose(np.linalg.norm(embeddings, axis=1), 1.0, atol=1e-4)
@@ -122,8 +119,24 @@ def test_the_same_seed_learns_the_same_and_left_out_pages_teach_nothing(tokenize
     losses = []
     for pages in (same, shown_otherwise):
         texts = LabelTexts(PROMPTS, tokenizer)
-        losses.append(list(fit(learner_of(tokenizer), RECIPE, pages, real, rows, texts)))
+        losses.append(teach(learner_of(tokenizer), RECIPE, pages, real, rows, texts)[-1]["loss"])
     assert losses[0] == losses[1]
+
+
+def test_a_page_without_letters_is_usual_in_that(tokenizer) -> None:
+    joint = learner_of(tokenizer).dual_encoder.vision_model.trunks.joint
+    lacking = known_summaries(1).upright.copy()
+    lacking[:, WHOLE_SIZE:] = np.nan
+    usual = lacking.copy()
+    usual[:, WHOLE_SIZE:] = joint.centre[WHOLE_SIZE:].numpy()
+    with torch.inference_mode():
+        found, expected = (joint(torch.from_numpy(each)) for each in (lacking, usual))
+    assert torch.equal(found, expected)
+    summaries = known_summaries(3)
+    summaries.upright[1, 5:7] = np.nan
+    filled = summaries.filled(np.full(SUMMARY_SIZE, 9.0, dtype=np.float32))
+    assert np.all(filled.upright[1, 5:7] == 9.0)
+    assert np.array_equal(filled.upright[0], summaries.upright[0])
 
 
 @pytest.mark.slow

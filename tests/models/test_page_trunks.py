@@ -16,11 +16,11 @@ from pagesort.models.fast.fast_loading import load_lean
 from pagesort.models.fast.page_trunks import (
     PICTURE_WIDTHS,
     SUMMARY_SIZE,
+    WHOLE_SIZE,
     PageTrunks,
     TrunksTower,
 )
 from pagesort.models.image_tower import convert_tower
-from pagesort.models.line_blocks import MEAN, SPREAD
 from pagesort.models.transformers_loader import load_towers
 from pagesort.models.trunks_model import TrunksConfig, make_known
 from tests.helpers.random_models import save_random_dual_encoder
@@ -63,12 +63,13 @@ def test_a_summary_is_the_mean_and_spread_of_what_timm_sees() -> None:
     trunks = PageTrunks(8).eval()
     theirs = timm.create_model("tf_efficientnet_lite0", num_classes=0).eval()
     trunks.pictures.load_state_dict(theirs.state_dict())
-    for value in trunks.lines.parameters():
+    for value in (*trunks.lines.parameters(), *trunks.letters.parameters()):
         if value.ndim > 1:
             torch.nn.init.kaiming_normal_(value, nonlinearity="relu")
         else:
             torch.nn.init.zeros_(value)
-    pages = torch.rand(2, 3, 96, 64) * 2 - 1
+    large = torch.rand(2, 3, 192, 128) * 2 - 1
+    pages = torch.nn.functional.interpolate(large, (96, 64), mode="area")
     seen: dict[int, torch.Tensor] = {}
     for number in (1, 2, 4):
         theirs.blocks[number].register_forward_hook(
@@ -76,7 +77,7 @@ def test_a_summary_is_the_mean_and_spread_of_what_timm_sees() -> None:
         )
     with torch.inference_mode():
         last = theirs.forward_features(pages)
-        summary = trunks.summary(pages)
+        summary = trunks.summary(large)
     assert summary.shape == (2, SUMMARY_SIZE)
     place = 0
     for width, features in zip(PICTURE_WIDTHS, [*seen.values(), last], strict=True):
@@ -86,11 +87,17 @@ def test_a_summary_is_the_mean_and_spread_of_what_timm_sees() -> None:
             assert torch.allclose(found, expected.float(), atol=2e-3), width
             place += width
     blue_first = (pages.flip(1) + 1) / 2
-    normalised = torch.stack([(blue_first[:, n] - MEAN[n]) / SPREAD[n] for n in range(3)], dim=1)
+    imagenet = ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))
+    scaled = [(blue_first[:, n] - mean) / spread for n, (mean, spread) in enumerate(imagenet)]
     with torch.inference_mode():
-        first = trunks.lines.levels(normalised)[0].flatten(2)
+        levels = trunks.lines.levels(torch.stack(scaled, dim=1))
+        likely = trunks.lines.of_levels(levels)[:, 0].sigmoid()
+        letters = trunks.letters(large, likely)
+    first = levels[0].flatten(2)
     assert first.mean(2).std() > 0.05, "what is compared must differ"
     assert torch.allclose(summary[:, place : place + 48], first.mean(2), atol=1e-4)
+    assert not letters.isnan().any(), "lines must be seen"
+    assert torch.allclose(summary[:, WHOLE_SIZE:], letters, atol=1e-3)
 
 
 def test_what_lies_far_out_counts_no_more_than_what_is_rare(folder: Path) -> None:
@@ -105,7 +112,7 @@ def test_in_bfloat16_the_layers_behind_stay_in_float32(
     folder: Path, load: Callable[[Path], Any]
 ) -> None:
     tower = load(folder)[0].vision_model
-    pages = torch.rand(1, 3, 96, 64) * 2 - 1
+    pages = torch.rand(1, 3, 192, 128) * 2 - 1
     with torch.inference_mode():
         exact = tower(pages).pooler_output
         convert_tower(tower, "bf16")

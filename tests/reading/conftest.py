@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from pagesort.models.line_networks import Stage
 from pagesort.reading import network
 
 
@@ -16,7 +17,7 @@ from pagesort.reading import network
 def small_network() -> Iterator[None]:
     """Readers of a hundredth of the usual size, which learn a few letters in a minute."""
     with pytest.MonkeyPatch.context() as patch:
-        stages = tuple(network.Stage(channels, (True,)) for channels in (8, 16, 32))
+        stages = tuple(Stage(channels, (True,)) for channels in (8, 16, 32))
         patch.setattr(network, "STAGES", stages)
         yield
 
