@@ -49,7 +49,6 @@ MAY_LOAD = dict.fromkeys(
         "pagesort/reading/ctc_reader.py",
         "pagesort/reading/learner.py",
         "pagesort/reading/network.py",
-        "pagesort/models/line_networks.py",
         "bundled_models/line_finder/detector.py",
         "pagesort/reading/seq2seq.py",
         "pagesort/reading/training.py",

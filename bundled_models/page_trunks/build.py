@@ -3,9 +3,9 @@
     python3 -m bundled_models.page_trunks --real FOLDER FOLDER --out models/pagesort-medium
 
 Three networks that were trained elsewhere, on photographs, to find lines and to read them, see
-every page. They stay as they are; a layer behind them and a small text tower are learnt. That is
-done once for every fold of the real pages' sources, which it leaves out, so as to measure and to
-calibrate on sources that were not seen, and once more with all.
+every page. They stay as they are; a layer behind the whole page, one behind its letters and a small
+text tower are learnt. That is done once for every fold of the real pages' sources, which it leaves
+out, so as to measure and to calibrate on sources that were not seen, and once more with all.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ def _check_kept(workshop: Workshop, arguments: argparse.Namespace) -> None:
     """
     from pagesort.common.checked_json import read_json
     from pagesort.common.files import write_json
+    from pagesort.models.fast.page_trunks import SUMMARY_SIZE
 
     assert workshop.real is not None
     pages = [
@@ -83,6 +84,8 @@ def _check_kept(workshop: Workshop, arguments: argparse.Namespace) -> None:
     asked = {
         "recipe": asdict(Recipe().scaled(arguments.scale)),
         "drawn_pages": scaled_pages(arguments.scale),
+        "scored_size": list(SCORED_SIZE),
+        "numbers": SUMMARY_SIZE,
         "folds": arguments.folds,
         "pages": hashlib.sha256("\n".join([*pages, texts]).encode()).hexdigest(),
     }

@@ -192,6 +192,8 @@ class Exit(nn.Module):
 class LineNetwork(LineTrunk):
     """From greys (n, 1, h, w), 0 to 255, h and w multiples of 32, to logits (n, 1, h, w).
 
+    `levels` and `of_levels` do the same in two steps, from what `normalised` gives.
+
     They tell whether a pixel is in the middle part of a line of text; between lines nothing is.
     """
 

@@ -45,6 +45,11 @@ class TrunksModel(PreTrainedModel):
         return self.trunks.sensitive
 
     @property
+    def untaught(self) -> tuple[nn.Module, ...]:
+        """The parts that no gradient reaches."""
+        return self.trunks.untaught
+
+    @property
     def takes_int8(self) -> bool:
         """Whether its answers stay the same in 8-bit integers."""
         return TAKES_INT8
@@ -55,7 +60,7 @@ class TrunksModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)

@@ -136,6 +136,9 @@ class LabelLearner(nn.Module):
             dual_encoder.text_projection.requires_grad_(False)
             fixed = self.label_embeddings()
         self.register_buffer("_fixed_labels", fixed, persistent=False)
+        # Several processes would wait for the gradients of these, which never come.
+        for part in getattr(dual_encoder.vision_model, "untaught", ()):
+            part.requires_grad_(False)
 
     def train(self, mode: bool = True) -> LabelLearner:
         """Switch to training, but for what shall stay as it is."""

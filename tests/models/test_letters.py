@@ -99,6 +99,18 @@ def test_a_page_is_summed_up_alone_and_one_without_lines_has_no_numbers() -> Non
     assert not torch.allclose(together[0], together[2], atol=1e-3)
 
 
+def test_a_page_without_lines_does_not_spoil_what_others_teach() -> None:
+    torch.manual_seed(1)
+    letters = Letters()
+    likely = torch.from_numpy(np.stack([known_map((100, 110)), known_map()]))
+    summaries = letters(torch.rand(2, 3, 800, 600) * 2 - 1, likely)
+    assert summaries[1].isnan().any()
+    summaries.nan_to_num(0.0).clamp(-5, 5).sum().backward()
+    gradients = [each.grad for each in letters.parameters()]
+    assert all(each is not None and each.isfinite().all() for each in gradients)
+    assert any(each is not None and each.abs().max() > 0 for each in gradients)
+
+
 def test_what_a_page_shows_between_its_lines_does_not_count() -> None:
     torch.manual_seed(1)
     letters = Letters().eval()

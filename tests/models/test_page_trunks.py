@@ -1,4 +1,4 @@
-"""The tower of two trunks: what it sums up, and that `transformers` and we see the same."""
+"""The tower of three networks: what it sums up, and that `transformers` and we see the same."""
 
 from __future__ import annotations
 
@@ -105,6 +105,41 @@ def test_what_lies_far_out_counts_no_more_than_what_is_rare(folder: Path) -> Non
     far, farther = (joint.centre[None] + joint.scale * times for times in (6.0, 600.0))
     assert torch.equal(joint(far), joint(farther))
     assert not torch.equal(joint(joint.centre[None]), joint(far))
+
+
+@pytest.mark.parametrize("size", [(192, 128), (201, 151)])
+def test_blank_pages_are_summed_up_alone_and_among_others(size: tuple[int, int]) -> None:
+    torch.manual_seed(3)
+    trunks = PageTrunks(8).eval()
+    pictures = timm.create_model("tf_efficientnet_lite0", num_classes=0)
+    trunks.pictures.load_state_dict(pictures.state_dict())
+    pages = torch.rand(3, 3, *size) * 2 - 1
+    pages[1] = 1.0
+    with torch.inference_mode():
+        trunks.lines.middles.bias.fill_(-3.0)  # where nothing is seen, no line is
+        together = trunks(pages)
+        alone = torch.cat([trunks(page[None]) for page in pages])
+        assert trunks.summary(pages[1:2])[:, WHOLE_SIZE:].isnan().any()
+    assert together.isfinite().all()
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+def test_what_is_wrong_with_the_whole_page_is_not_taken_for_usual() -> None:
+    joint = PageTrunks(8).joint
+    summary = joint.centre[None].clone()
+    summary[0, 3] = torch.nan
+    assert not joint(summary).isfinite().all()
+
+
+def test_every_part_that_trains_gets_a_gradient() -> None:
+    torch.manual_seed(3)
+    trunks = PageTrunks(8)
+    for part in trunks.untaught:
+        part.requires_grad_(False)
+    trunks.lines.middles.bias.data.fill_(3.0)
+    trunks(torch.rand(2, 3, 192, 128) * 2 - 1).square().sum().backward()
+    for name, value in trunks.named_parameters():
+        assert (value.grad is not None) == value.requires_grad, name
 
 
 @pytest.mark.parametrize("load", [load_lean, load_towers])

@@ -1,7 +1,8 @@
 """What the letters of a page look like: written by hand, by a machine, or printed.
 
-Where a network sees lines, windows of a line's height are cut out of the page at the size that a
-network which reads lines was trained on. What that one makes of them is summed up. All sizes are
+Where a network sees lines, windows of a line's height are cut out of the page, at about the size
+that a network which reads lines was trained on. What that one makes of them is summed up: mean and
+spread over the windows of each window's mean and spread of every channel. All sizes are
 the same for every page, so that the whole can be written as an ONNX file.
 """
 
@@ -57,11 +58,15 @@ class Letters(nn.Module):
         levels = self.trunk.levels(windows.to(self.trunk.stem.first.weight.dtype))
         seen = torch.cat([mean_and_spread(level) for level in levels], 1)
         seen = seen.reshape(-1, WINDOWS, seen.shape[1])
-        is_one = torch.arange(WINDOWS, device=likely.device) < crossings.count[:, None]
-        share = is_one / is_one.sum(1, keepdim=True)  # NaN where there is none
-        mean = (share[:, :, None] * seen).sum(1)
-        variance = (share[:, :, None] * (seen - mean[:, None]).square()).sum(1)
-        return torch.cat([mean, (variance + _LEAST_VARIANCE).sqrt(), facts(crossings, likely)], 1)
+        count = crossings.count[:, None]
+        is_one = torch.arange(WINDOWS, device=likely.device) < count
+        share = (is_one / count.clamp(min=1, max=WINDOWS))[:, :, None]
+        mean = (share * seen).sum(1)
+        variance = (share * (seen - mean[:, None]).square()).sum(1)
+        # Not before: what is multiplied by NaN has no gradient.
+        looks = torch.cat([mean, (variance + _LEAST_VARIANCE).sqrt()], 1)
+        looks = torch.where(count > 0, looks, torch.nan)
+        return torch.cat([looks, facts(crossings, likely)], 1)
 
 
 def mean_and_spread(features: torch.Tensor) -> torch.Tensor:
@@ -122,7 +127,7 @@ def _least_behind(values: torch.Tensor) -> torch.Tensor:
 
 
 def choose(crossings: Crossings) -> torch.Tensor:
-    """At most `WINDOWS` crossings of each page, evenly from top to bottom.
+    """At most `WINDOWS` crossings of each page, from top to bottom, every so many-th of them.
 
     Returns:
         float32 (N, WINDOWS, 3), the row, the column and the height of the middle part of a line;
@@ -174,10 +179,11 @@ def _steps(count: int, like: torch.Tensor) -> torch.Tensor:
 
 
 def facts(crossings: Crossings, likely: torch.Tensor) -> torch.Tensor:
-    """How many lines there are, how high, how much of the page they fill, how they differ.
+    """How many crossings there are, their median height, the share of the page, how they differ.
 
     Returns:
-        float32 (N, 4), the logarithms of one more than that.
+        float32 (N, 4), the logarithms of one more than that; they differ by the standard deviation
+        of the logarithms of their heights.
     """
     heights, count = crossings.heights, crossings.count
     ordered = heights.sort(1).values  # what is none comes first

@@ -46,9 +46,9 @@ class Joint(nn.Module):
         self.of_letters = nn.Linear(LETTERS_SIZE, of_letters)
 
     def near(self, summaries: torch.Tensor) -> torch.Tensor:
-        """Summaries in standard deviations from what is usual; so is what a page lacks (NaN)."""
+        """Summaries in standard deviations from what is usual; so are letters that a page lacks."""
         near = ((summaries - self.centre) / self.scale).clamp(-_FARTHEST, _FARTHEST)
-        return near.nan_to_num(0.0)
+        return torch.cat([near[:, :WHOLE_SIZE], near[:, WHOLE_SIZE:].nan_to_num(0.0)], 1)
 
     def joined(self, near: torch.Tensor) -> torch.Tensor:
         """What comes out, of what `near` gives."""
@@ -65,6 +65,8 @@ TAKES_INT8 = False
 
 class PageTrunks(nn.Module):
     """The networks and the layers that join them, for pages of any size from 128 pixels.
+
+    Edges are seen twice where half the height or width is no multiple of 32.
 
     Args:
         size: numbers that come out a page.
@@ -83,6 +85,12 @@ class PageTrunks(nn.Module):
         """The parts to leave in float32 when the others go on in fewer bits."""
         kept = (self.lines.stem, *self.letters.sensitive, self.joint)
         return *self.pictures.sensitive, *kept
+
+    @property
+    def untaught(self) -> tuple[nn.Module, ...]:
+        """The parts that only say where lines are, which no gradient reaches."""
+        lines = self.lines
+        return lines.entrances, lines.exits, lines.merge, lines.enlarge, lines.middles
 
     def summary(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Sum up pages (N, 3, H, W), RGB, -1 to 1: float32 (N, SUMMARY_SIZE).
