@@ -72,10 +72,11 @@ def _get_ready(job: str) -> None:
     if job == "train_reader":
         import torch
 
+        from pagesort.models.line_networks import Stage
         from pagesort.reading import network
 
         torch.set_num_threads(1)  # a fork has no threads of its parent's
-        network.STAGES = tuple(network.Stage(channels, (True,)) for channels in (8, 16, 32))
+        network.STAGES = tuple(Stage(channels, (True,)) for channels in (8, 16, 32))
 
 
 def _do(job: str, arguments: Sequence[str]) -> int:
