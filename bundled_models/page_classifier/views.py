@@ -179,11 +179,9 @@ class Collator:
         return {
             "pixel_values": normalised(pixels, self.recipe),
             "labels": torch.tensor([view["label"] for view in views]),
-            "groups": drawn.groups,
             "regions": torch.from_numpy(np.stack([view["regions"] for view in views])),
             "has_regions": torch.tensor([view["has_regions"] for view in views]),
-            "input_ids": drawn.input_ids,
-            "attention_mask": drawn.attention_mask,
+            **vars(drawn),
         }
 
 

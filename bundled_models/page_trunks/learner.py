@@ -142,9 +142,7 @@ class Collator:
         return {
             "summaries": share * pages + (1 - share) * pages.roll(1, 0),
             "targets": share * targets + (1 - share) * targets.roll(1, 0),
-            "groups": drawn.groups,
-            "input_ids": drawn.input_ids,
-            "attention_mask": drawn.attention_mask,
+            **vars(drawn),
         }
 
 

@@ -17,7 +17,13 @@ from bundled_models.page_classifier.real_pages import RealPage, RealPages
 from bundled_models.page_classifier.trait_texts import LABELS
 from bundled_models.page_classifier.views import NO_GROUP, LabelTexts
 from bundled_models.page_trunks.build import build_dual_encoder
-from bundled_models.page_trunks.learner import SummaryLearner, page_embeddings, teach
+from bundled_models.page_trunks.learner import (
+    Collator,
+    SummaryLearner,
+    SummaryViews,
+    page_embeddings,
+    teach,
+)
 from bundled_models.page_trunks.recipe import Recipe
 from bundled_models.page_trunks.summaries import Summaries
 from pagesort.labelled.folder import LabelledPage, read_trained_pages
@@ -121,6 +127,40 @@ def test_the_same_seed_learns_the_same_and_left_out_pages_teach_nothing(tokenize
         texts = LabelTexts(PROMPTS, tokenizer)
         losses.append(teach(learner_of(tokenizer), RECIPE, pages, real, rows, texts)[-1]["loss"])
     assert losses[0] == losses[1]
+
+
+def test_pages_of_a_batch_are_mixed_as_their_labels_are(tokenizer) -> None:
+    collate = Collator(RECIPE, LabelTexts(PROMPTS, tokenizer), len(LABELS))
+    pages = np.eye(3, SUMMARY_SIZE, dtype=np.float32)
+    views = [
+        {"index": n, "label": label, "page": pages[n], "share": share}
+        for n, (label, share) in enumerate(((2, 0.9), (5, 0.6), (7, 1.0)))
+    ]
+    batch = collate(views)
+    expected = [[0.9, 0.0, 0.1], [0.4, 0.6, 0.0], [0.0, 0.0, 1.0]]
+    assert np.allclose(batch["summaries"][:, :3], expected)
+    assert np.allclose(batch["targets"][:, [2, 5, 7]], expected)
+    assert np.allclose(batch["targets"].sum(1), 1.0)
+    assert torch.equal(batch["input_ids"], collate(views)["input_ids"])
+
+
+def test_a_view_is_decided_by_its_number_and_shows_every_kind_of_page() -> None:
+    real, summaries = known_pages("known"), known_summaries(22)
+    views, again = (
+        SummaryViews(replace(RECIPE, varied_share=0.3), summaries, real, np.arange(22), 11)
+        for _ in range(2)
+    )
+    shown: set[str] = set()
+    for number in range(200):
+        view = views[number]
+        assert np.array_equal(view["page"], again[number]["page"])
+        for name in ("upright", "turned", "varied", "drawn", "drawn_turned"):
+            rows = np.flatnonzero((getattr(summaries, name) == view["page"]).all(1))
+            for row in rows:
+                label = row % 11 if "drawn" in name else real.labels[row]
+                assert label == view["label"]
+                shown.add(name)
+    assert shown == {"upright", "turned", "varied", "drawn", "drawn_turned"}
 
 
 def test_a_page_without_letters_is_usual_in_that(tokenizer) -> None:

@@ -23,6 +23,7 @@ from pagesort.models.fast.page_trunks import (
 from pagesort.models.image_tower import convert_tower
 from pagesort.models.transformers_loader import load_towers
 from pagesort.models.trunks_model import TrunksConfig, make_known
+from pagesort.training.objective import LabelLearner, LabelTexts
 from tests.helpers.random_models import save_random_dual_encoder
 
 
@@ -136,10 +137,22 @@ def test_every_part_that_trains_gets_a_gradient() -> None:
     trunks = PageTrunks(8)
     for part in trunks.untaught:
         part.requires_grad_(False)
+    assert trunks.lines.stem.out.weight.requires_grad
     trunks.lines.middles.bias.data.fill_(3.0)
     trunks(torch.rand(2, 3, 192, 128) * 2 - 1).square().sum().backward()
     for name, value in trunks.named_parameters():
         assert (value.grad is not None) == value.requires_grad, name
+
+
+def test_a_training_leaves_out_what_no_gradient_reaches(folder: Path) -> None:
+    classifier = CLIP.open(folder, device="cpu", lean=False)
+    texts = LabelTexts.tokenised(classifier.prompts, classifier.tokenizer, 77)
+    LabelLearner(classifier.model, texts, classifier.preprocessing)
+    trunks = classifier.model.vision_model.trunks
+    kept_out = {id(each) for part in trunks.untaught for each in part.parameters()}
+    assert kept_out
+    for name, value in trunks.named_parameters():
+        assert value.requires_grad == (id(value) not in kept_out), name
 
 
 @pytest.mark.parametrize("load", [load_lean, load_towers])
