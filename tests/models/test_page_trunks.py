@@ -169,3 +169,18 @@ def test_in_bfloat16_the_layers_behind_stay_in_float32(
     assert {each.dtype for each in tower.trunks.joint.state_dict().values()} == {torch.float32}
     assert tower.trunks.lines.stages[1][1].expand.weight.dtype == torch.bfloat16
     assert 0.9 < torch.cosine_similarity(exact, quick).item() < 1.0
+
+
+def test_the_library_may_load_all_of_it_in_bfloat16(folder: Path) -> None:
+    from transformers import AutoModel
+
+    pages = torch.rand(1, 3, 192, 128) * 2 - 1
+    exact, quick = (
+        AutoModel.from_pretrained(folder, dtype=dtype).eval()
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    with torch.inference_mode():
+        expected = exact.get_image_features(pixel_values=pages).pooler_output
+        found = quick.get_image_features(pixel_values=pages.to(torch.bfloat16)).pooler_output
+    assert found.dtype == torch.bfloat16
+    assert 0.9 < torch.cosine_similarity(expected, found.float()).item() < 1.0

@@ -52,6 +52,7 @@ class Joint(nn.Module):
 
     def joined(self, near: torch.Tensor) -> torch.Tensor:
         """What comes out, of what `near` gives."""
+        near = near.to(self.of_whole.weight.dtype)
         whole, letters = near[:, :WHOLE_SIZE], near[:, WHOLE_SIZE:]
         return functional.gelu(torch.cat([self.of_whole(whole), self.of_letters(letters)], 1))
 
