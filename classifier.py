@@ -20,6 +20,7 @@ from pagesort.common.paths import BUNDLED_MODEL, CONVERTED_MODELS
 from pagesort.labelled.splits import split_data_80_10_10
 from pagesort.models import catalogue, formats
 from pagesort.models.descriptions import Table, prompt_texts
+from pagesort.models.fast.fast_loading import load_to_predict
 from pagesort.models.image_tower import (
     INT8,
     PageTower,
@@ -30,7 +31,7 @@ from pagesort.models.image_tower import (
 )
 from pagesort.models.metadata import ModelMetadata, no_labels
 from pagesort.models.tokenizer import clean_text
-from pagesort.models.transformers_loader import check_input_size, load_to_predict, load_towers
+from pagesort.models.transformers_loader import check_input_size, load_towers
 from pagesort.pages.preprocessing import FILE_NAME as PREPROCESSING_FILE
 from pagesort.pages.preprocessing import Preprocessing
 
@@ -126,7 +127,7 @@ class CLIP:
         model: TwoTowers
         model, tokenizer = load_to_predict(folder) if lean else load_towers(folder)
         check_input_size(model, preprocessing, folder)
-        model = model.to(chosen)
+        model.to(chosen)
         fingerprint = functools.cache(lambda: formats.fingerprint(folder))
         if settled == INT8:
             kept_as = (preprocessing, folder.name, fingerprint(), storage)
@@ -210,14 +211,13 @@ class CLIP:
         Raises:
             PageSortError: the model's files cannot be read any more.
         """
-        source = self._model_fingerprint
-        return source if isinstance(source, str) else source()
+        return source if isinstance(source := self._model_fingerprint, str) else source()
 
     @property
     def fingerprint(self) -> str:
         """Hash of what decides a score beside the precision: weights, texts, temperature."""
-        facts = [self.model_fingerprint, self.prompts, self.metadata.average]
-        facts.append(self.metadata.temperature)
+        kept = self.metadata
+        facts = [self.model_fingerprint, self.prompts, kept.average, kept.temperature]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     @property

@@ -54,8 +54,7 @@ def _run(arguments: Sequence[str], stop: Stop) -> int:
     if not settings.actions:
         build_parser().print_help(sys.stderr)
         return UsageError.exit_status
-    with logged(settings, lambda: 128 + stop.signal_number) as ended:
-        return ended(_carry_out(settings))
+    return logged(settings, lambda: _carry_out(settings), lambda: 128 + stop.signal_number)
 
 
 def _carry_out(settings: Settings) -> int:

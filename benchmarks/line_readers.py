@@ -41,15 +41,15 @@ MEASURED = 400  # lines of hands that were kept
 SEQ2SEQ = ("--architecture", "seq2seq", "--from_scratch")
 RESNET_34 = ("--set", "train_reader.resnet=34")
 SYNTHETIC = ("--synthetic", "0.3")
-# Epochs are such that 1,500 lines take about twenty minutes of one core of an AMD EPYC with AVX2.
+# Epochs are such that 900 lines take about ten minutes of one core of an AMD EPYC with AVX2.
 ROWS: dict[str, tuple[str, ...]] = {
     "ctc start": ("--epochs", "4", "--lr", "4e-4"),
     "ctc": ("--epochs", "4", "--lr", "1e-3", "--from_scratch"),
     "ctc synthetic": ("--epochs", "4", "--lr", "1e-3", "--from_scratch", *SYNTHETIC),
-    "seq2seq 18": ("--epochs", "8", *SEQ2SEQ),
-    "seq2seq 18 synthetic": ("--epochs", "8", *SEQ2SEQ, *SYNTHETIC),
-    "seq2seq 34": ("--epochs", "6", *SEQ2SEQ, *RESNET_34),
-    "seq2seq 34 synthetic": ("--epochs", "6", *SEQ2SEQ, *RESNET_34, *SYNTHETIC),
+    "seq2seq 18": ("--epochs", "3", *SEQ2SEQ),
+    "seq2seq 18 synthetic": ("--epochs", "3", *SEQ2SEQ, *SYNTHETIC),
+    "seq2seq 34": ("--epochs", "2", *SEQ2SEQ, *RESNET_34),
+    "seq2seq 34 synthetic": ("--epochs", "2", *SEQ2SEQ, *RESNET_34, *SYNTHETIC),
     "kraken": (),
 }
 

@@ -19,8 +19,8 @@ from pagesort.common.errors import PageSortError
 from pagesort.models import folder as model_files
 from pagesort.models import formats
 from pagesort.models.archive import LIST_FILE, export_model, import_model
+from pagesort.models.fast.fast_loading import load_to_predict
 from pagesort.models.metadata import read_metadata
-from pagesort.models.transformers_loader import load_to_predict
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.prediction.journal import RunJournal
 from pagesort.voting import state

@@ -63,7 +63,8 @@ def imports_of(path: Path) -> set[str]:
             assert node.level == 0, f"{path}: imports are written in full"
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                is_module = (ROOT / f"{inner.replace('.', '/')}.py").exists()
+                place = ROOT / inner.replace(".", "/")
+                is_module = place.with_suffix(".py").exists() or place.is_dir()
                 found.add(inner if is_module else str(node.module))
     return found
 

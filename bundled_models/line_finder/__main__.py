@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.paths import MODELS
+from pagesort.common.paths import BUNDLED_READER
 from pagesort.reading.line_finder import WEIGHTS
 
-OUT = MODELS / "pagesort-reader"
+OUT = BUNDLED_READER
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from bundled_models.line_reader.parts import mostly_hands, split_by_set
 from pagesort.common.errors import PageSortError
-from pagesort.common.paths import MODELS
+from pagesort.common.paths import BUNDLED_READER
 from pagesort.reading.examples import Examples, read_examples
 from pagesort.reading.recipe import ReaderRecipe, ReaderRequest
 
-OUT = MODELS / "pagesort-reader"
+OUT = BUNDLED_READER
 RECIPE = ReaderRecipe(epochs=6, learning_rate=4e-4, batch_size=12, frozen=4)
 SEED = 7
 # What people may want to write although no line that trains has it.

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from string import Template
 
+from bundled_models.line_reader.parts import set_of
 from pagesort.reading.error_rates import Errors, errors_of, rates
 from pagesort.reading.examples import Example, pictures_of
 from pagesort.reading.language import CharacterModel
@@ -56,7 +57,7 @@ def finish(trained: Path, split: LineSplit, sources: Path, out: Path, work: Path
         "train": f"{len(split.train):,}",
         "hands": f"{len({line.document for line in split.train}):,}",
         "how": str(facts.training.get("how", "")),
-        "credits": _credits(sources, {_set_of(line) for line in split.train}),
+        "credits": _credits(sources, {set_of(line) for line in split.train}),
     }
     card = Template(CARD.read_text(encoding="utf-8")).substitute(figures)
     kept = {name: (out / name).read_bytes() for name in KEPT if (out / name).is_file()}
@@ -74,10 +75,6 @@ def _credits(table: Path, sets: set[str]) -> str:
     return "\n".join(
         f"* {row['attribution'].rstrip('. ')}. <{row['repo']}>, {row['licence']}" for row in rows
     )
-
-
-def _set_of(line: Example) -> str:
-    return line.document.partition("/")[0]
 
 
 def _errors(reader: Reader, lines: tuple[Example, ...]) -> list[Errors]:
@@ -102,7 +99,7 @@ def _table(lines: tuple[Example, ...], errors: list[Errors]) -> str:
     for place, line in enumerate(lines):
         groups.setdefault(f"all {line.kind} lines", []).append(place)
     for place, line in enumerate(lines):
-        groups.setdefault(_set_of(line), []).append(place)
+        groups.setdefault(set_of(line), []).append(place)
     rows = [
         "| lines of | lines | hands or documents | CER (95 %) | WER (95 %) |",
         "|---|--:|--:|--:|--:|",

@@ -23,7 +23,7 @@ def split_by_set(examples: Examples) -> LineSplit:
     """
     sets: dict[str, list[Example]] = {}
     for example in examples.lines:
-        sets.setdefault(_set_of(example), []).append(example)
+        sets.setdefault(set_of(example), []).append(example)
     parts: dict[str, str] = {}
     for name, lines in sets.items():
         random = Random(name)
@@ -79,7 +79,8 @@ def _drawn(
     return drawn
 
 
-def _set_of(line: Example) -> str:
+def set_of(line: Example) -> str:
+    """The set of data that a line is of."""
     return line.document.partition("/")[0]
 
 

@@ -15,6 +15,7 @@ from bundled_models.page_classifier.recipe import Recipe
 from bundled_models.page_classifier.views import NO_GROUP, normalised
 from pagesort.models.image_tower import TwoTowers, has_bf16
 from pagesort.training.objective import unit
+from pagesort.training.optimiser import adamw
 
 LARGEST_LOGIT_SCALE = 4.6052
 """log(100): where CLIP clips its learnt temperature (arXiv 2103.00020, section 2.5)."""
@@ -118,23 +119,13 @@ def page_embeddings(model: TwoTowers, pages: Iterable[np.ndarray], recipe: Recip
 def make_optimiser(
     learner: nn.Module, learning_rate: float, weight_decay: float, tower_rate: float = 1.0
 ) -> torch.optim.Optimizer:
-    """AdamW over what is to be learnt; norms do not decay.
+    """AdamW over what is to be learnt.
 
     Args:
         tower_rate: the image tower's rate as a share of the others': it knows pictures already.
     """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in learner.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        in_tower = name.startswith("dual_encoder.vision_model.")
-        rate = learning_rate * (tower_rate if in_tower else 1.0)
-        decay = weight_decay if parameter.ndim > 1 else 0.0
-        groups.setdefault((rate, decay), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": parameters, "lr": rate, "weight_decay": decay}
-            for (rate, decay), parameters in groups.items()
-        ],
-        betas=(0.9, 0.98),
-    )
+
+    def scale(name: str) -> float:
+        return tower_rate if name.startswith("dual_encoder.vision_model.") else 1.0
+
+    return adamw(learner, learning_rate, weight_decay, scale, fused=False)

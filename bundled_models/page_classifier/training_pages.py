@@ -53,8 +53,8 @@ def _embeddings(folder: Path, paths: Sequence[Path]) -> np.ndarray:
     """What the model makes of the pages, as in a run: float32 (N, D), each of length 1."""
     import torch
 
+    from pagesort.models.fast.fast_loading import load_to_predict
     from pagesort.models.image_tower import PageTower, TwoTowers
-    from pagesort.models.transformers_loader import load_to_predict
     from pagesort.pages.loader import PageLoader
     from pagesort.pages.preprocessing import Preprocessing
 

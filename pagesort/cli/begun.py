@@ -45,8 +45,6 @@ def as_begun(settings: Settings, folder: Path) -> Settings:
     which pages are added has long been sorted into folders, and perhaps taken back: that is done
     again only where it is asked for.
     """
-    if not (settings.resume or settings.update):
-        return settings
     runs = _runs(settings, folder)
     run = next((each for each in runs if _agrees(settings, each)), runs[0] if runs else {})
     left = SORTING if settings.update else ()

@@ -213,6 +213,15 @@ def restored(cell: str) -> str:
     return cell[1:] if HIDDEN_FORMULA.match(cell) else cell
 
 
+def share(cell: str) -> float | None:
+    """The number from 0 to 1 in a cell, which a person may have edited; None for no such."""
+    try:
+        value = number(cell)
+    except ValueError:
+        return None
+    return value if 0.0 <= value <= 1.0 else None
+
+
 def number(cell: str) -> float:
     """A cell's number, with either decimal sign.
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.tables import number, read_rows
+from pagesort.common.tables import read_rows, share
 from pagesort.grouping.metrics import agreement
 from pagesort.grouping.truth import Grouping, paired, read_grouping
 from pagesort.records.check import read_record
@@ -231,7 +231,7 @@ def _sheet_page(
         page=row.get("PAGE", ""),
         path=row.get("PATH") or row.get("FILE") or name,
         guess=row.get("CLASS", ""),
-        score=_share(row.get("SCORE", "")),
+        score=share(row.get("SCORE", "")),
         note="; ".join(filter(None, [*([] if problem else [note]), *told])),
         problem=problem,
         group=group,
@@ -243,15 +243,6 @@ def _sheet_page(
 
 def _doubt(row: Mapping[str, str]) -> str:
     """What is to be said of the probability that an item begins here, if it is not clear."""
-    boundary = _share(row.get("BOUNDARY", ""))
+    boundary = share(row.get("BOUNDARY", ""))
     is_unsure = boundary is not None and UNSURE[0] < boundary < UNSURE[1]
     return f"unsure whether an item begins here ({boundary:.0%})" if is_unsure else ""
-
-
-def _share(cell: str) -> float | None:
-    """A share that a cell holds, which a person may have edited; None where it holds none."""
-    try:
-        value = number(cell)
-    except ValueError:
-        return None
-    return value if 0.0 <= value <= 1.0 else None

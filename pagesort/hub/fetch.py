@@ -285,9 +285,11 @@ def _check_usable(request: PullRequest, ready: Path) -> None:
     Raises:
         PageSortError: it cannot be loaded, or takes other pages than its settings make.
     """
+    from pagesort.models.fast.fast_loading import load_to_predict
+
     try:
         model_files.check_complete(ready)
-        model, _ = transformers_loader.load_to_predict(ready)
+        model, _ = load_to_predict(ready)
         transformers_loader.check_input_size(model, Preprocessing.from_folder(ready), ready)
     except PageSortError as error:
         raise PageSortError(

@@ -14,7 +14,6 @@ from pagesort.models.tokenizer import TOKENIZERS
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-    from pagesort.models.fast.fast_loading import LeanTokenizer
     from pagesort.models.fast.towers import DualEncoder
     from pagesort.pages.loader import Preprocessing
 
@@ -31,19 +30,6 @@ UNLOADABLE = (
 # What CLIPModel and VisionTextDualEncoderModel have in common.
 _PARTS = ("vision_model", "visual_projection", "text_model", "text_projection", "logit_scale")
 _REFETCH = "Fetch or convert the model again"
-
-
-def load_to_predict(
-    folder: Path,
-) -> tuple[PreTrainedModel | DualEncoder, PreTrainedTokenizerBase | LeanTokenizer]:
-    """Load what answers as `load_towers` does, without the libraries that it needs if possible.
-
-    Raises:
-        PageSortError: as `load_towers`.
-    """
-    from pagesort.models.fast.fast_loading import load_lean
-
-    return load_lean(folder) or load_towers(folder)
 
 
 def load_towers(folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

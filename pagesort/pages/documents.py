@@ -41,6 +41,13 @@ def parts_of(path: Path, renderers: PdfRenderers) -> Sequence[int | None]:
     return range(1, pages + 1) if pages > 1 else (None,)
 
 
+def is_document(path: Path) -> bool:
+    """Whether a file's pages are numbered, or it holds files of its own."""
+    if archives.is_archive(path):
+        return True
+    return facts_of(path) is not None and (is_pdf(path) or count_tiff_pages(path) > 1)
+
+
 def part_of(path: Path, page: int) -> int | None:
     """Return the number of a page in its file, which is `page` in a document, else None.
 

@@ -103,8 +103,8 @@ class ScoredPage:
     second: tuple[str, float] | None = None
 
 
-def score_page(model: Scorer, path: Path, max_megapixels: float) -> np.ndarray:
-    """Score one image file: float32 (labels,).
+def score_page(model: Scorer, path: Path, max_megapixels: float) -> ScoredPage:
+    """Score one image file.
 
     Raises:
         PageUnreadableError: the page cannot be used.
@@ -113,7 +113,7 @@ def score_page(model: Scorer, path: Path, max_megapixels: float) -> np.ndarray:
         (result,) = score_pages(model, loader, [PageRef(0, path)], 1)
     if isinstance(result, Failure):
         raise PageUnreadableError(result.reason, where=path)
-    return result.scores
+    return result
 
 
 def score_pages(

@@ -116,22 +116,3 @@ class Seq2SeqLearner(Learner[Seq2SeqNetwork]):
             for line in tokens.tolist()
         ]
         return losses.tolist(), texts
-
-
-def make_optimiser(
-    network: nn.Module, learning_rate: float, weight_decay: float
-) -> torch.optim.AdamW:
-    """AdamW over all weights; biases and norms, whatever has one dimension, have no decay."""
-    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
-    for parameter in network.parameters():
-        if parameter.requires_grad:
-            groups[parameter.ndim >= 2].append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": parameters, "weight_decay": weight_decay if decays else 0.0}
-            for decays, parameters in groups.items()
-        ],
-        lr=learning_rate,
-        betas=(0.9, 0.98),
-        fused=True,
-    )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.paths import MODELS
+from pagesort.common.paths import BUNDLED_READER
 from pagesort.reading.line_images import Grey
 from pagesort.reading.reading_order import in_reading_order
 from pagesort.reading.strips import Strip, strips_of
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pagesort.models.line_networks import LineNetwork
 
 WEIGHTS = "finder.safetensors"
-BUNDLED_FINDER = MODELS / "pagesort-reader"
 LONGER_SIDE = 1280  # pixels of the page that the network sees
 LARGEST_WEIGHTS = 200_000_000  # bytes
 
@@ -35,7 +34,7 @@ class LineFinder:
     network: LineNetwork
 
     @classmethod
-    def open(cls, folder: Path = BUNDLED_FINDER) -> LineFinder:
+    def open(cls, folder: Path = BUNDLED_READER) -> LineFinder:
         """Open the weights of a finder.
 
         Raises:

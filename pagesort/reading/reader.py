@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.paths import MODELS
+from pagesort.common.paths import BUNDLED_READER
 from pagesort.reading.decoding import Reading
 from pagesort.reading.reader_folder import REMEDY, ReaderFacts, is_reader, read_facts
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["BUNDLED_READER", "Reader", "Reading"]
-
-BUNDLED_READER = MODELS / "pagesort-reader"
 
 
 class Reader(ABC):

@@ -19,7 +19,7 @@ from pagesort.common.text import named
 from pagesort.reading.alphabet import Alphabet
 from pagesort.reading.architectures import Architecture, architecture_of
 from pagesort.reading.language import CharacterModel
-from pagesort.reading.learner import Learner, make_optimiser
+from pagesort.reading.learner import Learner
 from pagesort.reading.network import HEIGHT
 from pagesort.reading.pictures import Pictures
 from pagesort.reading.reader_folder import (
@@ -32,6 +32,7 @@ from pagesort.reading.recipe import ReaderOutcome, ReaderRecipe, ReaderRequest
 from pagesort.reading.validation import SHOWN, ReaderReporter, ValidationLines
 from pagesort.reading.views import Collator, LineViews
 from pagesort.training.loop import Figures, Schedule, fit
+from pagesort.training.optimiser import adamw
 from pagesort.training.plan import (
     chosen_precision,
     default_workers,
@@ -177,7 +178,7 @@ class _Session:
             learner,
             self._views(),
             self.collate,
-            make_optimiser(learner.network, recipe.learning_rate, recipe.weight_decay),
+            adamw(learner.network, recipe.learning_rate, recipe.weight_decay),
             Schedule(
                 steps=steps,
                 batch_size=recipe.batch_size,

@@ -12,7 +12,7 @@ from typing import Any
 
 from pagesort.common.checked_json import read_json
 from pagesort.common.errors import PageSortError
-from pagesort.common.tables import number, read_rows
+from pagesort.common.tables import read_rows, share
 from pagesort.prediction.journal_files import folder_of_table
 from pagesort.prediction.result_tables import REVIEW
 from pagesort.review.sheet import SheetPage
@@ -115,19 +115,10 @@ def _page(row: Mapping[str, str], table: Path) -> SheetPage:
         page=row.get("PAGE", ""),
         path=row.get("PATH", ""),
         guess=guess,
-        score=_number(row.get("SCORE-1") or row.get("AGREEMENT", "")),
+        score=share(row.get("SCORE-1") or row.get("AGREEMENT", "")),
         second=row.get("CLASS-2", ""),
-        second_score=_number(row.get("SCORE-2", "")),
+        second_score=share(row.get("SCORE-2", "")),
         other=others,
         note=row.get("NOTE", ""),
         needs_review=row.get("DECISION") == REVIEW,
     )
-
-
-def _number(cell: str) -> float | None:
-    """A share that a cell holds; None where it holds none."""
-    try:
-        value = number(cell)
-    except ValueError:
-        return None
-    return value if 0.0 <= value <= 1.0 else None

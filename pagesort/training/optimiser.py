@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
@@ -27,9 +27,7 @@ def make_optimiser(
     layer_decay: float,
     adam_beta2: float,
 ) -> torch.optim.AdamW:
-    """Return AdamW over all weights that are to be trained.
-
-    Biases, norms and the logit scale, whatever has fewer than two dimensions, have no weight decay.
+    """Return `adamw` for two towers.
 
     Args:
         dual_encoder: with `vision_model` and `text_model`.
@@ -37,23 +35,42 @@ def make_optimiser(
         layer_decay: the rate of each block as a share of the next one's (arXiv 2212.06138).
     """
     scales = learning_rate_scales(dual_encoder, layer_decay)
+    return adamw(dual_encoder, learning_rate, weight_decay, scales.__getitem__, adam_beta2)
+
+
+def adamw(
+    model: nn.Module,
+    learning_rate: float,
+    weight_decay: float,
+    scale: Callable[[str], float] = lambda name: 1.0,
+    beta2: float = 0.98,
+    *,
+    fused: bool = True,
+) -> torch.optim.AdamW:
+    """Return AdamW over all weights that are to be trained.
+
+    Biases, norms and the like, whatever has fewer than two dimensions, have no weight decay.
+
+    Args:
+        scale: from a parameter's name to its share of the learning rate.
+        fused: quicker, and rounded in other places than what made the bundled models.
+    """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for name, parameter in dual_encoder.named_parameters():
+    for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((scales[name], parameter.ndim >= 2), []).append(parameter)
+            groups.setdefault((scale(name), parameter.ndim >= 2), []).append(parameter)
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
-                "lr": learning_rate * scale,
+                "lr": learning_rate * share,
                 "weight_decay": weight_decay if decays else 0.0,
             }
-            for (scale, decays), parameters in groups.items()
+            for (share, decays), parameters in groups.items()
         ],
         lr=learning_rate,
-        betas=(0.9, adam_beta2),
-        eps=1e-8,
-        fused=True,
+        betas=(0.9, beta2),
+        fused=fused,
     )
 
 

@@ -179,7 +179,7 @@ def vote_page(
     """
 
     def guess(classifier: Any) -> Ballot:
-        scores = scoring.score_page(classifier, page, max_megapixels)
+        scores = scoring.score_page(classifier, page, max_megapixels).scores
         ((index, score),) = top_guesses(scores, 1)
         return classifier.labels[index], float(round_scores(score))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bundled_models.synthetic_pages.layouts import blanks, mixtures, texts, typed
+from bundled_models.synthetic_pages.layouts import blanks, memos, mixtures, texts, typed
 from bundled_models.synthetic_pages.scanning import paper
 from bundled_models.synthetic_pages.sheet import REGIONS, Sheet
 from bundled_models.synthetic_pages.writing.hand import Hand
@@ -70,6 +70,33 @@ def test_forms_are_filled_by_the_tool(form, tool, region: str):
     sheet = new_sheet(2)
     form(sheet, tool(sheet), 0.9)
     assert {"print", "table", region} <= marked(sheet)
+
+
+def test_observations_are_rows_and_heads_in_print_and_figures_by_hand():
+    for seed in range(4):
+        sheet = new_sheet(seed)
+        blanks.observation_sheet(sheet)
+        assert marked(sheet) == {"print", "table", "hand"}
+        ((x0, _, x1, low),) = (box for region, box in sheet.marks if REGIONS[region] == "table")
+        figures = [box for region, box in sheet.marks if REGIONS[region] == "hand"]
+        assert len(figures) > 25
+        # All but the date above, which may stand anywhere.
+        inside = [left >= x0 and bottom < low + 20 for left, _, _, bottom in figures[1:]]
+        assert all(inside) and x1 > x0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_program_is_typed_text_however_its_paper_is_pulled(seed: int):
+    sheet = new_sheet(seed)
+    memos.program(sheet, Typewriter(sheet, density=1.0))
+    assert marked(sheet) == {"type"}
+    assert 0.001 < inked(sheet) < 0.3
+
+
+def test_lines_of_a_program_stand_at_many_depths():
+    lines = memos.nested_lines(np.random.default_rng(2), 60)
+    depths = {len(line) - len(line.lstrip()) for line in lines if line}
+    assert len(lines) == 60 and len(depths) > 5 and max(depths) <= 60
 
 
 def test_a_needle_printer_prints():

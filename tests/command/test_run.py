@@ -66,6 +66,14 @@ def test_topn_comes_from_the_settings_file(command: Run, archive: Path, workplac
     assert "warning" not in err
 
 
+def test_what_nobody_reads_is_told_beside_a_single_page(command: Run, tmp_path: Path) -> None:
+    blank = tmp_path / "blank.png"
+    Image.new("RGB", (600, 800), (235, 230, 215)).save(blank)
+    status, out, err = command("-f", blank)
+    assert status == 0 and out.splitlines()[0] == str(blank)
+    assert "blank: the category of such a page means little" in err
+
+
 def test_scores_agree_between_page_table_and_raw(command: Run, archive: Path) -> None:
     status, out, _ = command("-d", archive, "--inner", "--raw", "-tn", "11")
     result, raw = (read_table(line) for line in out.splitlines())

@@ -17,7 +17,8 @@ from PIL import Image
 
 from classifier import CLIP
 from pagesort.common.paths import BUNDLED_MODEL, SMALL_MODEL
-from pagesort.models import formats, transformers_loader
+from pagesort.models import formats
+from pagesort.models.fast import fast_loading
 from pagesort.models.fast.fast_loading import load_lean
 from pagesort.models.fast.towers import LITE_FACTORS, DualEncoder, LiteTower
 from tests.helpers.paths import ROOT
@@ -198,7 +199,7 @@ def test_files_of_older_programs_are_left_to_the_general_way(tiny: Path) -> None
 
 def test_what_is_not_known_opens_the_general_way(tiny: Path) -> None:
     edited(tiny, "config.json", lambda config: config["text_config"].update(hidden_act="relu"))
-    model, _ = transformers_loader.load_to_predict(tiny)
+    model, _ = fast_loading.load_to_predict(tiny)
     assert type(model).__name__ == "CLIPModel"
 
 

@@ -15,8 +15,13 @@ from pagesort.models.fast.letters import (
     choose,
     cut,
     find_crossings,
+    find_windows,
+    grid_of,
+    run_down,
 )
 from pagesort.models.line_networks import LETTER_HEIGHT
+from pagesort.reading.line_finder import LineFinder
+from tests.helpers.paths import ROOT
 
 
 def known_map(*lines: tuple[int, int]) -> np.ndarray:
@@ -60,7 +65,7 @@ def test_a_window_shows_what_pillow_cuts_out_there(column: int) -> None:
         pen.rectangle((x, 380 + x % 37, x + 9, 430), fill=(x % 255, 60, 90))
     pixels = torch.from_numpy(np.asarray(page).copy()).permute(2, 0, 1)[None] / 127.5 - 1
     place = torch.tensor([[[198.0, column, 12.0]]])
-    (found,) = cut(pixels.mean(1, keepdim=True), place, (400, 300))
+    (found,) = cut(pixels.mean(1, keepdim=True), grid_of(place, (400, 300)))
     height = 12.0 * 2.2 * 2  # pixels of the page
     width = height * WINDOW_WIDTH / LETTER_HEIGHT
     left = min(max(0.0, 2 * column - width / 2), 600 - width)
@@ -73,6 +78,58 @@ def test_a_window_shows_what_pillow_cuts_out_there(column: int) -> None:
     difference = (found[0] + 1) * 127.5 - torch.from_numpy(np.array(expected))
     assert difference.abs().mean() < 1.0
     assert np.std(np.asarray(expected)) > 10
+
+
+@pytest.mark.parametrize("quarters", [1, 3])
+def test_a_page_that_lies_on_its_side_shows_the_same_letters(quarters: int) -> None:
+    torch.manual_seed(1)
+    letters = Letters().eval()
+    likely = known_map((100, 110), (200, 212))
+    likely[:, :140] = likely[:, 160:] = 0.0  # the middle one of the columns
+    paler = torch.linspace(-1, 1, 600).expand(1, 3, 800, 600)
+    page = 0.3 * (torch.rand(1, 3, 800, 600) * 2 - 1) + paler
+    turned = torch.rot90(page, quarters, (2, 3))
+    with torch.inference_mode():
+        upright = letters(page, torch.from_numpy(likely)[None])
+        found = letters(turned, torch.from_numpy(np.rot90(likely, quarters).copy())[None])
+        head_down = torch.from_numpy(likely[::-1, ::-1].copy())[None]
+        on_its_head = letters(torch.rot90(page, 2, (2, 3)), head_down)
+    # Which end of a line is its beginning is not known.
+    expected = upright if quarters == 1 else on_its_head
+    assert (upright - on_its_head).abs().max() > 5e-4
+    assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_each_page_of_a_batch_has_its_own_direction() -> None:
+    likely = torch.from_numpy(known_map((100, 110)))[:300]
+    both = torch.stack([likely, likely.T])
+    assert run_down(both).tolist() == [False, True]
+    assert run_down(torch.zeros_like(both)).tolist() == [False, False]
+    windows = find_windows(both)
+    assert torch.equal(windows.count[0], windows.count[1])
+    # Along a window of 2.2 * 10 * 192 / 48 pixels of 300 the column changes, or the row.
+    changes = (windows.grid[:, 0, 0, -1] - windows.grid[:, 0, 0, 0]).tolist()
+    assert changes[0] == [pytest.approx(0.5836, abs=0.001), 0.0]
+    assert changes[1] == [0.0, pytest.approx(-0.5836, abs=0.001)]
+
+
+def test_it_is_seen_which_way_the_lines_of_real_pages_run() -> None:
+    finder = LineFinder.open().network.eval()
+    samples = [
+        each
+        for kind in ("LINE", "TEXT")
+        for each in sorted((ROOT / "category_samples").glob(f"{kind}*/*.png"))
+    ]
+    right = []
+    for sample in samples:
+        page = np.asarray(Image.open(sample).convert("L").resize((544, 768)))
+        for quarters in range(4):
+            turned = torch.from_numpy(np.rot90(page, quarters).copy())[None, None]
+            with torch.inference_mode():
+                likely = finder(turned)[:, 0].float().sigmoid()
+            right.append(run_down(likely).item() == bool(quarters % 2))
+    assert len(right) == 4 * 21
+    assert np.mean(right) > 0.95
 
 
 def test_a_page_is_summed_up_alone_and_one_without_lines_has_no_numbers() -> None:

@@ -14,8 +14,9 @@ import pytest
 from pagesort.common.errors import PageSortError
 from pagesort.models import transformers_loader
 from pagesort.models.archive import export_model
+from pagesort.models.fast.fast_loading import load_to_predict
 from pagesort.models.local_only import check_local
-from pagesort.models.transformers_loader import load_to_predict, load_towers
+from pagesort.models.transformers_loader import load_towers
 
 
 def timm_tower(architecture: str, **more: Any) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def test_every_page_of_a_listing_gets_what_it_gets_alone(refs: list[PageRef]) ->
         if isinstance(result, Failure):
             assert result.ref is refs[2] and "not an image" in result.reason
         else:
-            assert np.array_equal(result.scores, score_page(model, result.ref.path, 1.0))
+            assert np.array_equal(result.scores, score_page(model, result.ref.path, 1.0).scores)
 
 
 def test_a_single_page_tells_why_it_cannot_be_used(refs: list[PageRef]) -> None:

@@ -1,6 +1,8 @@
-"""Printed forms that hold little: context sheets, evidence cards, print-outs, register sheets."""
+"""Printed forms to fill in: sheets of contexts, of files, of observations, cards; print-outs."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import numpy as np
 
@@ -26,7 +28,7 @@ from bundled_models.synthetic_pages.words import (
     words,
 )
 from bundled_models.synthetic_pages.writing.hand import Hand
-from bundled_models.synthetic_pages.writing.ink import Print, Typewriter
+from bundled_models.synthetic_pages.writing.ink import POINT, Print, Typewriter
 
 Tool = Typewriter | Hand | Print
 
@@ -191,3 +193,52 @@ def register_sheet(sheet: Sheet, hand: Hand) -> None:
         y = hand.paragraph(x0, y, room, words(rng, "cs", whole(rng, 10, 50)), bottom=h - 15)
     hand.signature(w * 0.5, min(h - 10, y + 8), 40)
     sheet.mark("table", 0, top, w, low)
+
+
+def observation_sheet(sheet: Sheet) -> None:
+    """A printed sheet of many narrow columns, its rows named in print, figures put in by hand."""
+    rng, w, h = sheet.rng, sheet.width, sheet.height
+    ink, tongue, step = grey_of(rng), language(rng), span(rng, 4.2, 8)
+    face = Print(sheet, pick(rng, ("serif", "serif", "sans")), min(9.0, step / POINT * 0.55), ink)
+    hand = Hand(sheet, size=step * span(rng, 0.27, 0.4))
+    x0, x1, y = span(rng, 4, 18), w - span(rng, 4, 18), span(rng, 12, 26)
+    title = Print(sheet, pick(rng, ("serif", "serif_bold", "sans_bold")), span(rng, 11, 20), ink)
+    title.put(w / 2, y, phrase(rng, tongue, 1, 2).upper(), "m")
+    hand.put(pick(rng, (x0 + 2, w * 0.72)), y - span(rng, 0, 3), date(rng))
+    top, stub = y + 5, x0 + span(rng, 18, 45)
+    edges = columns_of(rng, stub, x1, whole(rng, 5, 14))
+    low = top + span(rng, 9, 20)
+    for a, b in pairwise(edges):
+        tokens = phrase(rng, tongue, 1, 2).capitalize().split()
+        face.paragraph(a + 0.5, top + 3.5, b - a - 1, tokens, justify=False, bottom=low - 1)
+    rows = min(int((h - low - span(rng, 6, 40)) / step), whole(rng, 12, 50))
+    filled = [span(rng, 0.3, 1.3) for _ in edges[1:]]
+    forms = [whole(rng, 0, 5) for _ in edges[1:]]
+    for row in range(1, rows + 1):
+        base = low + row * step - step * 0.25
+        face.put(x0, base, phrase(rng, tongue, 1, 2).capitalize()[:16])
+        for a, b, share, form in zip(edges[:-1], edges[1:], filled, forms, strict=True):
+            if chance(rng, share):
+                hand.put(a + 0.8, base, _observed(rng, form)[: max(1, int((b - a) / hand.letter))])
+    bottom = low + rows * step
+    for y in (top, low, bottom):
+        sheet.rule(x0, y, x1, y, 0.35, ink)
+    for edge in edges:
+        sheet.rule(edge, top, edge, bottom, 0.25, ink)
+    if chance(rng, 0.4):
+        for row in range(1, rows):
+            sheet.rule(x0, low + row * step, x1, low + row * step, 0.15, (150, 150, 150))
+    sheet.mark("table", x0, top, x1, bottom)
+
+
+def _observed(rng: np.random.Generator, form: int) -> str:
+    """What stands in a column whose `form` (0 to 5) all its entries share."""
+    value = whole(rng, 0, 99)
+    return (
+        f"{value}",
+        f"{29 + value % 2}.{value:02d}",
+        pick(rng, ("NW", "SW", "W", "ENE", "S", "—")),
+        pick(rng, ("+", "-")) + str(value % 10),
+        pick(rng, ("b", "c", "o", '"', "—", "r")),
+        f"{value * 37 % 1000}",
+    )[form]

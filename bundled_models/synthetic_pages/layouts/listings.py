@@ -191,16 +191,22 @@ def line_printer(sheet: Sheet) -> None:
     for i, at in enumerate(np.arange(0, h, step * bar)):
         if i % 2:
             sheet.frame(0, at, w, at + step * bar, 0, fill=shade)
-    for side in (4.5, w - 4.5) if edge else ():
-        for at in np.arange(6, h, 12.7):
-            box = tuple(c * sheet.scale for c in (side - 2, at - 2, side + 2, at + 2))
-            sheet.draw.ellipse(box, fill=sheet.ink((40, 40, 40)))
+    if edge:
+        feed_holes(sheet, (40, 40, 40))
     title = f"{phrase(rng, 'en', 2, 5).upper()}    {date(rng)}    PAGE {whole(rng, 1, 400)}"
     machine.put(x, y, title[:letters])
     stops = _printer_stops(rng, letters)
     lines = [_printer_row(rng, stops) for _ in range(int((h * span(rng, 0.4, 1) - y - 20) / step))]
     machine.lines(x, y + 3 * step, [line[:letters] for line in lines])
     sheet.mark("table", x, y, w - x, y + (3 + len(lines)) * step)
+
+
+def feed_holes(sheet: Sheet, tone: Colour) -> None:
+    """The holes at both edges by which a printer pulls its paper, half an inch apart."""
+    for side in (4.5, sheet.width - 4.5):
+        for at in np.arange(6, sheet.height, 12.7):
+            box = tuple(c * sheet.scale for c in (side - 2, at - 2, side + 2, at + 2))
+            sheet.draw.ellipse(box, fill=sheet.ink(tone))
 
 
 def _printer_stops(rng: np.random.Generator, letters: int) -> list[tuple[int, int]]:

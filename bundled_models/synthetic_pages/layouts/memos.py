@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from numpy.random import Generator
+
+from bundled_models.synthetic_pages.layouts.listings import feed_holes
 from bundled_models.synthetic_pages.sheet import BLACK, Sheet
 from bundled_models.synthetic_pages.words import (
     NAMES,
@@ -161,21 +164,36 @@ def program(sheet: Sheet, machine: Typewriter) -> None:
     """A listing of a program or an outline: short lines at many depths, in capitals."""
     rng, w, h = sheet.rng, sheet.width, sheet.height
     machine.leading, machine.unevenness = pick(rng, (4.23, 4.23, 3.2)), machine.unevenness * 0.3
-    left, y, depth = span(rng, 12, 40), span(rng, 14, 30), 0
+    left, y = span(rng, 12, 40), span(rng, 14, 30)
+    if chance(rng, 0.6):  # of a printer, whose paper is pulled by holes
+        feed_holes(sheet, pick(rng, ((40, 40, 40), (150, 150, 150), (205, 205, 205))))
+        machine.jitter = span(rng, 0, 0.15)
+        machine.pitch = (w - 30) / whole(rng, 70, 110)
+        machine.fit()
+        machine.leading = machine.pitch * 1.67
     letters = machine.room(w - left - 10)
+    count = int((h - y - span(rng, 8, 0.6 * h)) / machine.leading)
+    title = f"{phrase(rng, 'en', 1, 3).upper()}   {date(rng)}   PAGE {whole(rng, 1, 99)}"
+    machine.put(left, y - machine.leading * 2, title[:letters])
+    lines = nested_lines(sheet.rng, max(3, count))
+    machine.lines(left, y, [line[:letters] for line in lines])
+
+
+def nested_lines(rng: Generator, count: int) -> list[str]:
+    """So many short lines, each deeper or less deep than the last one or below a word of it."""
     upper, opened = chance(rng, 0.7), pick(rng, ("(", "(", "", "- "))
-    lines: list[str] = []
-    for _ in range(int((h - y - span(rng, 8, 60)) / machine.leading)):
-        depth = min(8, max(0, depth + pick(rng, (-3, -1, 0, 0, 0, 1, 1))))
-        text = opened + phrase(rng, "en", 1, 7) + (")" * whole(rng, 0, 3) if opened == "(" else "")
-        text = "" if chance(rng, 0.1) else text
-        lines.append((" " * depth * 3 + (text.upper() if upper else text))[:letters])
-    machine.put(
-        left,
-        y - machine.leading * 1.5,
-        f"{phrase(rng, 'en', 1, 3).upper()}  PAGE {whole(rng, 1, 99)}",
-    )
-    machine.lines(left, y, lines)
+    step, wide, empty = pick(rng, (2, 3, 4, 8)), pick(rng, (2, 4, 7)), span(rng, 0.02, 0.2)
+    at, lines = 0, list[str]()
+    for _ in range(count):
+        text = opened + phrase(rng, "en", 1, wide)
+        text += ")" * whole(rng, 0, 3) if opened == "(" else ""
+        lines.append("" if chance(rng, empty) else " " * at + (text.upper() if upper else text))
+        if opened == "(" and " " in text and chance(rng, 0.3):
+            at += text.index(" ") + 1
+        else:
+            at += step * pick(rng, (-3, -1, -1, 0, 0, 0, 1, 1))
+        at = max(0, at) if at < 40 else step
+    return lines
 
 
 def _equation(sheet: Sheet, machine: Typewriter, x: float, y: float, room: float) -> float:

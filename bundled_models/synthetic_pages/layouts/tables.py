@@ -7,6 +7,7 @@ import numpy as np
 from bundled_models.synthetic_pages.layouts.blanks import (
     context_sheet,
     evidence_card,
+    observation_sheet,
     register_sheet,
 )
 from bundled_models.synthetic_pages.layouts.forms import (
@@ -264,6 +265,8 @@ def line_hand(sheet: Sheet) -> None:
         register_sheet(sheet, hand)
     elif kind < 0.7:
         repertory(sheet, hand)
+    elif kind > 0.86:
+        observation_sheet(sheet)
     else:
         ruled_paper(sheet, 0.3)
         y = span(rng, 10, 25)

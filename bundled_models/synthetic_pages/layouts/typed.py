@@ -46,7 +46,7 @@ def text_typed(sheet: Sheet) -> None:
         memo(sheet, machine)
     elif roll < 0.63:
         message(sheet, machine)
-    elif roll < 0.67:
+    elif roll < 0.67 or roll > 0.95:
         program(sheet, machine)
     elif roll < 0.73:
         treatise(sheet, machine)

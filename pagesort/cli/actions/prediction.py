@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 
 def classify_page(settings: Settings, path: Path, model: Path | None = None) -> int:
     """Print the most likely categories of one page, a line each: label, tab, percentage."""
-    from pagesort.pages import archives, documents, places
+    from pagesort.pages import documents, places
     from pagesort.pages.image_file import check_page
     from pagesort.prediction import scoring
 
@@ -44,16 +44,17 @@ def classify_page(settings: Settings, path: Path, model: Path | None = None) -> 
         raise UsageError("-f takes one page, and this is a folder", where=path, remedy="Use -d")
     if not is_remote(path) and not places.exists(path):
         raise PageSortError("the page does not exist", where=path, remedy="Check the path")
-    refs = documents.pages_of(path)
-    if archives.is_archive(path) or refs[0].page is not None:
-        return _classify_document(settings, path, refs, model)
+    if documents.is_document(path):
+        return _classify_document(settings, path, documents.pages_of(path), model)
     check_page(path, settings.max_megapixels)
     if settings.best:
         return _vote_on_page(settings, path)
     classifier = _open_to_predict(settings, model).classifier
-    scores = scoring.score_page(classifier, path, settings.max_megapixels)
+    page = scoring.score_page(classifier, path, settings.max_megapixels)
+    if page.note:
+        logger.info("%s: the category of such a page means little", page.note)
     emit(str(path))
-    for guess in _shown_guesses(classifier, scores, settings.topn):
+    for guess in _shown_guesses(classifier, page.scores, settings.topn):
         emit("\t".join(guess))
     return 0
 
@@ -124,7 +125,8 @@ def classify_folder(
     if folder.is_file():
         what = f"{named_by} takes a folder, and this is a file"
         raise UsageError(what, where=folder, remedy="Use -f")
-    settings = as_begun(settings, folder)
+    if settings.resume or settings.update:
+        settings = as_begun(settings, folder)
     request = prediction_request(settings, folder)
     if settings.review is not None and not settings.is_named("topn"):
         # A person who looks wants to know the second guess, too.

@@ -30,6 +30,7 @@ from pagesort.models.fast.towers import (
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 Shape = TypeVar("Shape", bound=TransformerShape)
 
@@ -137,6 +138,19 @@ class LeanTokenizer:
             "input_ids": torch.tensor([row.ids for row in rows]),
             "attention_mask": torch.tensor([row.attention_mask for row in rows]),
         }
+
+
+def load_to_predict(
+    folder: Path,
+) -> tuple[PreTrainedModel | DualEncoder, PreTrainedTokenizerBase | LeanTokenizer]:
+    """Load what answers as `load_towers` does, without the libraries that it needs if possible.
+
+    Raises:
+        PageSortError: as `load_towers`.
+    """
+    from pagesort.models.transformers_loader import load_towers
+
+    return load_lean(folder) or load_towers(folder)
 
 
 def load_lean(folder: Path) -> tuple[DualEncoder, LeanTokenizer] | None:

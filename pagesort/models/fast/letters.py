@@ -1,9 +1,10 @@
 """What the letters of a page look like: written by hand, by a machine, or printed.
 
 Where a network sees lines, windows of a line's height are cut out of the page, at about the size
-that a network which reads lines was trained on. What that one makes of them is summed up: mean and
-spread over the windows of each window's mean and spread of every channel. All sizes are
-the same for every page, so that the whole can be written as an ONNX file.
+that a network which reads lines was trained on, and turned by a quarter where lines run down the
+page. What that network makes of them is summed up: mean and spread over the windows of each
+window's mean and spread of every channel. All sizes are the same for every page, so that the whole
+can be written as an ONNX file.
 """
 
 from __future__ import annotations
@@ -53,12 +54,12 @@ class Letters(nn.Module):
             float32 (N, SIZE), NaN but for the last four numbers where a page has no line.
         """
         likely = likely.detach().float()
-        crossings = find_crossings(likely)
-        windows = cut(pages.float().mean(1, keepdim=True), choose(crossings), likely.shape[1:])
-        levels = self.trunk.levels(windows.to(self.trunk.stem.first.weight.dtype))
+        windows = find_windows(likely)
+        lines = cut(pages.float().mean(1, keepdim=True), windows.grid)
+        levels = self.trunk.levels(lines.to(self.trunk.stem.first.weight.dtype))
         seen = torch.cat([mean_and_spread(level) for level in levels], 1)
         seen = seen.reshape(-1, WINDOWS, seen.shape[1])
-        count = crossings.count[:, None]
+        count = windows.count[:, None]
         is_one = torch.arange(WINDOWS, device=likely.device) < count
         share = (is_one / count.clamp(min=1, max=WINDOWS))[:, :, None]
         mean = (share * seen).sum(1)
@@ -66,7 +67,7 @@ class Letters(nn.Module):
         # Not before: what is multiplied by NaN has no gradient.
         looks = torch.cat([mean, (variance + _LEAST_VARIANCE).sqrt()], 1)
         looks = torch.where(count > 0, looks, torch.nan)
-        return torch.cat([looks, facts(crossings, likely)], 1)
+        return torch.cat([looks, windows.facts], 1)
 
 
 def mean_and_spread(features: torch.Tensor) -> torch.Tensor:
@@ -75,6 +76,54 @@ def mean_and_spread(features: torch.Tensor) -> torch.Tensor:
     mean = features.mean((2, 3), keepdim=True)
     variance = (features - mean).square().mean((2, 3))
     return torch.cat([mean.flatten(1), (variance + _LEAST_VARIANCE).sqrt()], 1)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Where to look at the letters of pages.
+
+    Attributes:
+        count: (N,), how many lines were met; more than `WINDOWS` are not looked at.
+        grid: float32 (N, WINDOWS, LETTER_HEIGHT, WINDOW_WIDTH, 2), the column and the row of the
+            page where each pixel of each window lies, -1 to 1 from edge to edge.
+        facts: float32 (N, 4), see `facts_of`.
+    """
+
+    count: torch.Tensor
+    grid: torch.Tensor
+    facts: torch.Tensor
+
+
+def find_windows(likely: torch.Tensor) -> Windows:
+    """Find windows on the lines of pages (N, h, w), whichever way these run."""
+    across, down = _across(likely), _across(likely.transpose(1, 2))
+    is_down = run_down(likely)
+    # Columns and rows change places, and lines are read from the bottom up: that is a quarter
+    # turn, where the first alone would be a mirror.
+    turned = down.grid.flip(4).flip(3)
+    return Windows(
+        torch.where(is_down, down.count, across.count),
+        torch.where(is_down[:, None, None, None, None], turned, across.grid),
+        torch.where(is_down[:, None], down.facts, across.facts),
+    )
+
+
+def run_down(likely: torch.Tensor) -> torch.Tensor:
+    """Whether the lines of pages (N, h, w) run up or down them: bool (N,).
+
+    Who goes along a line meets fewer of its edges than who crosses it.
+    """
+    is_line = (likely > _LEAST_LIKELY).float()
+    met_going_down = is_line.diff(dim=1).abs().sum((1, 2))
+    met_going_across = is_line.diff(dim=2).abs().sum((1, 2))
+    return met_going_across > met_going_down
+
+
+def _across(likely: torch.Tensor) -> Windows:
+    """Windows on lines that run across pages."""
+    crossings = find_crossings(likely)
+    grid = grid_of(choose(crossings), likely.shape[1:])
+    return Windows(crossings.count, grid, facts_of(crossings, likely))
 
 
 @dataclass(frozen=True)
@@ -144,16 +193,11 @@ def choose(crossings: Crossings) -> torch.Tensor:
     return torch.stack([rows, columns, crossings.heights.gather(1, places)], 2)
 
 
-def cut(pages: torch.Tensor, places: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
-    """Cut lines out of pages.
+def grid_of(places: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
+    """Where the pixels of windows around places (N, n, 3), see `choose`, lie; see `Windows`.
 
     Args:
-        pages: (N, 1, H, W).
-        places: (N, n, 3), see `choose`.
         size: height and width of the map that these are of, in whose pixels letters are upright.
-
-    Returns:
-        (N * n, 1, LETTER_HEIGHT, WINDOW_WIDTH).
     """
     (high, wide), number = size, places.shape[1]
     rows, columns, heights = places.unbind(2)
@@ -163,10 +207,18 @@ def cut(pages: torch.Tensor, places: torch.Tensor, size: tuple[int, ...]) -> tor
     # A window that would reach over the edge is moved inside; one wider than the page is centred.
     inside = (1 - width).clamp(min=0)
     middle = torch.minimum(torch.maximum(2 * columns / wide - 1, -inside), inside)
-    across = middle[:, :, None] + width[:, :, None] * _steps(WINDOW_WIDTH, pages)
-    down = (2 * rows / high - 1)[:, :, None] + height[:, :, None] * _steps(LETTER_HEIGHT, pages)
-    shape = (pages.shape[0], number, LETTER_HEIGHT, WINDOW_WIDTH)
-    grid = torch.stack([across[:, :, None].expand(shape), down[:, :, :, None].expand(shape)], 4)
+    across = middle[:, :, None] + width[:, :, None] * _steps(WINDOW_WIDTH, places)
+    down = (2 * rows / high - 1)[:, :, None] + height[:, :, None] * _steps(LETTER_HEIGHT, places)
+    shape = (places.shape[0], number, LETTER_HEIGHT, WINDOW_WIDTH)
+    return torch.stack([across[:, :, None].expand(shape), down[:, :, :, None].expand(shape)], 4)
+
+
+def cut(pages: torch.Tensor, grid: torch.Tensor) -> torch.Tensor:
+    """Cut windows, see `Windows.grid`, out of pages (N, 1, H, W).
+
+    Returns:
+        (N * n, 1, LETTER_HEIGHT, WINDOW_WIDTH).
+    """
     found = functional.grid_sample(
         pages, grid.flatten(1, 2), padding_mode="border", align_corners=False
     )
@@ -178,7 +230,7 @@ def _steps(count: int, like: torch.Tensor) -> torch.Tensor:
     return (2 * torch.arange(count, device=like.device, dtype=like.dtype) + 1) / count - 1
 
 
-def facts(crossings: Crossings, likely: torch.Tensor) -> torch.Tensor:
+def facts_of(crossings: Crossings, likely: torch.Tensor) -> torch.Tensor:
     """How many crossings there are, their median height, the share of the page, how they differ.
 
     Returns:
