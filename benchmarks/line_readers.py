@@ -10,8 +10,9 @@ processor time, and one `run.py --eval_reader` on the lines of the hands that we
 starts from the weights that the bundled reader started from, the other rows from nothing.
 
 `kraken` is `ketos train` with its defaults (https://kraken.re), which stops after `--minutes` of
-processor; its best epoch counts. PYTHON is that of an environment of its own, with kraken and our
-`requirements.txt`, since `run.py` reads its lines there.
+processor; its best epoch counts. PYTHON is that of an environment of its own, since `run.py` reads
+the lines there: first `pip install kraken`, then `pip install -r requirements.txt` as a second
+command, because kraken 7.1.1 asks for an older safetensors than we do, and works with ours.
 """
 
 from __future__ import annotations
