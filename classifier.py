@@ -167,13 +167,8 @@ class CLIP:
         metadata = metadata.settled(table, average=average, prompts=prompts)
         if temperature is not None:
             metadata = dataclasses.replace(metadata, temperature=temperature)
-        return CLIP(
-            self.model,
-            self.tokenizer,
-            self.preprocessing,
-            metadata,
-            model_fingerprint=self._model_fingerprint,
-        )
+        parts = (self.model, self.tokenizer, self.preprocessing)
+        return CLIP(*parts, metadata, model_fingerprint=self._model_fingerprint)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -211,13 +206,14 @@ class CLIP:
         Raises:
             PageSortError: the model's files cannot be read any more.
         """
-        return source if isinstance(source := self._model_fingerprint, str) else source()
+        known = self._model_fingerprint
+        return known if isinstance(known, str) else known()
 
     @property
     def fingerprint(self) -> str:
         """Hash of what decides a score beside the precision: weights, texts, temperature."""
-        kept = self.metadata
-        facts = [self.model_fingerprint, self.prompts, kept.average, kept.temperature]
+        told = self.metadata
+        facts = (self.model_fingerprint, self.prompts, told.average, told.temperature)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     @property

@@ -1,6 +1,6 @@
 """Ways of teaching a reader of lines, compared on hands that none of them has seen.
 
-    python3 benchmarks/line_readers.py ../shared/lines/lines.csv [--lines 1500] [--rows ROW ...]
+    python3 benchmarks/line_readers.py ../shared/lines/lines.csv [--lines 900] [--rows ROW ...]
         [--kraken PYTHON] [--work FOLDER]
 
 The table needs the columns path, text, dataset, document_or_hand, page and kind. Hands are kept
@@ -160,10 +160,10 @@ def main() -> None:
     """Measure all rows, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("table", type=Path)
-    parser.add_argument("--lines", type=int, default=1500, help="that train, %(default)s")
+    parser.add_argument("--lines", type=int, default=900, help="that train, %(default)s")
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=list(ROWS))
     parser.add_argument("--kraken", type=Path, help="the Python of kraken's environment")
-    parser.add_argument("--minutes", type=float, default=20, help="that kraken has, %(default)s")
+    parser.add_argument("--minutes", type=float, default=10, help="that kraken has, %(default)s")
     parser.add_argument("--work", type=Path, help="a new folder for all files; default: temporary")
     arguments = parser.parse_args()
     rows = [name for name in arguments.rows if name != "kraken" or arguments.kraken]

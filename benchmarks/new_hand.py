@@ -6,8 +6,8 @@
 The table needs the columns path, text, document_or_hand, page and kind. Every page of the hand is
 read twice: by the reader as it is, and after `run.py --train_reader` on all other pages of the hand
 (the last epoch counts, as nothing is kept to choose one by). The hand must be one that the reader
-was not trained on; of the bundled one, the largest such hand of our lines is the default. Intervals
-are over pages.
+was not trained on; of the bundled one, the largest such hand of our lines is the default. The
+intervals of the last row are over pages.
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ def main() -> None:
             line for line in read_examples(arguments.table).lines if line.document == arguments.hand
         ]
         pages = sorted({line.page for line in lines})
+        if len(pages) < 2:
+            parser.error(f"the table has {len(pages)} pages by {arguments.hand}, not two or more")
         before: list[Errors] = []
         after: list[Errors] = []
         groups: list[str] = []

@@ -128,4 +128,4 @@ def make_optimiser(
     def scale(name: str) -> float:
         return tower_rate if name.startswith("dual_encoder.vision_model.") else 1.0
 
-    return adamw(learner, learning_rate, weight_decay, scale, fused=False)
+    return adamw(learner, learning_rate, weight_decay, scale, fused=None)

@@ -55,7 +55,7 @@ def part_of(path: Path, page: int) -> int | None:
     """
     if path.suffix.lower() not in DOCUMENT_SUFFIXES:
         return None
-    return page if is_pdf(path) or count_tiff_pages(path) > 1 else None
+    return page if is_document(path) else None
 
 
 def pages_of(path: Path) -> list[PageRef]:

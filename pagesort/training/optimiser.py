@@ -1,4 +1,4 @@
-"""AdamW whose learning rate falls from layer to layer towards the input."""
+"""AdamW, whose learning rate may fall from layer to layer towards the input."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def adamw(
     scale: Callable[[str], float] = lambda name: 1.0,
     beta2: float = 0.98,
     *,
-    fused: bool = True,
+    fused: bool | None = True,
 ) -> torch.optim.AdamW:
     """Return AdamW over all weights that are to be trained.
 
@@ -53,7 +53,8 @@ def adamw(
 
     Args:
         scale: from a parameter's name to its share of the learning rate.
-        fused: quicker, and rounded in other places than what made the bundled models.
+        fused: quicker, and rounded in other places than what made the bundled models of pages; None
+            leaves it to torch.
     """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.helpers.command import Run, command, read_table, workplace
+from tests.helpers.command import Run, command, error_line, read_table, workplace
 from tests.helpers.pdfs import Sheet, scan_pixels, write_pdf
 
 __all__ = ["command", "workplace"]  # fixtures
@@ -35,6 +36,21 @@ def test_a_pdf_is_a_table_of_its_pages(command: Run, report: Path) -> None:
     assert [(row["FILE"], row["PAGE"], row["CLASS-1"]) for row in table] == [
         (row[0], row[1], row[2]) for row in rows
     ]
+
+
+def test_blank_pages_of_a_document_are_told(command: Run, tmp_path: Path) -> None:
+    leaves = [Image.new("L", (600, 800), 240) for _ in range(2)]
+    leaves[0].save(tmp_path / "leaves.tif", save_all=True, append_images=leaves[1:])
+    status, out, err = command("-f", tmp_path / "leaves.tif")
+    assert status == 0 and len(out.splitlines()) == 3
+    assert f"{tmp_path / 'leaves.tif'}, page 2 is blank: its category means little" in err
+
+
+def test_an_archive_without_pages_is_told(command: Run, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "nothing.zip", "w") as archive:
+        archive.writestr("readme.txt", "no page")
+    line = error_line(command("-f", tmp_path / "nothing.zip"), 1)
+    assert "the archive holds no page" in line and "nothing.zip" in line
 
 
 def test_one_damaged_page_of_a_document_fails_alone(command: Run, workplace: Path) -> None:

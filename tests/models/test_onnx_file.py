@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import run
 from classifier import CLIP
@@ -48,6 +49,10 @@ def _check_same(clip: CLIP, path: Path, *counts: int) -> None:
         size = (count, height, width, 3)
         pages = np.random.default_rng(count).integers(0, 256, size, dtype=np.uint8)
         pages[0] = 255
+        if count > 1:  # lines that run down the page
+            with Image.open(PAGE) as page:
+                lying = page.convert("RGB").rotate(90, expand=True)
+            pages[1] = np.asarray(lying.resize((width, height)))
         probabilities, embeddings = session.run(["probabilities", "embeddings"], {"pixels": pages})
         assert np.abs(probabilities - clip.probabilities(pages)).max() < 1e-4
         assert np.abs(embeddings - clip.embed_images(pages).numpy()).max() < 1e-4

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pagesort.cli import opening
 from pagesort.cli.actions import reading, review
 from pagesort.cli.actions.records import TableRecords, VoterRecord, opened_facts, replaced_pages
-from pagesort.cli.begun import kept_options
+from pagesort.cli.begun import as_begun, kept_options
 from pagesort.cli.console import UNREADABLE_PAGES_STATUS, emit
 from pagesort.cli.settings import Settings
 from pagesort.common.addresses import is_remote
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pagesort.prediction.likeness import Likeness
     from pagesort.prediction.ray_engine import RayEngine
     from pagesort.prediction.request import Outcome, Request
-    from pagesort.prediction.scoring import Classifier
+    from pagesort.prediction.scoring import Classifier, ScoredPage
     from pagesort.review.error_budget import Budget
     from pagesort.review.evidence import Source
 
@@ -51,8 +51,7 @@ def classify_page(settings: Settings, path: Path, model: Path | None = None) -> 
         return _vote_on_page(settings, path)
     classifier = _open_to_predict(settings, model).classifier
     page = scoring.score_page(classifier, path, settings.max_megapixels)
-    if page.note:
-        logger.info("%s: the category of such a page means little", page.note)
+    _log_note(page)
     emit(str(path))
     for guess in _shown_guesses(classifier, page.scores, settings.topn):
         emit("\t".join(guess))
@@ -73,6 +72,10 @@ def _classify_document(
             where=path,
             remedy=f"Put it into a folder and use -d FOLDER --best -ff {path.suffix[1:].lower()}",
         )
+    if not refs:
+        raise PageSortError(
+            "the archive holds no page", where=path, remedy="Name another file, or unpack it"
+        )
     classifier = _open_to_predict(settings, model).classifier
     columns = [f"{cell}-{n + 1}" for cell in ("CLASS", "SCORE") for n in range(settings.topn)]
     rows: list[list[str]] = [["FILE", "PAGE", *columns]]
@@ -82,6 +85,7 @@ def _classify_document(
             if isinstance(result, Failure):
                 unread.append(result)
                 continue
+            _log_note(result)
             guesses = _shown_guesses(classifier, result.scores, settings.topn)
             labels, shares = zip(*guesses, strict=True)
             rows.append([*names_of(str(result.ref.path), result.ref.page), *labels, *shares])
@@ -93,6 +97,12 @@ def _classify_document(
     for failure in unread:
         logger.warning("cannot read %s: %s", failure.ref, failure.reason)
     return UNREADABLE_PAGES_STATUS if unread else 0
+
+
+def _log_note(page: ScoredPage) -> None:
+    """Say so if a page is one that nobody reads."""
+    if page.note:
+        logger.info("%s is %s: its category means little", page.ref, page.note)
 
 
 def _shown_guesses(classifier: CLIP, scores: np.ndarray, top_n: int) -> list[tuple[str, str]]:
@@ -119,7 +129,6 @@ def classify_folder(
     settings: Settings, folder: Path, named_by: str, model: Path | None = None
 ) -> int:
     """Write the tables of a folder's pages and print their paths, one a line."""
-    from pagesort.cli.begun import as_begun
     from pagesort.records.machine_tables import check_formats
 
     if folder.is_file():
