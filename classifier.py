@@ -212,8 +212,8 @@ class CLIP:
     @property
     def fingerprint(self) -> str:
         """Hash of what decides a score beside the precision: weights, texts, temperature."""
-        told = self.metadata
-        facts = (self.model_fingerprint, self.prompts, told.average, told.temperature)
+        kept = self.metadata
+        facts = (self.model_fingerprint, self.prompts, kept.average, kept.temperature)
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     @property

@@ -28,11 +28,11 @@ def logged(settings: Settings, act: Callable[[], int], stopped_status: Callable[
 
     began, status, error = time.monotonic(), 0, ""
     with run_log.written_to(settings.log_file):
-        run_log.tell(
+        run_log.log_event(
             "start", program="pagesort", version=__version__, process=os.getpid(),
             command=typed_command(settings),
         )  # fmt: skip
-        run_log.tell("settings", settings=written_settings(settings))
+        run_log.log_event("settings", settings=written_settings(settings))
         try:
             status = act()
         except BaseException as fault:
@@ -44,5 +44,5 @@ def logged(settings: Settings, act: Callable[[], int], stopped_status: Callable[
         finally:
             seconds = round(time.monotonic() - began, 1)
             more = {"error": error} if error else {}
-            run_log.tell("end", status=status, seconds=seconds, **more)
+            run_log.log_event("end", status=status, seconds=seconds, **more)
     return status

@@ -15,6 +15,7 @@ import platform
 import re
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -76,6 +77,21 @@ def unwritable(
         where=place if isinstance(place, str) else where,
         remedy=remedy or f"{help_}, or name {elsewhere}",
     )
+
+
+def try_writing(folder: Path) -> None:
+    """Make a folder and a file in it that goes away again, before hours are spent.
+
+    Raises:
+        OSError: naming the folder, as it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        error.filename = str(folder)  # not that of a file nobody knows
+        raise
 
 
 def is_full(error: BaseException) -> bool:

@@ -27,8 +27,8 @@ _events.addHandler(logging.NullHandler())
 logger = logging.getLogger(__name__)
 
 
-def tell(event: str, **facts: Any) -> None:
-    """Tell the log of this run, if it keeps one, what has happened; `facts` are JSON values."""
+def log_event(event: str, **facts: Any) -> None:
+    """Put what has happened into the log of this run, if it keeps one; `facts` are JSON values."""
     _events.info(event, extra={"facts": facts})
 
 

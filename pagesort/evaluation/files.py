@@ -6,7 +6,6 @@ import contextlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, write_whole
+from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, try_writing, write_whole
 from pagesort.common.tables import TableForm, TableWriter
 from pagesort.common.text import shown
 from pagesort.labelled.folder import LabelledPage
@@ -116,9 +115,7 @@ def check_writable(results: Path) -> None:
     """
     for name in FOLDERS:
         with written(results / name):
-            (results / name).mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=results / name):
-                pass
+            try_writing(results / name)
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ class PageTexts:
     """
 
     def __init__(self) -> None:
-        self._told = 0
+        self._logged = 0
         self._folder: Path | None = None
         self._stems: frozenset[str] = frozenset()
         self._plain: tuple[Path, list[str]] = Path(), []  # a document's is asked for page by page
@@ -40,7 +40,7 @@ class PageTexts:
         try:
             said = self._found(ref)
         except PageUnreadableError as error:
-            self._tell(error)
+            self._log(error)
             return None
         lines = [" ".join(line.split()) for line in said or ()]
         return [line for line in lines if line] or None
@@ -75,12 +75,12 @@ class PageTexts:
                 return pages[ref.page - 1].splitlines()
         return None
 
-    def _tell(self, error: PageUnreadableError) -> None:
-        if self._told < MOST_NAMED:
+    def _log(self, error: PageUnreadableError) -> None:
+        if self._logged < MOST_NAMED:
             logger.warning("a text is left aside: %s", error)
-        elif self._told == MOST_NAMED:
+        elif self._logged == MOST_NAMED:
             logger.warning("further texts that cannot be read are left aside, too")
-        self._told += 1
+        self._logged += 1
 
 
 def _stems(folder: Path) -> Iterator[str]:

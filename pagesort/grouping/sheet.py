@@ -101,24 +101,24 @@ class GroupsSheet:
     def _side_by_side(
         self, page: str, colours: Sequence[Mapping[str, int]], really: Sequence[bool | None]
     ) -> tuple[RunItem, ...]:
-        told = zip(self._runs, colours, really, strict=True)
-        return tuple(_run_item(run, own, each, page) for run, own, each in told)
+        parts = zip(self._runs, colours, really, strict=True)
+        return tuple(_run_item(run, own, each, page) for run, own, each in parts)
 
     def _notes(self, page: str, really: Sequence[bool | None]) -> list[str]:
         """What is to be said of whether an item begins at a page."""
         starts = {run.name: run.starts[page] for run in self._runs if page in run.starts}
         truth = next((each for each in really if each is not None), None)
-        told = "an item begins here" if truth else "no item begins here"
+        fact = "an item begins here" if truth else "no item begins here"
         if len(self._runs) == 1:
             doubt = _doubt(self._runs[0].rows[page])
-            return [doubt, told if truth is not None and truth not in starts.values() else ""]
+            return [doubt, fact if truth is not None and truth not in starts.values() else ""]
         wrong = [
             run.name
             for run, each in zip(self._runs, really, strict=True)
             if each is not None and each is not run.starts[page]
         ]
         if wrong:
-            return [f"{told}; wrong: {', '.join(wrong)}"]
+            return [f"{fact}; wrong: {', '.join(wrong)}"]
         if truth is None and len(set(starts.values())) > 1:
             begin = ", ".join(name for name, begins in starts.items() if begins)
             return [f"an item begins here for {begin} only"]
@@ -145,9 +145,9 @@ def _name(table: Path) -> str:
     """What a run is called: its method and settings, if a record beside the table tells them."""
     with contextlib.suppress(PageSortError):
         settings = read_record(table).get("settings")
-        told = settings if isinstance(settings, dict) else {}
+        facts = settings if isinstance(settings, dict) else {}
         values = {
-            name: option.get("value") for name, option in told.items() if isinstance(option, dict)
+            name: option.get("value") for name, option in facts.items() if isinstance(option, dict)
         }
         method = values.get("group_method")
         if isinstance(method, str) and method in SETTINGS:
@@ -225,14 +225,14 @@ def _sheet_page(
 ) -> SheetPage:
     note = row.get("NOTE", "")
     problem = note if note.startswith("cannot be read") else ""
-    told = [each for each in notes if not (problem and each.startswith("unsure"))]
+    shown = [each for each in notes if not (problem and each.startswith("unsure"))]
     return SheetPage(
         file=row.get("FILE") or name,
         page=row.get("PAGE", ""),
         path=row.get("PATH") or row.get("FILE") or name,
         guess=row.get("CLASS", ""),
         score=share(row.get("SCORE", "")),
-        note="; ".join(filter(None, [*([] if problem else [note]), *told])),
+        note="; ".join(filter(None, [*([] if problem else [note]), *shown])),
         problem=problem,
         group=group,
         runs=runs,

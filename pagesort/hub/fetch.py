@@ -138,11 +138,11 @@ def _pull(request: PullRequest, hub: Hub, folder: Path | None) -> PullOutcome:
         kept = model_files.install(
             ready, target, may_replace=is_ours, aside=_own_folder(request, target)
         )
-    _tell(request, target, kept, origin if is_ours else {})
+    _log_installed(request, target, kept, origin if is_ours else {})
     return PullOutcome(target, commit, is_new=True, kept=kept)
 
 
-def _tell(
+def _log_installed(
     request: PullRequest, folder: Path, kept: Path | None, replaced: Mapping[str, Any]
 ) -> None:
     """Say where a model lies, and what lay there; `replaced` is the note of its older state."""

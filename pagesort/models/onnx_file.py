@@ -163,7 +163,7 @@ def write_onnx(
     height, width = preprocessing.input_size
     known = {
         "input_size": [height, width],
-        "preprocessing": _told(preprocessing),
+        "preprocessing": _facts(preprocessing),
         **facts,
     }
     program = _traced(answers.eval(), height, width)
@@ -219,7 +219,7 @@ def _check_answers(path: Path, answers: Answers, height: int, width: int) -> Non
         )
 
 
-def _told(preprocessing: Preprocessing) -> dict[str, Any]:
+def _facts(preprocessing: Preprocessing) -> dict[str, Any]:
     """What must be done to a page before its pixels go into the file."""
     return {
         "shortest_edge": preprocessing.shortest_edge,

@@ -102,8 +102,8 @@ def _figures(distances: np.ndarray, groups: np.ndarray) -> tuple[float, float, f
     limit = float(np.quantile(distances, _NEAR))
     far = distances > limit
     names, counts = np.unique(groups, return_counts=True)
-    told = names[counts >= min(_FEWEST, counts.max())]
-    most = float(np.quantile([far[groups == name].mean() for name in told], _ORDINARY))
+    counted = names[counts >= min(_FEWEST, counts.max())]
+    most = float(np.quantile([far[groups == name].mean() for name in counted], _ORDINARY))
     return limit, float(far.mean()), most
 
 

@@ -58,8 +58,8 @@ def open_page_file(path: str | Path) -> IO[bytes]:
 def facts_of(path: str | Path) -> FileFacts | None:
     """Size and time of change of a regular file, those of its archive; None: it cannot be read."""
     if is_remote(path):
-        told = None if archives.is_archive(Path(path)) else remote.facts(Path(path))
-        return None if told is None else FileFacts(*told)
+        found = None if archives.is_archive(Path(path)) else remote.facts(Path(path))
+        return None if found is None else FileFacts(*found)
     try:
         inside = archives.within(path)
         status = Path(inside[0] if inside else path).stat()

@@ -13,10 +13,10 @@ from PIL import Image
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.pages.documents import pages_of
-from pagesort.pages.loader import Failure, PageLoader, PageRef
+from pagesort.pages.loader import Failure, Page, PageLoader, PageRef
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.prediction.listing import names_of
-from pagesort.prediction.scoring import Classifier, ScoredPage, score_pages
+from pagesort.prediction.scoring import Classifier, ScoredPage, rows_of, score_pages
 from utils import top_guesses
 
 if TYPE_CHECKING:
@@ -152,7 +152,8 @@ def _results(model: Classifier, pages: Sequence[GivenPage]) -> Iterator[_Result]
             if is_image:
                 for page in several:
                     assert isinstance(page, Image.Image)
-                    scores = model.probabilities(model.preprocessing.apply(page)[None])[0]
+                    seen = Page(PageRef(0, Path()), model.preprocessing.apply(page))
+                    (scores,) = rows_of(model.probabilities, [seen], [0], 1)
                     yield _name_of_image(page), scores, ""
             else:
                 yield from _results_of_files(model, loader, list(several))

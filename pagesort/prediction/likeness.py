@@ -84,7 +84,7 @@ class Likeness:
             "ordinary_up_to": self._training.most,
         }
 
-    def tell(self) -> None:
+    def log_strangers(self) -> None:
         """Say so if the pages are less like the training pages than ordinary archives' are."""
         if self.pages < FEWEST or self.unlike <= self._training.most * self.pages:
             return

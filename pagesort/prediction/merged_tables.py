@@ -80,7 +80,7 @@ class Pieces:
     categories: Counter[str]
 
 
-def tell_names(plan: Plan, pieces: Sequence[int], workers: Workers) -> None:
+def find_names(plan: Plan, pieces: Sequence[int], workers: Workers) -> None:
     """Find what FILE is shown as, of all documents that share it with another one.
 
     Each document is looked at by one of its pages. Only where files of one name and folder differ

@@ -51,8 +51,8 @@ from pagesort.prediction.listing import list_folder
 from pagesort.prediction.merged_tables import (
     Pieces,
     TablePlan,
+    find_names,
     has_rows,
-    tell_names,
     write_pieces,
 )
 from pagesort.prediction.result_tables import table_style
@@ -149,7 +149,7 @@ def merge_parts(request: MergeRequest) -> Merged:
         plan = _plan(request, parts, scratch)
         scores = scratch / f"scores{JOURNAL_SUFFIX}"
         numbers = _gather(plan, request, parts, scores, workers)
-        tell_names(plan, numbers, workers)
+        find_names(plan, numbers, workers)
         style = table_style(first.folder, request.form, request.absolute_paths)
         tables = TablePlan(plan, tuple(first.run["labels"]), request.top_n, style)
         pieces = write_pieces(tables, numbers, request.pages_at_once, workers)
@@ -240,10 +240,10 @@ def _finish(
     except BaseException:
         remove(path)
         raise
-    locked, told, problem = open_existing(path)
-    if locked is None or told is None:
+    locked, facts, problem = open_existing(path)
+    if locked is None or facts is None:
         raise problem or PageSortError("the merged scores were removed meanwhile", where=path)
-    with RunJournal(path, locked, told) as journal:
+    with RunJournal(path, locked, facts) as journal:
         counts = journal.counts()
         finished = _write_tables(request, journal, pieces, workers, first.run["labels"])
         for write in request.beside:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import Any
 
 from pagesort.common.addresses import has_secret, is_remote
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import readable_folder
+from pagesort.common.files import readable_folder, translate_unwritable, try_writing
 from pagesort.common.tables import PLAIN, TableForm
 from pagesort.pages import remote
 from pagesort.prediction.journal import FINISHED_SUFFIX, JOURNAL_SUFFIX, FinishedTables
@@ -201,18 +200,9 @@ def no_pages(folder: Path, formats: tuple[str, ...], inner: bool) -> PageSortErr
 
 def check_writable(tables: Path) -> None:
     """Try out that a file can be written where the tables shall be, before hours are spent."""
-    try:
-        tables.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=tables):
-            pass
-    except OSError as error:
-        in_the_way = isinstance(error, FileExistsError | NotADirectoryError)
-        reason = "a file is in the way of the folder" if in_the_way else error.strerror
-        raise PageSortError(
-            f"cannot write tables ({reason})",
-            where=tables,
-            remedy="Set [OUTPUT] FOLDER_RESULTS to a folder that can be written",
-        ) from error
+    remedy = "Set [OUTPUT] FOLDER_RESULTS to a folder that can be written"
+    with translate_unwritable(tables, "cannot write tables", remedy=remedy):
+        try_writing(tables)
 
 
 def counts_of(kinds: Counter[str]) -> str:

@@ -19,7 +19,7 @@ from pagesort.common.checked_json import Kind, parse_object
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import write_json
 from pagesort.common.progress import Progress
-from pagesort.common.run_log import tell
+from pagesort.common.run_log import log_event
 from pagesort.prediction.journal import Counts, RunJournal
 from pagesort.prediction.journal_files import (
     FINISHED_SUFFIX,
@@ -90,7 +90,7 @@ class Heartbeat:
         if now - self._said < SECONDS_BETWEEN:
             return
         self._said = now
-        self._tell(progress)
+        self._log(progress)
         journal, counts = self._journal, self._journal.counts()
         status = {
             "folder": str(journal.folder),
@@ -105,10 +105,10 @@ class Heartbeat:
 
     def end(self, progress: Progress) -> None:
         """Say how far the run is in the end, or where it is stopped."""
-        self._tell(progress)
+        self._log(progress)
 
-    def _tell(self, progress: Progress) -> None:
-        tell("pages", **asdict(self._journal.counts()), rate=round(progress.rate, 2))
+    def _log(self, progress: Progress) -> None:
+        log_event("pages", **asdict(self._journal.counts()), rate=round(progress.rate, 2))
 
 
 def run_statuses(tables: Path) -> list[RunStatus]:
@@ -161,9 +161,9 @@ def _said(path: Path) -> RunStatus | None:
         fields = parse_object(text, progress_file(path), shape=_SHAPE)
     except (OSError, PageSortError):
         return None
-    told = {name: fields[name] for name in _SHAPE}
-    state = "running" if time.time() - told["time"] < SILENT_AFTER_S else "silent"
-    return RunStatus(name=_name(path), state=state, **told)
+    facts = {name: fields[name] for name in _SHAPE}
+    state = "running" if time.time() - facts["time"] < SILENT_AFTER_S else "silent"
+    return RunStatus(name=_name(path), state=state, **facts)
 
 
 def _here() -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.hardware import freed_memory_kept
-from pagesort.common.run_log import tell
+from pagesort.common.run_log import log_event
 from pagesort.common.text import MOST_NAMED
 from pagesort.pages.loader import Failure, Page, PageLoader, PageRef, Preprocessing
 from pagesort.prediction.likeness import Likeness
@@ -285,7 +285,7 @@ class FailureLog:
             if not isinstance(result, Failure):
                 continue
             page = {"page": result.ref.page} if result.ref.page else {}
-            tell("failed", path=str(result.ref.path), **page, reason=result.reason)
+            log_event("failed", path=str(result.ref.path), **page, reason=result.reason)
             if self._logged < MOST_NAMED:
                 logger.warning("cannot read %s: %s", result.ref, result.reason)
             elif self._logged == MOST_NAMED:

@@ -6,12 +6,11 @@ import contextlib
 import errno
 import os
 import re
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import exclusive, unwritable
+from pagesort.common.files import exclusive, try_writing, unwritable
 
 REVIEW = "_review"
 TEMPORARY = ".pagesort-sorting.part"
@@ -54,8 +53,7 @@ def check_labels(labels: Iterable[str], destination: Path) -> None:
         folder = destination / label
         if folder.is_dir():
             try:
-                with tempfile.TemporaryFile(dir=folder):
-                    pass
+                try_writing(folder)
             except OSError as error:
                 raise placing_error(error, folder) from error
         elif os.path.lexists(folder):

@@ -80,9 +80,9 @@ def train_folds(
             try:
                 kept = _train_fold(classifier, split, request, folder / f"fold-{number}", score)
             except KeyboardInterrupt as stop:
-                told = f"{number - 1} of {len(folds)} folds are finished and kept in {folder}"
+                done = f"{number - 1} of {len(folds)} folds are finished and kept in {folder}"
                 inner = stop.kept if isinstance(stop, Stopped) else ""
-                raise Stopped(f"{told}; {inner}" if inner else told) from None
+                raise Stopped(f"{done}; {inner}" if inner else done) from None
         found.append(kept)
     return found
 

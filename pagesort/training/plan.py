@@ -8,7 +8,6 @@ import hashlib
 import logging
 import math
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pagesort.common import hardware
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import translate_unwritable, try_writing
 from pagesort.common.processes import is_first_process, processes
 from pagesort.labelled.folder import LabelledPage
 from pagesort.pages.preprocessing import Preprocessing
@@ -315,13 +315,6 @@ def _check_device(device: torch.device) -> None:
 
 def _check_writable(folder: Path, key: str) -> None:
     """Try out that a file can be written, before hours are spent."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise PageSortError(
-            f"nothing can be written here ({error.strerror or error})",
-            where=folder,
-            remedy=f"Set [OUTPUT] {key} to a folder that can be written",
-        ) from error
+    remedy = f"Set [OUTPUT] {key} to a folder that can be written"
+    with translate_unwritable(folder, "nothing can be written here", remedy=remedy):
+        try_writing(folder)

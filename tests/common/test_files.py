@@ -156,3 +156,12 @@ def test_a_hash_is_of_all_bytes(tmp_path: Path) -> None:
     path = tmp_path / "big"
     path.write_bytes(b"page" * (1 << 20))
     assert files.file_digest(path) == hashlib.sha256(b"page" * (1 << 20)).hexdigest()
+
+
+def test_trying_to_write_names_the_folder_and_leaves_nothing(tmp_path: Path) -> None:
+    files.try_writing(tmp_path / "new" / "inner")
+    assert list((tmp_path / "new" / "inner").iterdir()) == []
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError) as raised:
+        files.try_writing(tmp_path / "file" / "inner")
+    assert raised.value.filename == str(tmp_path / "file" / "inner")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.run_log import tell, written_to
+from pagesort.common.run_log import log_event, written_to
 
 
 def events(path: Path) -> list[dict[str, Any]]:
@@ -19,12 +19,12 @@ def events(path: Path) -> list[dict[str, Any]]:
 
 def test_events_and_warnings_are_lines_of_json(tmp_path: Path) -> None:
     path = tmp_path / "ř log.jsonl"
-    tell("start", number=0)  # nobody listens yet
+    log_event("start", number=0)  # nobody listens yet
     with written_to(path):
-        tell("failed", path="a\nb\udce9.png", reason='"torn"')
+        log_event("failed", path="a\nb\udce9.png", reason='"torn"')
         logging.getLogger("pagesort.x").warning("%s is\nodd", "ř")
         logging.getLogger("pagesort.x").info("nothing of interest")
-    tell("end")
+    log_event("end")
     failed, warning = events(path)
     assert failed["event"] == "failed" and failed["path"] == "a\nb\\udce9.png"
     assert failed["time"] < warning["time"] or failed["time"] == warning["time"]
@@ -34,15 +34,15 @@ def test_events_and_warnings_are_lines_of_json(tmp_path: Path) -> None:
 def test_a_line_that_a_killed_run_left_is_taken_away(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     with written_to(path):
-        tell("start")
+        log_event("start")
     whole = path.read_bytes()
     path.write_bytes(whole + whole[: len(whole) // 2])
     with written_to(path):
-        tell("end")
+        log_event("end")
     assert [each["event"] for each in events(path)] == ["start", "end"]
     path.write_bytes(whole[:7])
     with written_to(path):
-        tell("only")
+        log_event("only")
     assert [each["event"] for each in events(path)] == ["only"]
 
 
@@ -71,7 +71,7 @@ def test_a_full_disk_is_told_once_and_stops_nothing(caplog: pytest.LogCaptureFix
     if not full.exists():
         pytest.skip("this system has no disk that is always full")
     with written_to(full):
-        tell("start")
-        tell("end")
+        log_event("start")
+        log_event("end")
     said = [record for record in caplog.records if "any more" in record.getMessage()]
     assert len(said) == 1

@@ -199,7 +199,7 @@ def _sort_folder(
     )
     result = folder_run.predict_folder(opened.classifier, request)
     if request.likeness is not None:
-        request.likeness.tell()
+        request.likeness.log_strangers()
     return result, opened.classifier.labels
 
 

@@ -31,7 +31,7 @@ def read_path(settings: Settings, source: Path) -> int:
     if not source.exists():
         raise PageSortError("there is nothing to read", where=source, remedy="Check the path")
     if source.is_dir():
-        return _told(_read(settings, source, _folder_pages(settings, source)))
+        return _print_outcome(_read(settings, source, _folder_pages(settings, source)))
     pages: list[Listed] = [(source.name, ref.page) for ref in pages_of(source)]
     if pages == [(source.name, None)]:
         check_page(source, settings.max_megapixels)
@@ -41,7 +41,7 @@ def read_path(settings: Settings, source: Path) -> int:
             "it cannot be read", where=source, remedy=f"The reason is in {outcome.failures}"
         )
     if len(pages) > 1:
-        return _told(outcome)
+        return _print_outcome(outcome)
     for text in _texts(outcome):
         emit(text)
     for path in (*outcome.files, outcome.table):
@@ -62,7 +62,7 @@ def read_sorted(settings: Settings, folder: Path, table: Path, labels: Sequence[
     if not pages:
         logger.info("no page is %s, so that nothing is read", " or ".join(settings.read_labels))
         return 0
-    return _told(_read(settings, folder, pages, resume=False))
+    return _print_outcome(_read(settings, folder, pages, resume=False))
 
 
 def _chosen(folder: Path, table: Path, labels: Sequence[str]) -> Iterator[tuple[str, int | None]]:
@@ -153,7 +153,7 @@ def _texts(outcome: ReadOutcome) -> Iterator[str]:
         yield row["TEXT"]
 
 
-def _told(outcome: ReadOutcome) -> int:
+def _print_outcome(outcome: ReadOutcome) -> int:
     """Print where texts and tables are; returns the exit status."""
     for path in filter(None, (outcome.folder, outcome.table, outcome.failures)):
         emit(str(path))

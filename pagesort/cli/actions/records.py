@@ -15,7 +15,7 @@ from pagesort.cli.options import OPTIONS
 from pagesort.cli.settings import Settings
 from pagesort.common.addresses import is_remote, readable, resolved
 from pagesort.common.errors import PageSortError
-from pagesort.common.run_log import tell
+from pagesort.common.run_log import log_event
 from pagesort.common.text import counted, named
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class TableRecords:
             division=tables.division,
         )
         for path in (*filter(None, written), *self.copies):
-            tell("table", path=str(path))
+            log_event("table", path=str(path))
         self._copy_layouts(tables)
 
     def _copy_layouts(self, tables: FinishedTables) -> None:
@@ -251,7 +251,7 @@ def typed_command(settings: Settings) -> str:
 
 def written_settings(settings: Settings) -> dict[str, Any]:
     """Every setting that is no secret, with where it was set."""
-    told = {}
+    facts = {}
     for option in OPTIONS:
         if not option.secret:
             value = getattr(settings, option.name)
@@ -259,8 +259,8 @@ def written_settings(settings: Settings) -> dict[str, Any]:
                 value = readable(str(value))
             if isinstance(value, Mapping):
                 value = dict(value)
-            told[option.name] = {"value": value, "origin": str(settings.origins[option.name])}
-    return told
+            facts[option.name] = {"value": value, "origin": str(settings.origins[option.name])}
+    return facts
 
 
 def _write_documents(settings: Settings, tables: FinishedTables) -> DocumentCounts:
