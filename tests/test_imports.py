@@ -98,6 +98,16 @@ def test_folders_import_only_what_lies_below_them() -> None:
     assert broken == EXCEPTIONS
 
 
+def test_rooms_and_modules_are_told_apart_from_names(tmp_path: Path) -> None:
+    file = tmp_path / "imports.py"
+    file.write_text(
+        "from pagesort import cli\n"
+        "from pagesort.common import files\n"
+        "from pagesort.common.files import whole\n"
+    )
+    assert imports_of(file) == {"pagesort.cli", "pagesort.common.files"}
+
+
 def test_exceptions_are_of_files_that_exist() -> None:
     assert {name for name, _ in EXCEPTIONS} <= {name_of(path) for path in SOURCES}
 
