@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "--mean", type=Path, help="another trained reader, such as that of --start: what is "
         "measured and written is the mean of the weights of both",
     )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
     return parser
 
 
@@ -89,7 +90,7 @@ def _train(examples: Examples, options: argparse.Namespace) -> Path:
         start=options.start or start_reader(examples, work / "start"),
         checkpoints=work,
         models=work / "readers",
-        seed=SEED,
+        seed=options.seed,
         source=examples.source.name,
     )
     return train_reader(request, torch.device("cpu")).folder

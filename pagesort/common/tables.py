@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import locale
 import os
@@ -11,6 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from pagesort.common.files import translate_unreadable
 
 CSV, PARQUET, JSON_LINES = "csv", "parquet", "jsonl"
 FORMATS = (CSV, PARQUET, JSON_LINES)
@@ -140,10 +143,9 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
     """Yield the rows of a table of either form, as column -> cell; a short row has empty cells.
 
     Raises:
-        OSError, UnicodeDecodeError, csv.Error: it cannot be read.
+        PageSortError: it cannot be read.
     """
-    with path.open(encoding="utf-8", newline="") as file:
-        rows, is_for_excel = _cells(file)
+    with _opened(path) as (rows, is_for_excel):
         header = next(rows, [])
         for row in rows:
             if not row:
@@ -156,8 +158,7 @@ def read_rows(path: Path) -> Iterator[dict[str, str]]:
 
 def read_column(path: Path, name: str) -> Iterator[str]:
     """Yield the cells of one column as `read_rows` does, but faster; none where it is missing."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows, is_for_excel = _cells(file)
+    with _opened(path) as (rows, is_for_excel):
         header = next(rows, [])
         if name not in header:
             return
@@ -194,18 +195,24 @@ def rows_by_name(stream: IO[str], needed: Iterable[str]) -> Iterator[tuple[int, 
 
 def header_of(path: Path) -> list[str]:
     """The columns of a table of either form; raises as `read_rows` does."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return next(_cells(file)[0], [])
+    with _opened(path) as (rows, _):
+        return next(rows, [])
 
 
-def _cells(file: IO[str]) -> tuple[Iterator[list[str]], bool]:
-    """The rows of an open table, its header the first, and whether it was written for Excel."""
-    is_for_excel = file.read(1) == BOM
-    start = file.tell() if is_for_excel else 0
-    file.seek(start)
-    first = FIRST_CELL.match(file.read(len('"FILE",')))
-    file.seek(start)
-    return csv.reader(file, delimiter=first[1] if first else ","), is_for_excel
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[tuple[Iterator[list[str]], bool]]:
+    """The rows of a table, its header the first, and whether it was written for Excel."""
+    faults = (UnicodeDecodeError, csv.Error)
+    with (
+        translate_unreadable(path, "the table cannot be read", also=faults),
+        path.open(encoding="utf-8", newline="") as file,
+    ):
+        is_for_excel = file.read(1) == BOM
+        start = file.tell() if is_for_excel else 0
+        file.seek(start)
+        first = FIRST_CELL.match(file.read(len('"FILE",')))
+        file.seek(start)
+        yield csv.reader(file, delimiter=first[1] if first else ","), is_for_excel
 
 
 def restored(cell: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import locked, write_whole
+from pagesort.common.files import locked, translate_unreadable, write_whole
 from pagesort.common.text import shown
 from pagesort.evaluation import plots
 from pagesort.evaluation.files import written
@@ -98,18 +98,14 @@ def read_rows(path: Path) -> list[Row]:
     Raises:
         PageSortError: it cannot be read, or a cell holds what it cannot.
     """
-    try:
+    faults = (ValueError, csv.Error)
+    with translate_unreadable(path, "the table of accuracies cannot be read", REMEDY, faults):
         reader = csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline=""))
         # A table of an earlier version has all columns but the last.
         missing = [column for column in COLUMNS[:-1] if column not in (reader.fieldnames or ())]
         if missing:
             raise ValueError(f"no column {', '.join(missing)}")
         return [_row(cells) for cells in reader]
-    except (OSError, ValueError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise PageSortError(
-            f"the table of accuracies cannot be read ({reason})", where=path, remedy=REMEDY
-        ) from error
 
 
 def check_tables(stats: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,10 +35,7 @@ def read_grouping(path: Path) -> Grouping:
         PageSortError: it cannot be read, lacks a column, names a page twice, or leaves out the
             group of one.
     """
-    try:
-        rows = [{key.strip().upper(): cell for key, cell in row.items()} for row in read_rows(path)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PageSortError(f"the table cannot be read ({error})", where=path) from error
+    rows = [{key.strip().upper(): cell for key, cell in row.items()} for row in read_rows(path)]
     if not rows:
         raise PageSortError("the table has no rows", where=path, remedy=REMEDY)
     page = next((name for name in PAGE_COLUMNS if name in rows[0]), None)

@@ -6,7 +6,6 @@ files are signed, and requests carry the token.
 
 from __future__ import annotations
 
-import errno
 import re
 import sys
 from collections.abc import Callable, Container, Iterator
@@ -17,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pagesort.common.errors import PageSortError, UsageError
+from pagesort.common.files import is_full
 
 WITHOUT_HUB = (
     "models that lie on this machine work without it, and --hf import FILE installs one that was "
@@ -25,7 +25,6 @@ WITHOUT_HUB = (
 _QUERY = re.compile(r"(https?://)(?:[^\s/@'\"]*@)?([^\s?'\"]*)(\?[^\s'\"]*)?")
 _TOKEN = re.compile(r"\b(?:hf|api_org)_[\w.-]+|(?<=Bearer )\S+")
 _LONGEST = 200
-_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class NotAHubError(Exception):
@@ -396,7 +395,7 @@ _ROWS = (
          names=("TransportError", "BrokenOffError")),
     # This machine refused, or the library stumbled.
     _Row(_REFUSED_HERE, "Free some space; the next try goes on", "{fault.place}",
-         when=lambda fault: fault.refusal and fault.refusal.errno in _FULL),
+         when=lambda fault: fault.refusal and is_full(fault.refusal)),
     _Row(_REFUSED_HERE, "Check the folder's permissions", "{fault.place}",
          when=lambda fault: fault.refusal),
     _Row("{about.host} does not accept the model card ({fault.text})", "Report this",

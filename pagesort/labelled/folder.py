@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
-from pagesort.common.files import file_digest, write_whole
+from pagesort.common.files import file_digest, translate_unreadable, write_whole
 from pagesort.common.progress import Progress
 from pagesort.common.text import MOST_NAMED, named
 from pagesort.labelled.corrected_pages import join_corrected
@@ -429,21 +429,14 @@ def read_trained_pages(folder: str | Path) -> frozenset[str]:
         PageSortError: the file is damaged or cannot be read.
     """
     path = Path(folder) / TRAINED_PAGES_FILE
-    try:
-        lines = path.read_text(encoding="ascii").split()
-    except FileNotFoundError:
-        return frozenset()
-    except (OSError, ValueError) as error:
-        raise PageSortError(
-            f"the list of trained pages cannot be read ({error})",
-            where=path,
-            remedy="Fetch or train the model again",
-        ) from error
+    remedy = "Fetch or train the model again"
+    what = "the list of trained pages cannot be read"
+    with translate_unreadable(path, what, remedy, (ValueError,)):
+        try:
+            lines = path.read_text(encoding="ascii").split()
+        except FileNotFoundError:
+            return frozenset()
     wrong = next((line for line in lines if not DIGEST.fullmatch(line)), None)
     if wrong is not None:
-        raise PageSortError(
-            f"{wrong[:40]!r} is no digest of a page",
-            where=path,
-            remedy="Fetch or train the model again",
-        )
+        raise PageSortError(f"{wrong[:40]!r} is no digest of a page", where=path, remedy=remedy)
     return frozenset(lines)

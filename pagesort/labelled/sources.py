@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from pagesort.common.errors import PageSortError
+from pagesort.common.files import translate_unreadable
 
 SOURCES_FILE = "sources.csv"
 
@@ -17,17 +17,15 @@ def read_sources(folder: Path) -> dict[str, str]:
         PageSortError: it cannot be read, or has no such columns.
     """
     path = folder / SOURCES_FILE
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+    remedy = "It is a table with the columns path (LABEL/page.png) and source"
+    faults = (ValueError, csv.Error)
+    with translate_unreadable(path, "the sources of the pages cannot be read", remedy, faults):
+        try:
+            file = path.open(encoding="utf-8-sig", newline="")
+        except FileNotFoundError:
+            return {}
+        with file:
             rows = csv.DictReader(file)
             if not {"path", "source"} <= set(rows.fieldnames or ()):
                 raise ValueError("no columns path and source")
             return {row["path"]: row["source"] or "" for row in rows if row["path"]}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, csv.Error) as error:
-        raise PageSortError(
-            f"the sources of the pages cannot be read ({error})",
-            where=path,
-            remedy="It is a table with the columns path (LABEL/page.png) and source",
-        ) from error

@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pagesort.common.errors import PageSortError
-from pagesort.common.files import write_whole
+from pagesort.common.files import translate_unreadable, write_whole
 from pagesort.labelled.folder import LabelledPage
 
 TRAINED_NAMES_FILE = "trained_names.txt"
@@ -78,18 +77,17 @@ def read_trained_names(folder: str | Path) -> TrainedNames:
     """
     path = Path(folder) / TRAINED_NAMES_FILE
     found: dict[str, set[str]] = {kind: set() for kind in _KINDS}
-    try:
-        for line in path.read_text(encoding="ascii").splitlines():
+    what = "the list of trained documents cannot be read"
+    with translate_unreadable(path, what, _REMEDY, (ValueError,)):
+        try:
+            lines = path.read_text(encoding="ascii").splitlines()
+        except FileNotFoundError:
+            return NO_NAMES
+        for line in lines:
             match = _LINE.fullmatch(line)
             if match is None:
                 raise ValueError(f"{line[:40]!r} is no document or source")
             found[match["kind"]].add(match["digest"])
-    except FileNotFoundError:
-        return NO_NAMES
-    except (OSError, ValueError) as error:
-        raise PageSortError(
-            f"the list of trained documents cannot be read ({error})", where=path, remedy=_REMEDY
-        ) from error
     return TrainedNames(*(frozenset(found[kind]) for kind in _KINDS))
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 from pagesort.common import addresses
 from pagesort.common.closing import Closing
 from pagesort.common.errors import PageSortError, PageUnreadableError
+from pagesort.common.files import is_full
 from pagesort.common.paths import ROOT
 from pagesort.pages.places import open_page_file
 
@@ -27,7 +28,6 @@ START = (
     "from pagesort.pages.pdf_worker import main; main()"
 )
 BIG_PIXELS = 50_000_000  # above this, pages are drawn one at a time
-FULL_DISK = {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
 
 
 def is_pdf(path: str | Path) -> bool:
@@ -196,7 +196,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _translated(answer: dict[str, Any], path: Path, absolute: str) -> PageSortError:
     """Turn a system error of the process into one line: the PDF's own fault, or the disk's."""
     number, reason = answer["errno"], (answer["strerror"] or "unknown reason").lower()
-    if number in FULL_DISK:
+    if is_full(OSError(number, reason)):
         return PageSortError(
             "the disk is full",
             where=answer["filename"] or path.parent,

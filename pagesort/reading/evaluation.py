@@ -61,8 +61,6 @@ def evaluate_reader(
     reader: Reader,
     examples: Examples,
     results: Path,
-    *,
-    max_megapixels: float,
     form: TableForm = PLAIN,
 ) -> ReaderEvaluation:
     """Read all lines that the reader was not trained on, and write down how well.
@@ -75,7 +73,7 @@ def evaluate_reader(
         PageSortError: no line is left, or nothing can be written.
     """
     counts: Counter[str] = Counter()
-    read = list(_read_all(reader, examples.lines, max_megapixels, counts))
+    read = list(_read_all(reader, examples.lines, counts))
     if counts["seen"]:
         logger.info("%d lines were trained on, and do not count", counts["seen"])
     if not read:
@@ -92,7 +90,7 @@ def evaluate_reader(
             _write(stem, "LINES", form, COLUMNS, map(_line_cells, read)),
             _write(stem, "HANDS", form, HANDS_COLUMNS, _hand_rows(read)),
             _write(stem, "CONFUSIONS", form, CONFUSION_COLUMNS, _confusion_rows(read)),
-            _write_worst(stem, read, reader.name, max_megapixels),
+            _write_worst(stem, read, reader.name),
         )
     lines = tuple(figures_of(read, knows=reader.facts is not None))
     return ReaderEvaluation(lines, files, counts["unread"])
@@ -137,13 +135,13 @@ def _rates(read: Sequence[ReadLine]) -> tuple[Rate, Rate]:
 
 
 def _read_all(
-    reader: Reader, examples: Sequence[Example], max_megapixels: float, counts: Counter[str]
+    reader: Reader, examples: Sequence[Example], counts: Counter[str]
 ) -> Iterator[ReadLine]:
     """Read lines, some hundreds at a time; counts those that were seen or cannot be read."""
     facts = reader.facts
     hands = frozenset(facts.hands) if facts else frozenset()
     seen = facts.seen if facts else frozenset()
-    pairs = zip(examples, pictures_of(examples, max_megapixels), strict=True)
+    pairs = zip(examples, pictures_of(examples), strict=True)
     with Progress(len(examples), 0, unit="lines") as progress:
         while part := list(itertools.islice(pairs, AT_ONCE)):
             fresh: list[tuple[Example, np.ndarray]] = []
@@ -206,13 +204,13 @@ def _confusion_rows(read: Sequence[ReadLine]) -> Iterator[tuple[object, ...]]:
         yield true, taken, count
 
 
-def _write_worst(stem: Path, read: Sequence[ReadLine], name: str, max_megapixels: float) -> Path:
+def _write_worst(stem: Path, read: Sequence[ReadLine], name: str) -> Path:
     """Write a page of the lines that were read worst, with their pictures."""
     worst = sorted(read, key=lambda line: (-line.errors.cer, -line.errors.character_errors))[:WORST]
     lines = []
     for line in worst:
         try:
-            picture = picture_of(line.example, max_megapixels)
+            picture = picture_of(line.example)
         except PageUnreadableError as error:  # read a moment ago
             logger.warning("left out: %s (%s)", line.example.name, error.what)
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
-from pagesort.common.files import readable_folder
+from pagesort.common.files import readable_folder, translate_unreadable
 from pagesort.pages.image_file import DEFAULT_MAX_MEGAPIXELS, check_page
 from pagesort.pages.loader import load_page
 from pagesort.reading.alphabet import tidied
@@ -102,19 +103,17 @@ def read_examples(
     return replace(found, lines=kept, left_out=(*found.left_out, *left_out))
 
 
-def picture_of(example: Example, max_megapixels: float = DEFAULT_MAX_MEGAPIXELS) -> np.ndarray:
+def picture_of(example: Example) -> np.ndarray:
     """The grey picture of a line, uint8 (H, W).
 
     Raises:
         PageUnreadableError: it cannot be read.
     """
-    page = grey_page(example.path, max_megapixels)
+    page = grey_page(example.path)
     return page if example.line is None else cut_out(page, example)
 
 
-def pictures_of(
-    examples: Sequence[Example], max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
-) -> Iterator[np.ndarray | PageUnreadableError]:
+def pictures_of(examples: Sequence[Example]) -> Iterator[np.ndarray | PageUnreadableError]:
     """The picture of each example in turn, or what is wrong with it; a page is read only once."""
     path: Path | None = None
     page: np.ndarray | PageUnreadableError = PageUnreadableError("not read")
@@ -122,7 +121,7 @@ def pictures_of(
         if example.path != path:
             path = example.path
             try:
-                page = grey_page(path, max_megapixels)
+                page = grey_page(path)
             except PageUnreadableError as error:
                 page = error
         if isinstance(page, PageUnreadableError) or example.line is None:
@@ -134,13 +133,13 @@ def pictures_of(
             yield error
 
 
-def grey_page(path: Path, max_megapixels: float) -> np.ndarray:
-    """A page in grey, uint8 (H, W).
+def grey_page(path: Path) -> np.ndarray:
+    """A page in grey, uint8 (H, W), of any size: `read_examples` has left out what is too large.
 
     Raises:
         PageUnreadableError: it cannot be read.
     """
-    return np.asarray(load_page(path, max_megapixels).convert("L"))
+    return np.asarray(load_page(path, math.inf).convert("L"))
 
 
 def cut_out(page: np.ndarray, example: Example) -> np.ndarray:
@@ -175,7 +174,8 @@ def read_table(path: Path) -> Examples:
     Raises:
         PageSortError: it is no such table.
     """
-    try:
+    faults = (UnicodeDecodeError, csv.Error)
+    with translate_unreadable(path, "the table cannot be read", "Save it as CSV in UTF-8", faults):
         header = _header(path)
         if header is None:
             raise PageSortError(
@@ -184,11 +184,6 @@ def read_table(path: Path) -> Examples:
                 remedy=REMEDY,
             )
         return _rows(path, *header)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PageSortError(
-            f"the table cannot be read ({reason})", where=path, remedy="Save it as CSV in UTF-8"
-        ) from error
 
 
 def _header(path: Path) -> tuple[str, dict[str, int]] | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
+from pagesort.common.files import translate_unreadable
 from pagesort.reading.examples import Example, Examples
 from pagesort.reading.layout.xml_tree import Element, XmlFile, read_tree
 
@@ -149,11 +150,11 @@ def _parts(folder: Path) -> dict[str, str]:
 
 
 def _listed(path: Path) -> list[str]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            return file.read(LARGEST_LIST).split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PageSortError(f"the list cannot be read ({error})", where=path) from error
+    with (
+        translate_unreadable(path, "the list cannot be read", also=(UnicodeDecodeError,)),
+        path.open(encoding="utf-8") as file,
+    ):
+        return file.read(LARGEST_LIST).split()
 
 
 def _part_of(name: str, parts: Mapping[str, str]) -> str:

@@ -109,7 +109,6 @@ class Pictures:
         cls,
         examples: Sequence[Example],
         folder: Path,
-        max_megapixels: float,
         *,
         is_form: bool = False,
     ) -> Pictures:
@@ -126,7 +125,7 @@ class Pictures:
         found = _found(file, examples)
         if found is None:
             try:
-                found = _made(file, examples, max_megapixels, is_form)
+                found = _made(file, examples, is_form)
             except KeyboardInterrupt:
                 raise Stopped("nothing is kept of the lines that were prepared") from None
         if not found.lines:
@@ -171,9 +170,7 @@ def _found(file: Path, examples: Sequence[Example]) -> Pictures | None:
     return Pictures(file, lines, shapes, digests, left_out)
 
 
-def _made(
-    file: Path, examples: Sequence[Example], max_megapixels: float, is_form: bool
-) -> Pictures:
+def _made(file: Path, examples: Sequence[Example], is_form: bool) -> Pictures:
     """Prepare the pictures; what cannot be read is listed."""
     logger.info("preparing the pictures of %d lines (once)", len(examples))
     lines: list[Example] = []
@@ -188,7 +185,7 @@ def _made(
             partial.open("wb") as pixels,
             Progress(len(examples), 0, unit="lines") as progress,
         ):
-            pairs = zip(examples, pictures_of(examples, max_megapixels), strict=True)
+            pairs = zip(examples, pictures_of(examples), strict=True)
             for example, picture in pairs:
                 progress.advance(1, example.name)
                 if isinstance(picture, PageUnreadableError):

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pagesort.common.errors import PageSortError
-from pagesort.pages.image_file import DEFAULT_MAX_MEGAPIXELS
 
 if TYPE_CHECKING:
     from pagesort.reading.split import LineSplit
@@ -111,7 +110,6 @@ class ReaderRequest:
         models: folder in which the new reader's folder appears.
         seed: start of every random sequence.
         log_step: steps between two reports.
-        max_megapixels: larger pictures are left out.
         workers: processes that prepare lines; None: as many as serve the device.
         save_seconds: time between two checkpoints within an epoch.
         source: what the data are called in the reader's facts.
@@ -124,7 +122,6 @@ class ReaderRequest:
     models: Path
     seed: int = 420
     log_step: int = 10
-    max_megapixels: float = DEFAULT_MAX_MEGAPIXELS
     workers: int | None = None
     save_seconds: float = 600.0
     source: str = ""

@@ -28,7 +28,6 @@ def write_samples(
     checkpoints: Path,
     *,
     seed: int,
-    max_megapixels: float,
 ) -> Path:
     """Put lines together, every fifth time a paragraph, and write them with a table of their texts.
 
@@ -44,7 +43,7 @@ def write_samples(
     Raises:
         PageSortError: no line can be read, or nothing can be written.
     """
-    pictures = Pictures.prepared(lines, checkpoints / "lines", max_megapixels)
+    pictures = Pictures.prepared(lines, checkpoints / "lines")
     composer = composer_of(pictures)
     rows = []
     with translate_unwritable(folder, "the samples cannot be written", RESULTS_ELSEWHERE):

@@ -125,8 +125,7 @@ class _Session:
 
     def _pictures(self, lines: Sequence[Any]) -> Pictures:
         folder = self.request.checkpoints / LINES_FOLDER
-        megapixels = self.request.max_megapixels
-        return Pictures.prepared(lines, folder, megapixels, is_form=self.collate.is_form)
+        return Pictures.prepared(lines, folder, is_form=self.collate.is_form)
 
     def _deciding(self) -> dict[str, Any]:
         """All that decides the weights: of equal facts, a training goes on where one stopped."""

@@ -86,12 +86,11 @@ def replaced_files(listing: Path, folder: Path) -> Iterator[str]:
 
 
 def _table(table: Path, digest: str) -> Finding:
-    try:
-        same = file_digest(table) == digest
-    except FileNotFoundError:
-        return Finding(False, f"table: is not there: {table}")
-    except OSError as error:
-        raise PageSortError(f"cannot be read ({error.strerror})", where=table) from error
+    with translate_unreadable(table):
+        try:
+            same = file_digest(table) == digest
+        except FileNotFoundError:
+            return Finding(False, f"table: is not there: {table}")
     said = "unchanged" if same else "differs from what was written"
     return Finding(same, f"table: {said}: {table}")
 
@@ -112,13 +111,12 @@ def _model(facts: object, record: Path) -> Finding:
     if not folder.exists():
         return Finding(False, f"model: is not there: {folder}")
     for path, digest in expected.items():
-        try:
-            if file_digest(path) != digest:
-                return Finding(False, f"model: {path.name} differs: {folder}")
-        except FileNotFoundError:
-            return Finding(False, f"model: {path.name} is not there: {folder}")
-        except OSError as error:
-            raise PageSortError(f"cannot be read ({error.strerror})", where=path) from error
+        with translate_unreadable(path):
+            try:
+                if file_digest(path) != digest:
+                    return Finding(False, f"model: {path.name} differs: {folder}")
+            except FileNotFoundError:
+                return Finding(False, f"model: {path.name} is not there: {folder}")
     return Finding(True, f"model: unchanged: {folder}")
 
 
@@ -169,14 +167,14 @@ def _listed(listing: Path) -> Iterator[tuple[str, int, int]]:
     Raises:
         PageSortError: the listing is damaged.
     """
-    try:
-        with gzip.open(listing, "rb") as file:
-            for line in iter(lambda: file.readline(LONGEST_LINE), b""):
-                size, time, path = line.decode("utf-8").split("\t", 2)
-                yield str(json.loads(path)), int(size), int(time)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        what = f"the listing of pages cannot be read ({error})"
-        raise PageSortError(what, where=listing) from error
+    faults = (EOFError, ValueError, zlib.error)
+    with (
+        translate_unreadable(listing, "the listing of pages cannot be read", also=faults),
+        gzip.open(listing, "rb") as file,
+    ):
+        for line in iter(lambda: file.readline(LONGEST_LINE), b""):
+            size, time, path = line.decode("utf-8").split("\t", 2)
+            yield str(json.loads(path)), int(size), int(time)
 
 
 def _files(count: int) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import heapq
 import itertools
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pagesort.common.errors import PageSortError
 from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable
 from pagesort.common.pieces import UNDIVIDED, Division, in_pieces
 from pagesort.common.tables import PLAIN, TableForm, TableWriter, number, read_rows
@@ -222,9 +220,5 @@ def _key(row: Row) -> Key:
 
 def _rows(path: Path | None) -> Generator[Row]:
     """Yield the rows of a table that was just written."""
-    if path is None:
-        return
-    try:
+    if path is not None:
         yield from read_rows(path)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PageSortError(f"the table cannot be read ({error})", where=path) from error

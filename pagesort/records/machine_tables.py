@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import logging
@@ -13,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pagesort.common.errors import PageSortError
 from pagesort.common.files import (
     RESULTS_ELSEWHERE,
     flush,
+    translate_unreadable,
     translate_unwritable,
     unfinished,
 )
@@ -190,12 +189,10 @@ def _fitting(rows: Iterator[Row]) -> Iterator[Row]:
 
 def _typed_rows(table: Path, is_raw: bool) -> Iterator[Row]:
     kinds: Mapping[str, Callable[[str], Any]] | None = None
-    try:
+    with translate_unreadable(table, "the table cannot be read", also=(ValueError,)):
         for row in read_rows(table):
             kinds = kinds or _kinds(list(row), is_raw)
             yield {name: _typed(cell, kinds[name]) for name, cell in row.items()}
-    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise PageSortError(f"the table cannot be read ({error})", where=table) from error
 
 
 def _typed(cell: str, kind: Callable[[str], Any]) -> str | int | float | None:

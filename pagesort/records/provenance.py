@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import itertools
 import json
@@ -15,7 +14,6 @@ from typing import Any
 
 from pagesort import __version__
 from pagesort.common.addresses import resolved, shown_place
-from pagesort.common.errors import PageSortError
 from pagesort.common.files import (
     READ_BYTES,
     RESULTS_ELSEWHERE,
@@ -196,13 +194,10 @@ def _lines_of(table: Path, folder: Path) -> Iterator[bytes]:
 def _files(table: Path) -> Iterator[str]:
     """The paths of a table, those of the pages of one document once."""
     before: str | None = None
-    try:
-        for path in read_column(table, "PATH"):
-            if path and path != before:
-                yield path
-            before = path
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PageSortError(f"the table cannot be read ({error})", where=table) from error
+    for path in read_column(table, "PATH"):
+        if path and path != before:
+            yield path
+        before = path
 
 
 def forget(table: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from pagesort.common.checked_json import Kind, read_json
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import file_digest
+from pagesort.common.files import file_digest, translate_unreadable
 from pagesort.common.tables import number, read_rows
 from pagesort.common.text import shown
 from pagesort.evaluation.metrics import documents_of_table
@@ -167,14 +167,11 @@ def _unseen_rows(report: dict[str, Any], path: Path) -> dict[str, list[str]]:
     facts = {key: str(report["table"].get(key, "")) for key in ("name", "sha256", "root")}
     table = path.parent.parent / "tables" / Path(facts["name"]).name
     remedy = "Evaluate the model again"
-    try:
-        if file_digest(table) != facts["sha256"]:
-            raise PageSortError("the table was changed since", where=table, remedy=remedy)
-        rows = list(read_rows(table))
-    except OSError as error:
-        reason = (error.strerror or "").lower()
-        what = f"the table of the evaluation cannot be read ({reason})"
-        raise PageSortError(what, where=table, remedy=remedy) from error
+    with translate_unreadable(table, "the table of the evaluation cannot be read", remedy):
+        digest = file_digest(table)
+    if digest != facts["sha256"]:
+        raise PageSortError("the table was changed since", where=table, remedy=remedy)
+    rows = list(read_rows(table))
     familiar = {facts["root"] + shown(name) for name in report["pages"].get("familiar", ())}
     kept = [row for row in rows if row["PATH"] not in familiar]
     columns = ("FILE", "PAGE", "CLASS-1", "SCORE-1", "TRUE")

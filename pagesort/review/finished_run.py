@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -76,24 +75,16 @@ def pages_of_table(table: Path) -> Iterator[SheetPage]:
     Raises:
         PageSortError: it cannot be read, or is no table of results.
     """
-    yield from (_page(row, table) for row in _rows(table))
+    yield from (_page(row, table) for row in read_rows(table))
     failed = table.with_name(f"{name_of_run(table)}_FAILED.csv")
     if failed != table and failed.is_file():
-        for row in _rows(failed):
+        for row in read_rows(failed):
             yield SheetPage(
                 row.get("FILE", ""),
                 row.get("PAGE", ""),
                 row.get("PATH", ""),
                 problem=row.get("REASON") or "it could not be read",
             )
-
-
-def _rows(table: Path) -> Iterator[Mapping[str, str]]:
-    try:
-        yield from read_rows(table)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PageSortError(f"the table cannot be read ({reason})", where=table) from error
 
 
 def _page(row: Mapping[str, str], table: Path) -> SheetPage:

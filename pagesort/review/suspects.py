@@ -12,7 +12,6 @@ it suspects are its own mistakes.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,11 +131,7 @@ def read_scores(table: Path) -> LabelledScores:
         PageSortError: it cannot be read, is no such table, or tells no label of a page.
     """
     remedy = "Name a table with a column of scores for every label, such as a RAW table"
-    try:
-        rows = list(read_rows(table))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PageSortError(f"the table cannot be read ({reason})", where=table) from error
+    rows = list(read_rows(table))
     columns = [name for name in (rows[0] if rows else {}) if name not in NO_LABELS]
     places = {normalize("NFC", name): place for place, name in enumerate(columns)}
     try:

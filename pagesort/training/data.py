@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
+from pagesort.common.files import translate_unreadable, translate_unwritable
 from pagesort.common.progress import Progress
 from pagesort.labelled.folder import LabelledPage, log_left_out, page_pixels
 from pagesort.pages.image_file import DAMAGE
@@ -75,7 +76,7 @@ def prepare_pages(
     """
     folder = Path(folder)
     reasons: dict[str, str] = {}
-    with _translate_disk_errors(folder, "the prepared pages cannot be kept", WRITE_REMEDY):
+    with translate_unwritable(folder, "the prepared pages cannot be kept", remedy=WRITE_REMEDY):
         folder.mkdir(parents=True, exist_ok=True)
         present = _present(folder)
         missing = [page for page in pages if _file_name(page.path, size) not in present]
@@ -193,30 +194,19 @@ def _prepare(path: Path, folder: Path, size: tuple[int, int], loader: PageLoader
     return None
 
 
-@contextlib.contextmanager
-def _translate_disk_errors(where: Path, what: str, remedy: str) -> Iterator[None]:
-    """Turn what the disk reports into one line for a person."""
-    try:
-        yield
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise PageSortError(f"{what} ({reason})", where=where, remedy=remedy) from error
-
-
 def _read_prepared(path: Path) -> Image.Image:
     """Read a prepared page: mode L or RGB.
 
     Raises:
         PageSortError: it is gone or damaged.
     """
-    try:
-        with path.open("rb") as file, Image.open(file, formats=["JPEG"]) as image:
-            image.load()
-            return image
-    except (OSError, *DAMAGE) as error:
-        raise PageSortError(
-            f"a prepared page cannot be read ({error})", where=path, remedy=READ_REMEDY
-        ) from error
+    with (
+        translate_unreadable(path, "a prepared page cannot be read", READ_REMEDY, DAMAGE),
+        path.open("rb") as file,
+        Image.open(file, formats=["JPEG"]) as image,
+    ):
+        image.load()
+        return image
 
 
 class TrainingViews:
@@ -334,7 +324,7 @@ class TrainingViews:
         return kept[1]
 
     def _prepared(self, pages: Sequence[LabelledPage]) -> list[str]:
-        with _translate_disk_errors(self.folder, "the prepared pages cannot be read", READ_REMEDY):
+        with translate_unreadable(self.folder, "the prepared pages cannot be read", READ_REMEDY):
             present = _present(self.folder)
         files = [_file_name(page.path, self.size) for page in pages]
         for page, name in zip(pages, files, strict=True):

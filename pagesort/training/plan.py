@@ -24,7 +24,7 @@ from pagesort.training.data import prepare_pages
 from pagesort.training.export import whole_page_settings
 from pagesort.training.lora import check_package, check_tower
 from pagesort.training.probe import strengths
-from pagesort.training.recipe import Recipe, TrainRequest
+from pagesort.training.recipe import Recipe, Trainable, TrainRequest
 
 if TYPE_CHECKING:
     import torch
@@ -81,7 +81,7 @@ class Plan:
         return self.recipe.epochs * self.steps_per_epoch
 
 
-def make_plan(classifier: Any, request: TrainRequest) -> Plan:
+def make_plan(classifier: Trainable, request: TrainRequest) -> Plan:
     """Check the request, prepare the pages, and work out the portions.
 
     Raises:
@@ -114,7 +114,7 @@ def make_plan(classifier: Any, request: TrainRequest) -> Plan:
     return Plan(kept, left_out, preprocessing, recipe, precision, processes())
 
 
-def deciding_facts(classifier: Any, request: TrainRequest, plan: Plan) -> dict[str, Any]:
+def deciding_facts(classifier: Trainable, request: TrainRequest, plan: Plan) -> dict[str, Any]:
     """All that decides the weights: of equal facts, a training goes on where another stopped."""
     names = [page.name for page in (*plan.pages, *request.split.validation)]
     return {

@@ -6,7 +6,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from pagesort.pages.loader import PageLoader
 
 if TYPE_CHECKING:
     from pagesort.training.plan import Plan
-    from pagesort.training.recipe import TrainRequest
+    from pagesort.training.recipe import Trainable, TrainRequest
 
 MOST_OF_A_GROUP = 8
 MOST = 512
@@ -26,7 +26,7 @@ FEWEST_MEASURED, FEWEST_GROUPS = 20, 10
 _BATCH = 16
 
 
-def sum_up_seen(classifier: Any, request: TrainRequest, plan: Plan) -> TrainingPages | None:
+def sum_up_seen(classifier: Trainable, request: TrainRequest, plan: Plan) -> TrainingPages | None:
     """Sum up the training pages as the trained towers see them.
 
     What is far from them is measured on validation pages: the towers have learnt the others by
@@ -80,7 +80,7 @@ def some_of_every_group(pages: Sequence[LabelledPage], seed: int) -> list[Labell
 
 
 def _embedded(
-    classifier: Any, pages: Sequence[LabelledPage], plan: Plan, max_megapixels: float
+    classifier: Trainable, pages: Sequence[LabelledPage], plan: Plan, max_megapixels: float
 ) -> tuple[np.ndarray, list[LabelledPage]]:
     """Embeddings of the pages that can be read, float32 (N, D), and these pages."""
     read: list[LabelledPage] = []

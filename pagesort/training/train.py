@@ -47,7 +47,7 @@ from pagesort.training.plan import (
 )
 from pagesort.training.probe import fit_probe, strengths
 from pagesort.training.process_group import join_processes, wait_for_all
-from pagesort.training.recipe import Recipe, TrainOutcome, TrainRequest
+from pagesort.training.recipe import Recipe, Trainable, TrainOutcome, TrainRequest
 from pagesort.training.report import CurveEnds, Reporter, draw_curves, log_outcome, pages_per_second
 from pagesort.training.seen_pages import sum_up_seen
 from pagesort.training.services import services
@@ -61,11 +61,12 @@ __all__ = ["Recipe", "TrainOutcome", "TrainRequest", "train"]
 if TYPE_CHECKING:
     import numpy as np
     from torch.utils.data import Dataset
+    from transformers import PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
 
-def train(classifier: Any, request: TrainRequest) -> TrainOutcome:
+def train(classifier: Trainable, request: TrainRequest) -> TrainOutcome:
     """Fine-tune the classifier's towers on the pages of a split, and write the model that results.
 
     A training that was interrupted goes on at its last checkpoint when the same is asked for again,
@@ -105,7 +106,7 @@ class _Session:
 
     def __init__(
         self,
-        classifier: Any,
+        classifier: Trainable,
         request: TrainRequest,
         plan: Plan,
         facts: Mapping[str, Any],
@@ -113,6 +114,8 @@ class _Session:
         start: Mapping[str, torch.Tensor],
     ) -> None:
         self.classifier = classifier
+        # A `LeanTokenizer` is only there where a model was opened to predict.
+        self.tokenizer = cast("PreTrainedTokenizerBase", classifier.tokenizer)
         self.request = request
         self.plan = plan
         self._facts = facts
@@ -175,7 +178,7 @@ class _Session:
     def _learner(self) -> LabelLearner:
         recipe, model = self.plan.recipe, self.classifier.model
         longest = model.config.text_config.max_position_embeddings
-        texts = LabelTexts.tokenised(self.classifier.prompts, self.classifier.tokenizer, longest)
+        texts = LabelTexts.tokenised(self.classifier.prompts, self.tokenizer, longest)
         if recipe.gradient_checkpointing:
             for tower in save_memory(model, True):
                 logger.warning("the %s cannot save memory by computing twice", tower)
@@ -379,7 +382,7 @@ class _Session:
         save_folder(
             folder,
             merged_copy(learner.dual_encoder) if is_lora else learner.dual_encoder,
-            self.classifier.tokenizer,
+            self.tokenizer,
             whole_page_settings(self.plan.preprocessing),
             with_facts(self.classifier.metadata, {"figures": dict(figures)}, temperature),
         )
@@ -438,7 +441,7 @@ class _Session:
                 self.request.models,
                 self.classifier.name,
                 learner.dual_encoder,
-                self.classifier.tokenizer,
+                self.tokenizer,
                 self.plan.preprocessing,
                 with_facts(self.classifier.metadata, facts, temperature),
                 (*self.plan.pages, *self.request.split.validation),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -153,7 +152,7 @@ def _rows(path: Path | None) -> Generator[_Row]:
                 )
             before = key
             yield _Row(key, cells)
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise PageSortError(
             f"a model's table cannot be read ({error})", where=path, remedy=_AGAIN
         ) from error

@@ -178,7 +178,7 @@ def vote_page(
         PageSortError: fewer than two models can be opened and share a category.
     """
 
-    def guess(classifier: Any) -> Ballot:
+    def guess(classifier: scoring.Classifier) -> Ballot:
         scores = scoring.score_page(classifier, page, max_megapixels).scores
         ((index, score),) = top_guesses(scores, 1)
         return classifier.labels[index], float(round_scores(score))
@@ -258,7 +258,7 @@ def _log_resumable(request: Request, settings: Mapping[str, Any]) -> None:
 def _open_each(
     open_classifier: OpenClassifier,
     folders: Sequence[Path],
-    guess: Callable[[Any], Ballot] = lambda _: None,
+    guess: Callable[[scoring.Classifier], Ballot] = lambda _: None,
 ) -> Iterator[_Opened]:
     """Open models one by one, each freed before the next; those that cannot be opened are told."""
     for folder in folders:

@@ -214,7 +214,7 @@ def test_a_full_disk_is_told_and_what_is_prepared_is_kept(
         return sound(self, target)
 
     monkeypatch.setattr(Path, "replace", fill_up)
-    with pytest.raises(PageSortError, match="no space left") as error:
+    with pytest.raises(PageSortError, match="the disk is full") as error:
         prepared(pages, folder, workers=1)
     assert "Free some space" in error.value.remedy
     assert len(list(folder.iterdir())) == 4

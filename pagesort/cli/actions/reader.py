@@ -125,7 +125,6 @@ def _request(settings: Settings, split: LineSplit, recipe: ReaderRecipe) -> Read
         models=settings.model_dir,
         seed=settings.seed,
         log_step=settings.log_step,
-        max_megapixels=settings.max_megapixels,
         workers=settings.workers,
         source=settings.data.name,
     )
@@ -141,7 +140,6 @@ def _write_samples(settings: Settings, split: LineSplit, count: int) -> None:
         settings.results_folder / "synthetic",
         settings.checkpoint_folder,
         seed=settings.seed,
-        max_megapixels=settings.max_megapixels,
     )
     emit(str(folder))
 
@@ -155,13 +153,8 @@ def _evaluate(settings: Settings, examples: Examples, folder: Path) -> int:
 
     device = choose_device(settings.device)
     reader = Reader.open(folder, device, language_model=settings.language_model)
-    outcome = evaluate_reader(
-        reader,
-        examples,
-        settings.results_folder,
-        max_megapixels=settings.max_megapixels,
-        form=table_form(settings.csv_excel),
-    )
+    form = table_form(settings.csv_excel)
+    outcome = evaluate_reader(reader, examples, settings.results_folder, form)
     for line in (*outcome.lines, *map(str, outcome.files)):
         emit(line)
     return UNREADABLE_PAGES_STATUS if outcome.unread else 0
