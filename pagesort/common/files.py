@@ -36,6 +36,8 @@ READ_BYTES = 1 << 20
 MARGIN = 50_000_000
 """Bytes that are left free on a disk."""
 ABANDONED_SECONDS = 3600.0
+LARGEST_NUMBER = 10_000
+"""Of files whose name is otherwise the same; more of them in a minute is no accident."""
 LONGEST_START = 180
 """Bytes of a file's name that begin that of its unfinished form; file systems take 255 in all."""
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
@@ -92,6 +94,21 @@ def try_writing(folder: Path) -> None:
     except OSError as error:
         error.filename = str(folder)  # not that of a file nobody knows
         raise
+
+
+def numbered(name: str) -> Iterator[str]:
+    """Yield a name, and the same with `-2`, `-3` and so on, for one of them to be free."""
+    yield name
+    yield from (f"{name}-{number}" for number in range(2, LARGEST_NUMBER))
+
+
+def reserve(path: Path) -> bool:
+    """Make an empty file, so that nobody else gets the name; False where it is taken."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except FileExistsError:
+        return False
+    return True
 
 
 def is_full(error: BaseException) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, try_writing, write_whole
+from pagesort.common.files import (
+    RESULTS_ELSEWHERE,
+    numbered,
+    reserve,
+    translate_unwritable,
+    try_writing,
+    write_whole,
+)
 from pagesort.common.tables import TableForm, TableWriter
 from pagesort.common.text import shown
 from pagesort.labelled.folder import LabelledPage
@@ -26,7 +32,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FOLDERS = ("tables", "stats", "plots")
-LARGEST_ATTEMPT = 10_000
 
 
 @dataclass(frozen=True)
@@ -89,13 +94,10 @@ def reserved_files(
     for name in FOLDERS:
         with written(results / name):
             (results / name).mkdir(parents=True, exist_ok=True)
-    for attempt in range(1, LARGEST_ATTEMPT):
-        date_time = minute if attempt == 1 else f"{minute}-{attempt}"
+    for date_time in numbered(minute):
         mark = tables / f".EVAL_{date_time}_{base}.reserved"
         with written(mark):
-            try:
-                os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            except FileExistsError:
+            if not reserve(mark):
                 continue
         try:
             files = EvaluationFiles(results, base, top_n, max_categ, date_time)

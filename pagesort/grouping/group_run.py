@@ -17,6 +17,7 @@ import numpy as np
 from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.files import (
     RESULTS_ELSEWHERE,
+    numbered,
     readable_folder,
     remove_abandoned,
     translate_unwritable,
@@ -225,9 +226,8 @@ def _parts(
 
 def _free_names(tables: Path, base: str) -> tuple[Path, Path]:
     minute = datetime.now().strftime("%Y%m%d-%H%M")
-    for attempt in range(1, 10_000):
-        numbered = minute if attempt == 1 else f"{minute}-{attempt}"
-        names = [tables / f"{numbered}_{base}_{kind}.csv" for kind in ("GROUPS", "ITEMS")]
+    for start in numbered(minute):
+        names = [tables / f"{start}_{base}_{kind}.csv" for kind in ("GROUPS", "ITEMS")]
         if not any(name.exists() for name in names):
             return names[0], names[1]
     raise PageSortError("There is no free table name for this minute", where=tables)

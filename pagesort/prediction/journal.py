@@ -34,7 +34,7 @@ from pagesort.prediction.journal_files import (
     open_existing,
     put_away,
     remove,
-    reserve,
+    reserve_journal,
     take_out,
     translate_faults,
     translate_reading,
@@ -146,7 +146,7 @@ class RunJournal(Closing):
         base = re.sub(r"[^\w.+@-]+", "-", base).strip("-.") or "model"
         with translate_faults(tables_dir, "The result tables cannot be written"):
             tables_dir.mkdir(parents=True, exist_ok=True)
-            path, date_time = reserve(tables_dir, date_time, base)
+            path, date_time = reserve_journal(tables_dir, date_time, base)
         run = {
             "version": VERSION,
             "folder": str(folder),

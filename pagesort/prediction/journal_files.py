@@ -15,7 +15,7 @@ from typing import Any
 from pagesort.common.addresses import resolved
 from pagesort.common.checked_json import Kind, is_of, parse_json, shortened
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable
+from pagesort.common.files import RESULTS_ELSEWHERE, numbered, reserve, translate_unwritable
 from pagesort.prediction.listing import Listed, names_of, split
 from pagesort.prediction.result_tables import TableNames
 
@@ -35,7 +35,6 @@ _PROGRESS = ".json"  # and of what its run says of itself
 KEPT = "What is scored is kept; free some space or reconnect the disk, and go on with --resume"
 VERSION = 3  # of the journal's layout
 OLD_LOCK_WAIT_S = 0.2  # a journal that stays locked is in use
-LARGEST_ATTEMPT = 10_000
 SCHEMA = (
     "CREATE TABLE run (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     # Paths are bytes, as not all are text; page numbers are text, as some do not fit an integer.
@@ -53,22 +52,19 @@ UPGRADES = {
 }
 
 
-def reserve(tables_dir: Path, date_time: str, base: str) -> tuple[Path, str]:
+def reserve_journal(tables_dir: Path, date_time: str, base: str) -> tuple[Path, str]:
     """Make an empty journal of a name that is free for all tables too; with its date-time.
 
     A folder of that name is what an earlier run of reading wrote, and takes it as tables do.
     """
-    for attempt in range(1, LARGEST_ATTEMPT):
-        numbered = date_time if attempt == 1 else f"{date_time}-{attempt}"
-        path = tables_dir / f"{numbered}_{base}{JOURNAL_SUFFIX}"
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        except FileExistsError:
+    for start in numbered(date_time):
+        path = tables_dir / f"{start}_{base}{JOURNAL_SUFFIX}"
+        if not reserve(path):
             continue
         # Only now: another run removes its journal once its tables stand, so none appears unseen.
-        has_folder = (tables_dir / f"{numbered}_{base}").exists()
-        if not has_folder and not TableNames(tables_dir, numbered, base).taken():
-            return path, numbered
+        has_folder = (tables_dir / f"{start}_{base}").exists()
+        if not has_folder and not TableNames(tables_dir, start, base).taken():
+            return path, start
         path.unlink()
     raise PageSortError("There is no free table name for this minute", where=tables_dir)
 

@@ -43,7 +43,7 @@ from pagesort.prediction.journal_files import (
     differences,
     open_existing,
     remove,
-    reserve,
+    reserve_journal,
     translate_faults,
     write_run,
 )
@@ -224,7 +224,7 @@ def _finish(
     """Give the tables and the journal of the whole their names, the tables last."""
     first = parts[0]
     base = whole_base(first.run["base"])
-    path, date_time = reserve(request.tables, datetime.now().strftime(MINUTE), base)
+    path, date_time = reserve_journal(request.tables, datetime.now().strftime(MINUTE), base)
     try:
         keys = ("version", "folder", "labels", "options")
         run = {key: first.run[key] for key in keys} | {

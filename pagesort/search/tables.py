@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -13,7 +12,14 @@ from typing import Any
 import numpy as np
 
 from pagesort.common.errors import PageSortError, UsageError
-from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, whole, whole_text
+from pagesort.common.files import (
+    RESULTS_ELSEWHERE,
+    numbered,
+    reserve,
+    translate_unwritable,
+    whole,
+    whole_text,
+)
 from pagesort.common.optional import optional_package
 from pagesort.common.tables import TableForm, TableWriter
 from pagesort.common.text import shown
@@ -43,7 +49,10 @@ def write_table(
     start = datetime.now().strftime("%Y%m%d-%H%M")
     with translate_unwritable(folder, "the table cannot be written", RESULTS_ELSEWHERE):
         folder.mkdir(parents=True, exist_ok=True)
-        path = _reserved(folder, start, f"{model}_{kind}.csv")
+        names = (folder / f"{first}_{model}_{kind}.csv" for first in numbered(start))
+        path = next(filter(reserve, names), None)
+        if path is None:
+            raise PageSortError("there is no free name for a table of this minute", where=folder)
         try:
             with whole_text(path) as file:
                 writer = TableWriter(file, form)
@@ -53,19 +62,6 @@ def write_table(
             path.unlink(missing_ok=True)
             raise
     return path
-
-
-def _reserved(folder: Path, start: str, end: str) -> Path:
-    """Make an empty file of a name that no other run has or will have."""
-    attempt = 1
-    while True:
-        path = folder / f"{start if attempt == 1 else f'{start}-{attempt}'}_{end}"
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        except FileExistsError:
-            attempt += 1
-        else:
-            return path
 
 
 Row = tuple[str, str, str, str, float, np.ndarray]

@@ -19,13 +19,12 @@ from typing import Any
 from pagesort.common.addresses import resolved
 from pagesort.common.checked_json import Kind, read_json
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable, write_whole
+from pagesort.common.files import RESULTS_ELSEWHERE, numbered, translate_unwritable, write_whole
 from pagesort.prediction.journal import JOURNAL_SUFFIX
 from pagesort.voting.joined_tables import COLUMNS
 
 STATE_SUFFIX = ".partial.json"
 VERSION = 1  # of the state file
-LARGEST_ATTEMPT = 10_000
 LOCK_WAIT_S = 0.2
 STATE_SHAPE: dict[str, Kind] = {"version": int, "folder": str, "settings": dict, "voters": list}
 _START_ANEW = "Leave out --resume to start a new vote"
@@ -118,9 +117,8 @@ def start_run(
         "voters": [asdict(voter) for voter in voters],
     }
     with translate_unwritable(tables, "the vote cannot be written down", RESULTS_ELSEWHERE):
-        for attempt in range(1, LARGEST_ATTEMPT):
-            numbered = minute if attempt == 1 else f"{minute}-{attempt}"
-            run = VoteRun(tables, f"vote_{numbered}_{len(voters)}m", tuple(voters))
+        for start in numbered(minute):
+            run = VoteRun(tables, f"vote_{start}_{len(voters)}m", tuple(voters))
             # A finished vote leaves its folder, so that its name is not taken twice.
             with contextlib.suppress(FileExistsError):
                 (tables / run.stem).mkdir()
