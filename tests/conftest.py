@@ -16,6 +16,7 @@ from tests.helpers.labels import LABELS
 from tests.helpers.paths import ROOT
 
 if TYPE_CHECKING:
+    from classifier import CLIP
     from tests.helpers.drawing_processes import KeptProcesses
 
 # Torch has not been imported yet. Processes with a thread a processor each would wait for one
@@ -109,3 +110,11 @@ def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     metadata = ModelMetadata(labels=LABELS, descriptions=descriptions, base="tiny")
     save_folder(folder, model, tokenizer, clip_preprocessor(32), metadata)
     return folder
+
+
+@pytest.fixture(scope="session")
+def clip(tiny_model_folder: Path) -> CLIP:
+    """The tiny model, open to predict."""
+    from classifier import CLIP
+
+    return CLIP.open(tiny_model_folder, device="cpu", lean=True)

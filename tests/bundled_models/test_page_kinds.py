@@ -15,23 +15,15 @@ from bundled_models.synthetic_pages.pictures import (
     workdrawings,
 )
 from bundled_models.synthetic_pages.scanning import copies, grounds
-from bundled_models.synthetic_pages.sheet import REGIONS, Sheet, side_by_side
+from bundled_models.synthetic_pages.sheet import Sheet, side_by_side
 from bundled_models.synthetic_pages.writing.ink import Typewriter
+from tests.helpers.sheets import inked, marked
 
 BOX = (20.0, 30.0, 190.0, 200.0)
 
 
 def new_sheet(seed: int, size: tuple[float, float] = (210, 297)) -> Sheet:
     return Sheet(np.random.default_rng(seed), *size, 3.0, colour=seed % 2 == 1)
-
-
-def marked(sheet: Sheet) -> set[str]:
-    return {REGIONS[region] for region, _ in sheet.marks}
-
-
-def inked(sheet: Sheet) -> float:
-    """The share of the sheet that is not white."""
-    return float((np.asarray(sheet.image.convert("L")) < 200).mean())
 
 
 @pytest.mark.parametrize("layout", [memos.memo, memos.message, memos.program, memos.treatise])

@@ -11,19 +11,11 @@ from bundled_models.synthetic_pages.scanning import paper
 from bundled_models.synthetic_pages.sheet import REGIONS, Sheet
 from bundled_models.synthetic_pages.writing.hand import Hand
 from bundled_models.synthetic_pages.writing.ink import Typewriter
+from tests.helpers.sheets import inked, marked
 
 
 def new_sheet(seed: int, size: tuple[float, float] = (210, 297)) -> Sheet:
     return Sheet(np.random.default_rng(seed), *size, 3.0, colour=False)
-
-
-def marked(sheet: Sheet) -> set[str]:
-    return {REGIONS[region] for region, _ in sheet.marks}
-
-
-def inked(sheet: Sheet) -> float:
-    """The share of the sheet that is not white."""
-    return float((np.asarray(sheet.image) < 200).mean())
 
 
 @pytest.mark.parametrize("size", [(210, 297), (297, 210), (148, 210)])

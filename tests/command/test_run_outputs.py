@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 
 from tests.helpers.command import Run, command, error_line, read_table, workplace
+from tests.helpers.results import events
 
 __all__ = ["command", "workplace"]  # fixtures
 
@@ -21,10 +21,6 @@ def pages(workplace: Path) -> Path:
         Image.new("L", (40, 30), 80 * number).save(folder / f"page-{number}.png")
     (folder / "torn.png").write_text("no picture", encoding="utf-8")
     return folder
-
-
-def events(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def test_a_run_writes_its_tables_for_programs_and_its_log(command: Run, workplace: Path) -> None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pagesort.common.errors import PageSortError
 from pagesort.common.run_log import log_event, written_to
-
-
-def events(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+from tests.helpers.results import events
 
 
 def test_events_and_warnings_are_lines_of_json(tmp_path: Path) -> None:

@@ -22,12 +22,6 @@ from pagesort.pages.loader import Failure, PageRef
 from tests.helpers.distinct_pages import write_distinct_page
 
 
-@pytest.fixture(scope="module")
-def clip(tiny_model_folder: Path) -> CLIP:
-    """The tiny model."""
-    return CLIP.open(tiny_model_folder, device="cpu", lean=True)
-
-
 @pytest.fixture
 def seen(clip: CLIP, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """How many pages the model is shown, call by call."""

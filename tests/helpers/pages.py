@@ -31,6 +31,11 @@ def grey_page(seed: int = 0, size: tuple[int, int] = SIZE) -> np.ndarray:
     return slope.round().astype(np.uint8)
 
 
+def flat(grey: int) -> np.ndarray:
+    """A page of one grey, uint8 (160, 120)."""
+    return np.full((160, 120), grey, np.uint8)
+
+
 def colour_page(seed: int = 0, size: tuple[int, int] = SIZE) -> np.ndarray:
     """A page's colours, uint8 (H, W, 3): quarters of red, green, blue and paper over a slope."""
     page = np.repeat(grey_page(seed, size)[..., None] // 2 + 60, 3, axis=2)

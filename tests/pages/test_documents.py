@@ -23,16 +23,12 @@ from pagesort.prediction import folder_run
 from pagesort.prediction.journal import RunJournal
 from pagesort.prediction.request import Request, check_request
 from tests.helpers.brightness import SQUASH, ByBrightness
-from tests.helpers.pages import colour_page, grey_page, write_page
+from tests.helpers.pages import colour_page, flat, grey_page, write_page
 from tests.helpers.pdfs import METRE, Sheet, scan_pixels, write_pdf
 from tests.helpers.results import scored
 
 CROP = Preprocessing(shortest_edge=32, crop=(32, 32))
 SMALL = (120.0, 160.0)
-
-
-def flat(grey: int) -> np.ndarray:
-    return np.full((160, 120), grey, np.uint8)
 
 
 def sheets(*greys: int) -> list[Sheet]:

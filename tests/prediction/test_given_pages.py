@@ -17,11 +17,6 @@ from tests.helpers.pdfs import Sheet, scan_pixels, write_pdf
 
 
 @pytest.fixture(scope="module")
-def clip(tiny_model_folder: Path) -> CLIP:
-    return CLIP.open(tiny_model_folder, device="cpu", lean=True)
-
-
-@pytest.fixture(scope="module")
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`letter-1.png`, `letter-2.png`, a TIFF and a PDF of two pages each, and a text named .png."""
     folder = tmp_path_factory.mktemp("my scans ř")

@@ -21,13 +21,10 @@ from pagesort.sorting.destination import folder_name_problem
 from pagesort.sorting.placer import SortedPage, sort_pages
 from tests.helpers.brightness import ByBrightness
 from tests.helpers.command import read_table
+from tests.helpers.pages import flat
 from tests.helpers.pdfs import METRE, Sheet, write_pdf
 
 SMALL = (120.0, 160.0)
-
-
-def flat(grey: int) -> np.ndarray:
-    return np.full((160, 120), grey, np.uint8)
 
 
 def draw(path: Path, grey: int) -> Path:

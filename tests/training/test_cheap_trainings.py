@@ -5,18 +5,13 @@ from __future__ import annotations
 import importlib.util
 import logging
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch.nn import functional
 
 from classifier import CLIP
 from pagesort.common.errors import PageSortError
-from pagesort.labelled.folder import page_pixels
-from pagesort.pages.loader import PageLoader
 from pagesort.training import lora, plan
 from pagesort.training import train as training
 from pagesort.training.objective import LabelLearner, LabelTexts
@@ -24,37 +19,16 @@ from pagesort.training.probe import Features, Probe
 from pagesort.training.recipe import Recipe
 from pagesort.training.tensorboard import TensorBoard
 from pagesort.training.train import train
-from tests.helpers.coloured_pages import draw_split, open_model, request
+from tests.helpers.coloured_pages import open_model, request
 from tests.helpers.paths import ROOT
+from tests.helpers.trained import Killed, share_right, weights
 
 needs_peft = pytest.mark.skipif(
     importlib.util.find_spec("peft") is None, reason="peft is not installed"
 )
 
 
-class Killed(BaseException):
-    """In place of a power cut."""
-
-
-@pytest.fixture(autouse=True)
-def no_picture(monkeypatch):
-    monkeypatch.setattr(training, "draw_curves", lambda *_: None)
-
-
-@pytest.fixture(scope="module")
-def split(tmp_path_factory: pytest.TempPathFactory):
-    return draw_split(tmp_path_factory.mktemp("pages"))
-
-
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
-
-
-def share_right(folder: Path, pages) -> float:
-    model = CLIP.open(folder)
-    pixels = np.stack([pixels for _, pixels in page_pixels(pages, PageLoader(model.preprocessing))])
-    guesses = model.probabilities(pixels).argmax(axis=1)
-    return float(np.mean([model.labels[g] == p.label for g, p in zip(guesses, pages, strict=True)]))
+pytestmark = pytest.mark.usefixtures("no_picture")
 
 
 @pytest.mark.parametrize(
@@ -75,8 +49,8 @@ def test_the_new_model_is_one_like_any_other(
     classifier = open_model(tiny_model_folder)
     start = {name: value.clone() for name, value in classifier.model.state_dict().items()}
     outcome = train(classifier, request(tmp_path, split, **recipe))
-    assert share_right(outcome.model_folder, split.test) >= 0.8
-    assert outcome.accuracy == share_right(outcome.model_folder, split.validation)
+    assert share_right(CLIP.open(outcome.model_folder), split.test) >= 0.8
+    assert outcome.accuracy == share_right(CLIP.open(outcome.model_folder), split.validation)
     made = weights(outcome.model_folder)
     assert made.keys() == start.keys()
     changed = {name for name in made if not torch.equal(made[name], start[name])}

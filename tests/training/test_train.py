@@ -17,11 +17,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 
 from classifier import CLIP
 from pagesort.common.errors import PageSortError
-from pagesort.labelled.folder import LabelledPage, page_digest, page_pixels, read_trained_pages
+from pagesort.labelled.folder import LabelledPage, page_digest, read_trained_pages
 from pagesort.labelled.trained_names import read_trained_names
 from pagesort.pages.loader import PageLoader
 from pagesort.training import train as training
@@ -30,26 +29,12 @@ from pagesort.training.tensorboard import TensorBoard
 from pagesort.training.train import train
 from tests.helpers.coloured_pages import COLOURS, DESCRIPTIONS, draw_split, open_model, request
 from tests.helpers.paths import ROOT
+from tests.helpers.trained import Killed, share_right, weights
 
 pytestmark = pytest.mark.usefixtures("no_picture")
 
 SCRIPT = ROOT / "tests" / "helpers" / "coloured_pages.py"
 SMALL = ROOT / "models" / "pagesort-small"
-
-
-@pytest.fixture
-def no_picture(monkeypatch):
-    """Leave out the picture of the curves, which takes longer than a tiny training."""
-    monkeypatch.setattr(training, "draw_curves", lambda *_: None)
-
-
-class Killed(BaseException):
-    """In place of a power cut: nothing in the program knows it."""
-
-
-@pytest.fixture(scope="module")
-def split(tmp_path_factory: pytest.TempPathFactory):
-    return draw_split(tmp_path_factory.mktemp("pages"))
 
 
 @pytest.fixture(scope="module")
@@ -73,20 +58,10 @@ def convolutional() -> CLIP:
     return CLIP(small.model, small.tokenizer, preprocessing, small.metadata)
 
 
-def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
-
-
 def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
     return first.keys() == second.keys() and all(
         torch.equal(first[name], second[name]) for name in first
     )
-
-
-def share_right(model: CLIP, pages) -> float:
-    pixels = np.stack([pixels for _, pixels in page_pixels(pages, PageLoader(model.preprocessing))])
-    guesses = model.probabilities(pixels).argmax(axis=1)
-    return float(np.mean([model.labels[g] == p.label for g, p in zip(guesses, pages, strict=True)]))
 
 
 def whole_pages(model: CLIP) -> CLIP:
