@@ -18,6 +18,8 @@ from pagesort.common.files import translate_unreadable
 CSV, PARQUET, JSON_LINES = "csv", "parquet", "jsonl"
 FORMATS = (CSV, PARQUET, JSON_LINES)
 """What a table can be written as; CSV always is."""
+FAILED_ENDING = "_FAILED.csv"
+"""How the name of a table ends that lists pages which could not be used."""
 BOM = "\ufeff"
 MOST_NUMBERS = 10_000  # that a writer remembers as text; scores have three places
 # What a spreadsheet would compute instead of showing it; more apostrophes keep this reversible.

@@ -22,7 +22,7 @@ from pagesort.common.files import (
     try_writing,
     write_whole,
 )
-from pagesort.common.tables import TableForm, TableWriter
+from pagesort.common.tables import FAILED_ENDING, TableForm, TableWriter
 from pagesort.common.text import shown
 from pagesort.labelled.folder import LabelledPage
 from pagesort.prediction.journal import JOURNAL_SUFFIX
@@ -57,7 +57,7 @@ class EvaluationFiles:
     @property
     def failures(self) -> Path:
         """The table of pages that could not be read."""
-        return self.results / "tables" / f"{self.date_time}_{self.base}_FAILED.csv"
+        return self.results / "tables" / f"{self.date_time}_{self.base}{FAILED_ENDING}"
 
     @property
     def report(self) -> Path:

@@ -19,7 +19,7 @@ from pagesort.common.addresses import shown_place
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import whole_text
 from pagesort.common.pieces import UNDIVIDED, Division
-from pagesort.common.tables import PLAIN, TableForm, TableWriter
+from pagesort.common.tables import FAILED_ENDING, PLAIN, TableForm, TableWriter
 from pagesort.common.text import shown
 from utils import guess_columns, round_scores
 
@@ -155,7 +155,7 @@ class TableNames:
 
     def failures(self) -> Path:
         """The table of pages that could not be read."""
-        return self.folder / f"{self.stem}_FAILED.csv"
+        return self.folder / f"{self.stem}{FAILED_ENDING}"
 
     def lines(self) -> Path:
         """The table of the lines that were read."""

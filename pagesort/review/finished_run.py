@@ -11,7 +11,7 @@ from typing import Any
 
 from pagesort.common.checked_json import read_json
 from pagesort.common.errors import PageSortError
-from pagesort.common.tables import read_rows, share
+from pagesort.common.tables import FAILED_ENDING, read_rows, share
 from pagesort.prediction.journal_files import folder_of_table
 from pagesort.prediction.result_tables import REVIEW
 from pagesort.review.sheet import SheetPage
@@ -76,7 +76,7 @@ def pages_of_table(table: Path) -> Iterator[SheetPage]:
         PageSortError: it cannot be read, or is no table of results.
     """
     yield from (_page(row, table) for row in read_rows(table))
-    failed = table.with_name(f"{name_of_run(table)}_FAILED.csv")
+    failed = table.with_name(f"{name_of_run(table)}{FAILED_ENDING}")
     if failed != table and failed.is_file():
         for row in read_rows(failed):
             yield SheetPage(

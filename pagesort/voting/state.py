@@ -20,6 +20,7 @@ from pagesort.common.addresses import resolved
 from pagesort.common.checked_json import Kind, read_json
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import RESULTS_ELSEWHERE, numbered, translate_unwritable, write_whole
+from pagesort.common.tables import FAILED_ENDING
 from pagesort.prediction.journal import JOURNAL_SUFFIX
 from pagesort.voting.joined_tables import COLUMNS
 
@@ -64,7 +65,7 @@ class VoteRun:
     @property
     def failures(self) -> Path:
         """The table of pages that could not be read."""
-        return self.tables / f"{self.stem}_FAILED.csv"
+        return self.tables / f"{self.stem}{FAILED_ENDING}"
 
     def folder_of(self, voter: Voter) -> Path:
         """Where one model's own tables are."""
@@ -76,7 +77,7 @@ class VoteRun:
 
     def failures_of(self, voter: Voter) -> Path | None:
         """The table of pages that one model could not read; None if there is none."""
-        return next(iter(sorted(self.folder_of(voter).glob("*_FAILED.csv"))), None)
+        return next(iter(sorted(self.folder_of(voter).glob(f"*{FAILED_ENDING}"))), None)
 
     def is_interrupted(self, voter: Voter) -> bool:
         """Whether one model has a run to be gone on with: a stopped one, or one with failures."""

@@ -64,11 +64,12 @@ def write_records(
     started: datetime,
 ) -> None:
     """Write where the tables of an evaluation come from, beside them."""
+    from pagesort.common.tables import FAILED_ENDING
     from pagesort.records.provenance import Written
 
     folder = request.results / "tables"
     tables = tuple(path for path in outcome.files if path.parent == folder)
-    failures = next((path for path in tables if path.name.endswith("_FAILED.csv")), None)
+    failures = next((path for path in tables if path.name.endswith(FAILED_ENDING)), None)
     listing = folder / f"{tables[0].stem}_PAGES.txt.gz"
     write_provenance(
         settings,

@@ -55,11 +55,13 @@ class TableRecords:
 
     def __call__(self, tables: FinishedTables) -> None:
         """Write the table of documents, and where every table comes from."""
+        from pagesort.common.tables import FAILED_ENDING
         from pagesort.records.machine_tables import write_copies
         from pagesort.records.provenance import Written, forget
 
         documents = _write_documents(self.settings, tables)
-        forget(tables.result.with_name(f"{tables.stem}_FAILED.csv"))
+        failed = tables.result.with_name(f"{tables.stem}{FAILED_ENDING}")
+        forget(failed)
         written = [tables.result, tables.raw, tables.failures, tables.documents]
         counts = {
             "pages": sum(tables.categories.values()),
@@ -83,7 +85,6 @@ class TableRecords:
             started=self.started,
             counts=counts,
         )
-        failed = tables.result.with_name(f"{tables.stem}_FAILED.csv")
         self.copies = write_copies(
             [path for path in (tables.result, tables.raw, tables.failures) if path],
             self.settings.table_formats,
