@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import unicodedata
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pagesort.common.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,17 +81,11 @@ def save_png(figure: Figure, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with warnings.catch_warnings():
-            # A letter that no font has is spelled, in what went through `plot_text`.
-            warnings.simplefilter("ignore", UserWarning)
-            _add_fonts(figure)
-            with temporary.open("wb") as file:
-                FigureCanvasAgg(figure).print_png(file)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with warnings.catch_warnings(), whole(path) as partial, partial.open("wb") as file:
+        # A letter that no font has is spelled, in what went through `plot_text`.
+        warnings.simplefilter("ignore", UserWarning)
+        _add_fonts(figure)
+        FigureCanvasAgg(figure).print_png(file)
 
 
 def _add_fonts(figure: Figure) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pagesort.common.files import whole
 from pagesort.common.progress import Progress
 from pagesort.common.shares import wilson
 from pagesort.labelled.folder import LabelledPage, log_left_out, page_digests, page_pixels
@@ -149,10 +150,13 @@ def _prepared_pixels(
         return np.zeros((0, height, width, 3), np.uint8), failed
     decoded = page_pixels(pages, loader)
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(pages), height, width, 3)}
-    partial = path.with_name(f"{path.name}.part")
     with translate_unwritable(path.parent), contextlib.closing(decoded):
         # Written in order, not mapped: a full disk kills a process that writes into a mapping.
-        with partial.open("wb") as file, Progress(len(pages), 0) as progress:
+        with (
+            whole(path) as partial,
+            partial.open("wb") as file,
+            Progress(len(pages), 0) as progress,
+        ):
             np.lib.format.write_array_header_1_0(file, header)
             for page, pixels in decoded:
                 if isinstance(pixels, str):
@@ -162,6 +166,5 @@ def _prepared_pixels(
                 progress.advance(1, page.name)
             for _ in failed:  # the header tells of as many pages as were asked for
                 file.write(bytes(height * width * 3))
-        partial.replace(path)
         written = np.load(path, mmap_mode="r")
     return written[: len(pages) - len(failed)], failed
