@@ -63,7 +63,11 @@ class PageTower:
         self._lock = threading.Lock()
 
     def see(self, pixels: np.ndarray) -> torch.Tensor:
-        """Return what the tower makes of pages, uint8 (N, H, W, 3): float32 (N, F) on the CPU."""
+        """Return what the tower makes of pages, uint8 (N, H, W, 3): float32 (N, F) on the CPU.
+
+        They are normalised as the model wants it, and computed in the precision of its weights, on
+        a CPU in parts side by side; what comes back is the pooled output, before any projection.
+        """
         if self.model.device.type != "cpu":
             return self._see_on_gpu(pixels)
         size = self.pages_at_once

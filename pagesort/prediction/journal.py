@@ -127,6 +127,8 @@ class RunJournal(Closing):
     ) -> RunJournal:
         """Start a run: reserve its table names and write down its settings and pages.
 
+        Each page gets the FILE and PAGE of its tables now, as `listing.names_of` reads its name.
+
         Args:
             tables_dir: made where it is missing.
             folder: the folder of pages.
@@ -431,7 +433,9 @@ class RunJournal(Closing):
         form: TableForm = PLAIN,
         accepts: Callable[[str, float], bool] | None = None,
     ) -> FinishedTables:
-        """Write the finished tables under their final names; see `TableStyle` for `accepts`.
+        """Write the finished tables, as `result_tables.write_tables` does; the journal stays.
+
+        See `TableStyle` for `accepts`.
 
         Raises:
             PageSortError: the tables cannot be written; the journal is kept, and `--resume` writes

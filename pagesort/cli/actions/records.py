@@ -33,6 +33,10 @@ TOKEN = re.compile(r"\bhf_\w{8,}")  # never an argument, but somebody may have t
 class TableRecords:
     """Writes what belongs beside the tables of a folder's run, a vote or a merge.
 
+    That is the table of documents (by `DocumentRules`; pages are to be reviewed below the larger of
+    `review_below` and `min_score`), the record of where the tables come from, their copies in the
+    other formats of `--format`, and those of ALTO and PAGE files.
+
     Args:
         settings: of the run.
         models: what is told of its models; None where several vote, which the tables name.

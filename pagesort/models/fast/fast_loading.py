@@ -145,6 +145,10 @@ def load_to_predict(
 ) -> tuple[PreTrainedModel | DualEncoder, PreTrainedTokenizerBase | LeanTokenizer]:
     """Load what answers as `load_towers` does, without the libraries that it needs if possible.
 
+    `config.json` says which towers: of the bundled models a `TextTower` beside a `TrunksTower`
+    (pagesort-medium) or a `LiteTower` (pagesort-small), of CLIP's own kind two transformers. All
+    else is left to `load_towers`.
+
     Raises:
         PageSortError: as `load_towers`.
     """

@@ -1,10 +1,6 @@
 """What the letters of a page look like: written by hand, by a machine, or printed.
 
-Where a network sees lines, windows of a line's height are cut out of the page, at about the size
-that a network which reads lines was trained on, and turned by a quarter where lines run down the
-page. What that network makes of them is summed up: mean and spread over the windows of each
-window's mean and spread of every channel. All sizes are the same for every page, so that the whole
-can be written as an ONNX file.
+All sizes are the same for every page, so that the whole can be written as an ONNX file.
 """
 
 from __future__ import annotations
@@ -32,7 +28,13 @@ _LEAST_VARIANCE = 1e-6
 
 
 class Letters(nn.Module):
-    """Sums up what the letters of pages look like."""
+    """Sums up what the letters of pages look like.
+
+    Where a network sees lines, up to 16 windows of a line's height are cut out of the page, at
+    about the size that a network which reads lines was trained on, and turned by a quarter where
+    lines run down the page. What that network makes of them is summed up: mean and spread over the
+    windows of each window's mean and spread of every channel.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,7 +148,7 @@ class Crossings:
 
 
 def find_crossings(likely: torch.Tensor) -> Crossings:
-    """Follow columns of pages (N, h, w) down; see `Letters` for what these are."""
+    """Follow columns of pages (N, h, w) down and note where they cross lines."""
     count, height, width = likely.shape
     middles = [int((number + 0.5) / _COLUMNS * width) for number in range(_COLUMNS)]
     lefts = [max(0, middle - _COLUMN_WIDTH // 2) for middle in middles]
