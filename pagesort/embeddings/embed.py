@@ -8,26 +8,15 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
 from pagesort.embeddings.page import STORED, EmbeddedPage, unit_rows
 from pagesort.embeddings.store import LOOKED_UP_AT_ONCE, Content, EmbeddingStore
+from pagesort.models.protocols import Embedder
 from pagesort.pages.loader import DEFAULT_MAX_MEGAPIXELS, Failure, Page, PageLoader, PageRef
-from pagesort.prediction.scoring import NO_SCORE, Viewer, rows_of, see_batches
-
-
-class Embedder(Viewer, Protocol):
-    """What embedding needs of a model."""
-
-    @property
-    def pages_at_once(self) -> int:
-        """How many pages the model sees at a time."""
-
-    def embed_images(self, pixels: np.ndarray) -> Any:
-        """Embed uint8 (N, H, W, 3): float32 (N, D), rows of length 1; in several threads."""
+from pagesort.prediction.scoring import NO_SCORE, rows_of, see_batches
 
 
 @dataclass(frozen=True)

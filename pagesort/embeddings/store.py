@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -26,9 +26,9 @@ from pagesort.common.files import RESULTS_ELSEWHERE, translate_unwritable
 from pagesort.common.hardware import decoding_threads
 from pagesort.common.parallel import in_order
 from pagesort.embeddings.page import STORED, EmbeddedPage, unit_rows
+from pagesort.models.protocols import Embedder
 from pagesort.pages.loader import Failure, PageRef
 from pagesort.pages.places import digest_of, facts_of
-from pagesort.pages.preprocessing import Preprocessing
 
 logger = logging.getLogger(__name__)
 
@@ -60,26 +60,6 @@ SCHEMA = (
 Found = TypeVar("Found")
 
 
-class Model(Protocol):
-    """What tells a model's embeddings from those of others."""
-
-    @property
-    def name(self) -> str:
-        """What file names call the model."""
-
-    @property
-    def model_fingerprint(self) -> str:
-        """A hash of weights and settings."""
-
-    @property
-    def precision(self) -> str:
-        """The numbers that it sees pages with."""
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How it wants its pages."""
-
-
 @dataclass(frozen=True)
 class Content:
     """What a page is known by, whatever its file is called: SHA-256 of the file, and the part."""
@@ -107,7 +87,7 @@ class EmbeddingStore:
         self._connection: sqlite3.Connection | None = None
 
     @classmethod
-    def open(cls, folder: Path, model: Model) -> EmbeddingStore:
+    def open(cls, folder: Path, model: Embedder) -> EmbeddingStore:
         """Open the file of a model, or begin one.
 
         Args:

@@ -28,7 +28,6 @@ from pagesort.evaluation.folds import fold_facts, fold_figures, fold_lines, with
 from pagesort.evaluation.metrics import Report, parts_of_table, report_of_table
 from pagesort.evaluation.report import json_report, report_lines
 from pagesort.evaluation.scores import (
-    Classifier,
     ScoredPages,
     Selection,
     page_set,
@@ -37,6 +36,7 @@ from pagesort.evaluation.scores import (
 )
 from pagesort.labelled.folder import LabelledPage
 from pagesort.labelled.trained_names import NO_NAMES, TrainedNames
+from pagesort.models.protocols import LoadedClassifier
 from utils import confusion_plot
 
 if TYPE_CHECKING:
@@ -135,13 +135,13 @@ class EvaluationOutcome:
 class ScoredVariants:
     """Scores of the same pages by variants of one model, with the request that each serves."""
 
-    classifiers: Sequence[Classifier]
+    classifiers: Sequence[LoadedClassifier]
     requests: Sequence[EvaluationRequest]
     selection: Selection
     scored: ScoredPages
 
 
-def evaluate(classifier: Classifier, request: EvaluationRequest) -> EvaluationOutcome:
+def evaluate(classifier: LoadedClassifier, request: EvaluationRequest) -> EvaluationOutcome:
     """Score labelled pages; write tables, report and plots, and the model's row among the others'.
 
     Raises:
@@ -157,7 +157,7 @@ def evaluate(classifier: Classifier, request: EvaluationRequest) -> EvaluationOu
 
 
 def score_variants(
-    classifiers: Sequence[Classifier], requests: Sequence[EvaluationRequest]
+    classifiers: Sequence[LoadedClassifier], requests: Sequence[EvaluationRequest]
 ) -> ScoredVariants:
     """Score the same pages with several description sets of one model; each page is seen once.
 
@@ -195,7 +195,7 @@ def write_variants(variants: ScoredVariants, *, draw: bool) -> list[EvaluationOu
 
 
 def _write(
-    classifier: Classifier,
+    classifier: LoadedClassifier,
     request: EvaluationRequest,
     selection: Selection,
     scored: ScoredPages,
@@ -298,7 +298,7 @@ def _places(scores: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 
 def _row(
-    classifier: Classifier,
+    classifier: LoadedClassifier,
     request: EvaluationRequest,
     selection: Selection,
     scored: ScoredPages,

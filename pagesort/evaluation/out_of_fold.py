@@ -13,11 +13,12 @@ from pagesort.evaluation.evaluate import (
     write_variants,
 )
 from pagesort.evaluation.files import check_writable
-from pagesort.evaluation.scores import Classifier, ScoredPages, select_pages
+from pagesort.evaluation.scores import ScoredPages, select_pages
+from pagesort.models.protocols import LoadedClassifier
 
 
 def write_out_of_fold(
-    classifier: Classifier,
+    classifier: LoadedClassifier,
     request: EvaluationRequest,
     scores: Mapping[str, np.ndarray],
     failed: Mapping[str, str],

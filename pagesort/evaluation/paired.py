@@ -19,9 +19,9 @@ from pagesort.evaluation.evaluate import (
     write_variants,
 )
 from pagesort.evaluation.files import check_writable, write_json, write_table
-from pagesort.evaluation.scores import Classifier
 from pagesort.labelled.folder import page_digests
 from pagesort.labelled.trained_names import TrainedNames
+from pagesort.models.protocols import LoadedClassifier
 from utils import percent
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Contender:
     `zero_shot` says that it is untouched, as `EvaluationRequest.zero_shot` does.
     """
 
-    classifier: Classifier
+    classifier: LoadedClassifier
     name: str
     descriptions: str
     trained: frozenset[str]

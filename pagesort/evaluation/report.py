@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pagesort.evaluation.evaluate import EvaluationRequest
-    from pagesort.evaluation.scores import Classifier, ScoredPages, Selection
+    from pagesort.evaluation.scores import ScoredPages, Selection
+    from pagesort.models.protocols import LoadedClassifier
 
 VERSION = 1
 MOST_ERRORS = 10  # told to a person; the table has all
@@ -137,7 +138,7 @@ def _short(label: str) -> str:
 
 
 def json_report(
-    classifier: Classifier,
+    classifier: LoadedClassifier,
     request: EvaluationRequest,
     selection: Selection,
     scored: ScoredPages,

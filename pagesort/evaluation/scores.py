@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 from unicodedata import normalize
 
 import numpy as np
@@ -17,6 +16,7 @@ from pagesort.common.progress import Progress
 from pagesort.common.text import named
 from pagesort.labelled.folder import LabelledPage, page_digests
 from pagesort.labelled.trained_names import TrainedNames
+from pagesort.models.protocols import LoadedClassifier
 from pagesort.pages.loader import Failure, PageLoader, PageRef, Preprocessing
 from pagesort.prediction import scoring
 from utils import page_name
@@ -24,27 +24,6 @@ from utils import page_name
 logger = logging.getLogger(__name__)
 
 _SET_DIGITS = 12
-
-
-class Classifier(scoring.Classifier, Protocol):
-    """What an evaluation needs of a model."""
-
-    @property
-    def metadata(self) -> Any:
-        """A `metadata.ModelMetadata`: base, revision, descriptions, averaging, temperature."""
-
-    @property
-    def prompts(self) -> Mapping[str, Sequence[str]]:
-        """Label -> the texts that stand for it."""
-
-    def embed_images(self, pixels: np.ndarray) -> Any:
-        """Embed uint8 (N, H, W, 3): (N, D)."""
-
-    def scores(self, embeddings: Any) -> np.ndarray:
-        """Score embeddings (N, D): probabilities (N, labels)."""
-
-    def variant(self, *, descriptions: Mapping[str, Sequence[str]], average: bool) -> Classifier:
-        """The same towers with other texts."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +166,7 @@ def page_set(pages: Sequence[LabelledPage]) -> str:
 
 
 def score_pages(
-    classifiers: Sequence[Classifier],
+    classifiers: Sequence[LoadedClassifier],
     selection: Selection,
     batch_size: int,
     max_megapixels: float,
@@ -227,7 +206,7 @@ def score_pages(
 class _Variants:
     """Classifiers that share their towers, as one model that gives (variants, labels) a page."""
 
-    def __init__(self, classifiers: Sequence[Classifier]) -> None:
+    def __init__(self, classifiers: Sequence[LoadedClassifier]) -> None:
         self.classifiers = classifiers
 
     @property

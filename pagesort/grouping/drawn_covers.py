@@ -17,8 +17,9 @@ from pagesort.common.files import translate_unwritable
 from pagesort.common.progress import Progress
 from pagesort.embeddings.embed import embed_pages
 from pagesort.embeddings.store import EmbeddingStore
-from pagesort.grouping.group_run import DESCRIBER, Classifier
+from pagesort.grouping.group_run import DESCRIBER
 from pagesort.grouping.pile import Pile, pile_of
+from pagesort.models.protocols import Embedder
 from pagesort.pages.loader import PageRef
 
 COVERS = 48
@@ -43,7 +44,7 @@ SLIPS: tuple[Colour, ...] = ((238, 232, 214), (246, 244, 238), (222, 206, 170))
 DARK = 330  # sum of a colour on which titles are light
 
 
-def seen_covers(model: Classifier, covers: int = COVERS, seed: int = SEED) -> Pile:
+def seen_covers(model: Embedder, covers: int = COVERS, seed: int = SEED) -> Pile:
     """Draw covers, and return what the model sees of them; the same for the same seed.
 
     They are not kept with the embeddings of real pages, so that no search finds them.

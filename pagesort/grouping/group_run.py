@@ -10,7 +10,6 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,15 +25,16 @@ from pagesort.common.files import (
 from pagesort.common.progress import Progress
 from pagesort.common.tables import PLAIN, TableForm
 from pagesort.common.text import counted
-from pagesort.embeddings.embed import Describer, Embedder, embed_pages
+from pagesort.embeddings.embed import Describer, embed_pages
 from pagesort.embeddings.page import EmbeddedPage
-from pagesort.embeddings.store import EmbeddingStore, Model
+from pagesort.embeddings.store import EmbeddingStore
 from pagesort.grouping.listing import PileSource, piles
 from pagesort.grouping.methods import Method
 from pagesort.grouping.page_features import VERSION, describe
 from pagesort.grouping.page_texts import PageTexts
 from pagesort.grouping.pile import pile_of
 from pagesort.grouping.tables import GroupedPage, GroupTables
+from pagesort.models.protocols import Embedder
 from pagesort.pages.loader import Failure
 from pagesort.prediction.listing import names_of
 from pagesort.prediction.request import check_writable, no_pages
@@ -45,17 +45,6 @@ logger = logging.getLogger(__name__)
 
 DESCRIBER = Describer(VERSION, describe)
 UNFINISHED = r"\.\d{8}-\d{4}.*_(?:GROUPS|ITEMS)\.csv\."  # tables of any run
-
-
-class Classifier(Embedder, Model, Protocol):
-    """What grouping needs of a model."""
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """The kinds of pages, in the order of the scores."""
-
-    def scores(self, embeddings: Any) -> np.ndarray:
-        """Probabilities of the kinds of embedded pages: float32 (N, C)."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +85,7 @@ def check_request(request: GroupRequest) -> None:
     check_writable(request.tables)
 
 
-def group_folder(classifier: Classifier, request: GroupRequest) -> GroupOutcome:
+def group_folder(classifier: Embedder, request: GroupRequest) -> GroupOutcome:
     """Group the pages of a folder and write the tables of groups and of items.
 
     Raises:
@@ -128,7 +117,7 @@ def group_folder(classifier: Classifier, request: GroupRequest) -> GroupOutcome:
 class _Run:
     """Counts what a run has done so far; groups are numbered through all piles."""
 
-    def __init__(self, classifier: Classifier, request: GroupRequest) -> None:
+    def __init__(self, classifier: Embedder, request: GroupRequest) -> None:
         self.classifier = classifier
         self.request = request
         self.texts = PageTexts()

@@ -17,11 +17,12 @@ from pagesort.common.text import counted
 from pagesort.embeddings.embed import embed_pages
 from pagesort.embeddings.page import EmbeddedPage
 from pagesort.embeddings.store import EmbeddingStore
-from pagesort.grouping.group_run import DESCRIBER, Classifier
+from pagesort.grouping.group_run import DESCRIBER
 from pagesort.grouping.page_texts import PageTexts
 from pagesort.grouping.pile import pile_of
 from pagesort.grouping.training import LabelledPile
 from pagesort.grouping.truth import Grouping, name_and_part, read_grouping
+from pagesort.models.protocols import Embedder
 from pagesort.pages.loader import Failure, PageRef
 from pagesort.prediction.scoring import FailureLog
 
@@ -40,7 +41,7 @@ class LabelledRequest:
     max_megapixels: float = 300.0
 
 
-def read_piles(classifier: Classifier, request: LabelledRequest) -> list[LabelledPile]:
+def read_piles(classifier: Embedder, request: LabelledRequest) -> list[LabelledPile]:
     """Read every table of a folder and embed its pages.
 
     The pages of `letters.csv` lie in `letters/`, or beside the table. Tables without the columns
@@ -91,7 +92,7 @@ def _refs(folder: Path, table: Grouping) -> list[PageRef]:
 
 
 def _embedded(
-    classifier: Classifier,
+    classifier: Embedder,
     request: LabelledRequest,
     store: EmbeddingStore,
     refs: Sequence[PageRef],
@@ -114,7 +115,7 @@ def _embedded(
 
 
 def _read_pile(
-    table: Grouping, results: Iterable[EmbeddedPage | Failure], classifier: Classifier
+    table: Grouping, results: Iterable[EmbeddedPage | Failure], classifier: Embedder
 ) -> LabelledPile:
     pages = list(results)
     read = sum(isinstance(page, EmbeddedPage) for page in pages)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from pagesort import __version__
 from pagesort.common.errors import PageSortError, UsageError
 from pagesort.common.files import check_space, translate_unwritable, whole
 from pagesort.models.fast.int8 import silence
-from pagesort.models.metadata import ModelMetadata
+from pagesort.models.protocols import LoadedClassifier
 from pagesort.pages.preprocessing import Preprocessing
 
 ENDING = ".onnx"
@@ -83,31 +83,7 @@ def check_file(path: Path) -> None:
         _extra(name)
 
 
-class Exportable(Protocol):
-    """What is written of a classifier."""
-
-    model: Any
-    preprocessing: Preprocessing
-    metadata: ModelMetadata
-
-    @property
-    def label_embeddings(self) -> torch.Tensor:
-        """One embedding a label, (C, D)."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of what decides a score."""
-
-    @property
-    def precision(self) -> str:
-        """The numbers that the image tower computes with."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes."""
-
-
-def export(classifier: Exportable, path: Path) -> None:
+def export(classifier: LoadedClassifier, path: Path) -> None:
     """Write a model as ONNX, as `CLIP.export_onnx` tells.
 
     Raises:

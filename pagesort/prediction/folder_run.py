@@ -14,6 +14,7 @@ from pagesort.common.addresses import absolute
 from pagesort.common.errors import PageSortError, Stopped
 from pagesort.common.progress import Progress, duration
 from pagesort.common.text import counted
+from pagesort.models.protocols import Classifier
 from pagesort.pages.documents import write_page_png
 from pagesort.pages.loader import WHOLE, Failure, PageLoader, PageRef
 from pagesort.prediction.journal import (
@@ -26,7 +27,7 @@ from pagesort.prediction.listing import list_folder
 from pagesort.prediction.page_list import STANDARD_INPUT
 from pagesort.prediction.request import Outcome, Request, counts_of, no_names
 from pagesort.prediction.run_status import Heartbeat
-from pagesort.prediction.scoring import Classifier, FailureLog, ScoredPage, score_batches
+from pagesort.prediction.scoring import FailureLog, ScoredPage, score_batches
 from pagesort.sorting.destination import check_labels
 from pagesort.sorting.placer import SortedPage, SortReport, sort_pages
 from utils import PassedOver, round_scores, top_guesses

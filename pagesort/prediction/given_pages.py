@@ -12,11 +12,12 @@ import numpy as np
 from PIL import Image
 
 from pagesort.common.errors import PageSortError, PageUnreadableError
+from pagesort.models.protocols import Classifier
 from pagesort.pages.documents import pages_of
 from pagesort.pages.loader import Failure, Page, PageLoader, PageRef
 from pagesort.pages.preprocessing import Preprocessing
 from pagesort.prediction.listing import names_of
-from pagesort.prediction.scoring import Classifier, ScoredPage, rows_of, score_pages
+from pagesort.prediction.scoring import ScoredPage, rows_of, score_pages
 from utils import top_guesses
 
 if TYPE_CHECKING:

@@ -5,27 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Any, Protocol
 
 import numpy as np
 
 from pagesort.common.text import counted
+from pagesort.models.protocols import Embedder
 from pagesort.models.training_pages import TrainingPages
 
 logger = logging.getLogger(__name__)
 
 FEWEST = 20
 """Pages; a share of fewer says nothing of a collection."""
-
-
-class EmbeddingScorer(Protocol):
-    """A model whose scores come from embeddings."""
-
-    def embed_images(self, pixels: np.ndarray) -> Any:
-        """Embed uint8 (N, H, W, 3): float32 (N, D), rows of length 1; in several threads."""
-
-    def scores(self, embeddings: Any) -> np.ndarray:
-        """Score what `embed_images` gave: float32 (N, labels)."""
 
 
 class Likeness:
@@ -42,7 +32,7 @@ class Likeness:
             source that was left out.
     """
 
-    def __init__(self, model: EmbeddingScorer, name: str, training: TrainingPages) -> None:
+    def __init__(self, model: Embedder, name: str, training: TrainingPages) -> None:
         self.pages = 0
         self.unlike = 0
         self._model = model

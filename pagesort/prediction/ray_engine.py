@@ -26,10 +26,11 @@ from pagesort.common.errors import PageSortError
 from pagesort.common.hardware import processors
 from pagesort.common.optional import optional_package
 from pagesort.common.paths import ROOT
+from pagesort.models.protocols import Classifier
 from pagesort.pages.loader import Failure, PageRef
 from pagesort.prediction.likeness import Likeness
 from pagesort.prediction.ray_worker import OpenModel, ScoredBatch, Worker, WorkerPlan
-from pagesort.prediction.scoring import Classifier, ScoredPage
+from pagesort.prediction.scoring import ScoredPage
 
 logger = logging.getLogger(__name__)
 

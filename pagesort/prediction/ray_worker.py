@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from pagesort.common.errors import PageSortError
 from pagesort.common.hardware import processors
+from pagesort.models.protocols import Classifier
 from pagesort.pages.loader import Failure, PageLoader, PageRef
 from pagesort.prediction.likeness import Likeness
-from pagesort.prediction.scoring import Classifier, ScoredPage, score_batch
+from pagesort.prediction.scoring import ScoredPage, score_batch
 
 OpenModel = Callable[[], tuple[Classifier, Likeness | None]]
 

@@ -12,11 +12,12 @@ from pagesort.common.addresses import has_secret, is_remote
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import readable_folder, translate_unwritable, try_writing
 from pagesort.common.tables import PLAIN, TableForm
+from pagesort.models.protocols import Classifier
 from pagesort.pages import remote
 from pagesort.prediction.journal import FINISHED_SUFFIX, JOURNAL_SUFFIX, FinishedTables
 from pagesort.prediction.likeness import Likeness
 from pagesort.prediction.page_list import STANDARD_INPUT, list_named
-from pagesort.prediction.scoring import Classifier, Engine
+from pagesort.prediction.scoring import Engine
 from pagesort.prediction.shards import Shard
 from pagesort.sorting.destination import check_destination
 from pagesort.sorting.placer import SortReport

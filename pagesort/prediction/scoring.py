@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from pagesort.common.errors import PageSortError, PageUnreadableError
 from pagesort.common.hardware import freed_memory_kept
 from pagesort.common.run_log import log_event
 from pagesort.common.text import MOST_NAMED
-from pagesort.pages.loader import Failure, Page, PageLoader, PageRef, Preprocessing
+from pagesort.models.protocols import Classifier, Scorer, Viewer
+from pagesort.pages.loader import Failure, Page, PageLoader, PageRef
 from pagesort.prediction.likeness import Likeness
 
 logger = logging.getLogger(__name__)
@@ -28,51 +29,6 @@ NO_SCORE = "the model gave no number for this page"
 
 
 Seen = TypeVar("Seen")
-
-
-class Viewer(Protocol):
-    """What it takes to let a model see pages."""
-
-    @property
-    def preprocessing(self) -> Preprocessing:
-        """How the model wants its pages."""
-
-    def batches_at_once(self, batch_size: int) -> int:
-        """How many batches of this size are seen side by side to keep the machine busy."""
-
-    def stop(self) -> None:
-        """Let what is being seen fail soon: nobody waits for it any more."""
-
-
-class Scorer(Viewer, Protocol):
-    """What scoring needs of a model."""
-
-    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Score uint8 (N, H, W, 3): float32 (N, labels); in several threads at once."""
-
-
-class Classifier(Scorer, Protocol):
-    """What a run needs of a model."""
-
-    @property
-    def labels(self) -> Sequence[str]:
-        """The categories, in the order of the scores."""
-
-    @property
-    def name(self) -> str:
-        """What the names of tables and plots call the model."""
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of all that decides a score beside the precision."""
-
-    @property
-    def precision(self) -> str:
-        """The numbers that it sees pages with: fp32, bf16 or fp16."""
-
-    @property
-    def device(self) -> Any:
-        """Where the model computes; its text begins with the kind of device."""
 
 
 class Engine(Protocol):

@@ -15,9 +15,10 @@ import numpy as np
 from pagesort.common.errors import PageSortError
 from pagesort.common.files import RESULTS_ELSEWHERE, locked, translate_unwritable
 from pagesort.common.progress import Progress
-from pagesort.embeddings.embed import Embedder, embed_pages
+from pagesort.embeddings.embed import embed_pages
 from pagesort.embeddings.page import STORED, EmbeddedPage
 from pagesort.embeddings.store import EmbeddingStore
+from pagesort.models.protocols import Embedder
 from pagesort.pages.documents import expand, opened
 from pagesort.pages.loader import Failure, PageRef
 from pagesort.prediction.scoring import FailureLog

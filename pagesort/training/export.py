@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pagesort.labelled.split_files import PageSplit
+    from pagesort.models.protocols import LoadedClassifier
     from pagesort.training.plan import Plan
-    from pagesort.training.recipe import Trainable
     from pagesort.training.state import Best
 
 # Packages whose versions are noted in a model, as far as they are there.
@@ -202,7 +202,7 @@ def names_of_start(model: PreTrainedModel) -> TrainedNames:
     return read_trained_names(folder) if folder.is_dir() else NO_NAMES
 
 
-def seen_by_start(classifier: Trainable, split: PageSplit) -> frozenset[str]:
+def seen_by_start(classifier: LoadedClassifier, split: PageSplit) -> frozenset[str]:
     """Return the digests of the pages that the starting model was trained on with another split.
 
     With the same split it has had the validation pages for validation only.

@@ -20,7 +20,8 @@ from pagesort.common.files import write_whole
 from pagesort.common.processes import is_first_process
 from pagesort.labelled.page import LabelledPage
 from pagesort.labelled.split_files import PageSplit
-from pagesort.training.recipe import Trainable, TrainRequest
+from pagesort.models.protocols import LoadedClassifier
+from pagesort.training.recipe import TrainRequest
 from pagesort.training.train import train
 
 logger = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ Score = Callable[[Path, Sequence[LabelledPage]], FoldScores]
 
 
 def train_folds(
-    classifier: Trainable, folds: Sequence[PageSplit], request: TrainRequest, score: Score
+    classifier: LoadedClassifier, folds: Sequence[PageSplit], request: TrainRequest, score: Score
 ) -> list[FoldScores]:
     """Train once a fold, score its pages, and keep the scores, not the model.
 
@@ -88,7 +89,11 @@ def train_folds(
 
 
 def _train_fold(
-    classifier: Trainable, split: PageSplit, request: TrainRequest, folder: Path, score: Score
+    classifier: LoadedClassifier,
+    split: PageSplit,
+    request: TrainRequest,
+    folder: Path,
+    score: Score,
 ) -> FoldScores:
     """Train, score and write the scores; then the model and the state of its training go."""
     models = folder / "models"
@@ -122,7 +127,7 @@ def _train_fold(
     return scored
 
 
-def _digest(classifier: Trainable, folds: Sequence[PageSplit], request: TrainRequest) -> str:
+def _digest(classifier: LoadedClassifier, folds: Sequence[PageSplit], request: TrainRequest) -> str:
     """Stands for all that decides the scores."""
     facts: Mapping[str, Any] = {
         "folds": [split.fingerprint for split in folds],

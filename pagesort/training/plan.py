@@ -9,7 +9,7 @@ import logging
 import math
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,12 +24,13 @@ from pagesort.training.data import prepare_pages
 from pagesort.training.export import whole_page_settings
 from pagesort.training.lora import check_package, check_tower
 from pagesort.training.probe import strengths
-from pagesort.training.recipe import Recipe, Trainable, TrainRequest
+from pagesort.training.recipe import Recipe, TrainRequest
 
 if TYPE_CHECKING:
     import torch
 
     from pagesort.labelled.split_files import PageSplit
+    from pagesort.models.protocols import LoadedClassifier
     from pagesort.training.recipe import Precision
 
 logger = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ class Plan:
         return self.recipe.epochs * self.steps_per_epoch
 
 
-def make_plan(classifier: Trainable, request: TrainRequest) -> Plan:
+def make_plan(classifier: LoadedClassifier, request: TrainRequest) -> Plan:
     """Check the request, prepare the pages, and work out the portions.
 
     Raises:
@@ -114,7 +115,9 @@ def make_plan(classifier: Trainable, request: TrainRequest) -> Plan:
     return Plan(kept, left_out, preprocessing, recipe, precision, processes())
 
 
-def deciding_facts(classifier: Trainable, request: TrainRequest, plan: Plan) -> dict[str, Any]:
+def deciding_facts(
+    classifier: LoadedClassifier, request: TrainRequest, plan: Plan
+) -> dict[str, Any]:
     """All that decides the weights: of equal facts, a training goes on where another stopped."""
     names = [page.name for page in (*plan.pages, *request.split.validation)]
     return {
@@ -236,7 +239,7 @@ def threads() -> int:
     return min(_MOST_THREADS, processors())
 
 
-def _check_labels(split: PageSplit, labels: tuple[str, ...]) -> None:
+def _check_labels(split: PageSplit, labels: Sequence[str]) -> None:
     if len(split.labels) < 2:
         raise PageSortError(
             f"there is only one label ({', '.join(split.labels)}), and nothing to tell it from",

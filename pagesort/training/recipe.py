@@ -6,21 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from pagesort.common.errors import PageSortError
 from pagesort.pages.loader import DEFAULT_MAX_MEGAPIXELS
 
 if TYPE_CHECKING:
-    import numpy as np
-    import torch
-    from transformers import PreTrainedTokenizerBase
-
     from pagesort.labelled.split_files import PageSplit
-    from pagesort.models.fast.fast_loading import LeanTokenizer
-    from pagesort.models.image_tower import TwoTowers
-    from pagesort.models.metadata import ModelMetadata
-    from pagesort.pages.preprocessing import Preprocessing
 
 PAGES_FOLDER = "pages"
 
@@ -143,42 +135,6 @@ class Recipe:
             f"{_KEYS.get(name, name)} of the training is {getattr(self, name)!r}",
             remedy=f"It must be {allowed}",
         )
-
-
-class Trainable(Protocol):
-    """What training needs of a classifier: that of `classifier.CLIP`."""
-
-    model: TwoTowers
-    tokenizer: PreTrainedTokenizerBase | LeanTokenizer
-    preprocessing: Preprocessing
-    metadata: ModelMetadata
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The categories, in the order of the scores."""
-
-    @property
-    def name(self) -> str:
-        """What the names of folders and tables call the model."""
-
-    @property
-    def prompts(self) -> dict[str, list[str]]:
-        """Label -> the texts that stand for it."""
-
-    @property
-    def model_fingerprint(self) -> str:
-        """A hash of weights and settings."""
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of all that decides a score beside the precision."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model computes."""
-
-    def embed_images(self, pixels: np.ndarray) -> torch.Tensor:
-        """Embed prepared pages, uint8 (N, H, W, 3): float32 (N, D), each of length 1."""
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from pagesort.models.training_pages import TrainingPages, sum_up_measured
 from pagesort.pages.loader import PageLoader
 
 if TYPE_CHECKING:
+    from pagesort.models.protocols import LoadedClassifier
     from pagesort.training.plan import Plan
-    from pagesort.training.recipe import Trainable, TrainRequest
+    from pagesort.training.recipe import TrainRequest
 
 MOST_OF_A_GROUP = 8
 MOST = 512
@@ -26,7 +27,9 @@ FEWEST_MEASURED, FEWEST_GROUPS = 20, 10
 _BATCH = 16
 
 
-def sum_up_seen(classifier: Trainable, request: TrainRequest, plan: Plan) -> TrainingPages | None:
+def sum_up_seen(
+    classifier: LoadedClassifier, request: TrainRequest, plan: Plan
+) -> TrainingPages | None:
     """Sum up the training pages as the trained towers see them.
 
     What is far from them is measured on validation pages: the towers have learnt the others by
@@ -80,7 +83,7 @@ def some_of_every_group(pages: Sequence[LabelledPage], seed: int) -> list[Labell
 
 
 def _embedded(
-    classifier: Trainable, pages: Sequence[LabelledPage], plan: Plan, max_megapixels: float
+    classifier: LoadedClassifier, pages: Sequence[LabelledPage], plan: Plan, max_megapixels: float
 ) -> tuple[np.ndarray, list[LabelledPage]]:
     """Embeddings of the pages that can be read, float32 (N, D), and these pages."""
     read: list[LabelledPage] = []

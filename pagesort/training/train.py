@@ -47,7 +47,7 @@ from pagesort.training.plan import (
 )
 from pagesort.training.probe import fit_probe, strengths
 from pagesort.training.process_group import join_processes, wait_for_all
-from pagesort.training.recipe import Recipe, Trainable, TrainOutcome, TrainRequest
+from pagesort.training.recipe import Recipe, TrainOutcome, TrainRequest
 from pagesort.training.report import CurveEnds, Reporter, draw_curves, log_outcome, pages_per_second
 from pagesort.training.seen_pages import sum_up_seen
 from pagesort.training.services import services
@@ -63,10 +63,12 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
     from transformers import PreTrainedTokenizerBase
 
+    from pagesort.models.protocols import LoadedClassifier
+
 logger = logging.getLogger(__name__)
 
 
-def train(classifier: Trainable, request: TrainRequest) -> TrainOutcome:
+def train(classifier: LoadedClassifier, request: TrainRequest) -> TrainOutcome:
     """Fine-tune the classifier's towers on the pages of a split, and write the model that results.
 
     A training that was interrupted goes on at its last checkpoint when the same is asked for again,
@@ -106,7 +108,7 @@ class _Session:
 
     def __init__(
         self,
-        classifier: Trainable,
+        classifier: LoadedClassifier,
         request: TrainRequest,
         plan: Plan,
         facts: Mapping[str, Any],

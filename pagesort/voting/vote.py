@@ -15,6 +15,7 @@ from pagesort.common.errors import PageSortError, Stopped, UsageError
 from pagesort.common.text import named
 from pagesort.evaluation import accuracies
 from pagesort.models import catalogue
+from pagesort.models.protocols import Classifier
 from pagesort.prediction import folder_run, scoring
 from pagesort.prediction.request import Outcome, Request, check_request
 from pagesort.prediction.result_tables import FinishedTables
@@ -30,7 +31,7 @@ FEWEST_VOTERS = 2
 CHECKPOINT_SUFFIX = ".pt"
 WEIGHTS_SUFFIXES = (".safetensors", ".bin", CHECKPOINT_SUFFIX, ".pth")
 
-OpenClassifier = Callable[[Path], scoring.Classifier]
+OpenClassifier = Callable[[Path], Classifier]
 
 _MORE_MODELS = (
     "Train one with --train, fetch one with --hf, or name a folder of several with --model_dir"
@@ -178,7 +179,7 @@ def vote_page(
         PageSortError: fewer than two models can be opened and share a category.
     """
 
-    def guess(classifier: scoring.Classifier) -> Ballot:
+    def guess(classifier: Classifier) -> Ballot:
         scores = scoring.score_page(classifier, page, max_megapixels).scores
         ((index, score),) = top_guesses(scores, 1)
         return classifier.labels[index], float(round_scores(score))
@@ -258,7 +259,7 @@ def _log_resumable(request: Request, settings: Mapping[str, Any]) -> None:
 def _open_each(
     open_classifier: OpenClassifier,
     folders: Sequence[Path],
-    guess: Callable[[scoring.Classifier], Ballot] = lambda _: None,
+    guess: Callable[[Classifier], Ballot] = lambda _: None,
 ) -> Iterator[_Opened]:
     """Open models one by one, each freed before the next; those that cannot be opened are told."""
     for folder in folders:
@@ -329,7 +330,7 @@ def _check_topn(top_n: int, models: Sequence[_Opened]) -> None:
         )
 
 
-def _check_same(classifier: scoring.Classifier, voter: Voter) -> None:
+def _check_same(classifier: Classifier, voter: Voter) -> None:
     """Raise PageSortError if a model would not answer as it did when the vote began."""
     if classifier.fingerprint != voter.fingerprint:
         raise PageSortError(

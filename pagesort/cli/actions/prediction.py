@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
     from classifier import CLIP
     from pagesort.models.metadata import ModelMetadata
+    from pagesort.models.protocols import Classifier
     from pagesort.pages.loader import PageRef
     from pagesort.prediction.likeness import Likeness
     from pagesort.prediction.ray_engine import RayEngine
     from pagesort.prediction.request import Outcome, Request
-    from pagesort.prediction.scoring import Classifier, ScoredPage
+    from pagesort.prediction.scoring import ScoredPage
     from pagesort.review.error_budget import Budget
     from pagesort.review.evidence import Source
 
