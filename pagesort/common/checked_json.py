@@ -101,7 +101,7 @@ def read_json(
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise PageSortError(f"cannot be read ({error.strerror})", where=path) from error
+        raise PageSortError(f"cannot be read ({error.strerror or error})", where=path) from error
     return parse_object(data, path, remedy, shape=shape)
 
 

@@ -97,13 +97,17 @@ def try_writing(folder: Path) -> None:
 
 
 def numbered(name: str) -> Iterator[str]:
-    """Yield a name, and the same with `-2`, `-3` and so on, for one of them to be free."""
+    """Yield a name, then `name-2` and so on to LARGEST_NUMBER, for one of them to be free."""
     yield name
-    yield from (f"{name}-{number}" for number in range(2, LARGEST_NUMBER))
+    yield from (f"{name}-{number}" for number in range(2, LARGEST_NUMBER + 1))
 
 
 def reserve(path: Path) -> bool:
-    """Make an empty file, so that nobody else gets the name; False where it is taken."""
+    """Make an empty file, so that nobody else gets the name; False where it is taken.
+
+    Raises:
+        OSError: no file can be made there.
+    """
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except FileExistsError:
@@ -112,8 +116,9 @@ def reserve(path: Path) -> bool:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether a disk has no space left, or the person's share of it is used up."""
-    said = str(error)  # libraries wrap what the system says
+    """Whether a disk takes no more: of anybody, of this person, or in a file of such a size."""
+    # Libraries wrap what the system says; names of files say nothing.
+    said = str(getattr(error, "strerror", None) or error)
     return getattr(error, "errno", None) in _FULL or "is full" in said or "No space left" in said
 
 

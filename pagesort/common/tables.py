@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from pagesort.common.errors import PageSortError
 from pagesort.common.files import translate_unreadable
 
 CSV, PARQUET, JSON_LINES = "csv", "parquet", "jsonl"
@@ -21,6 +22,7 @@ FORMATS = (CSV, PARQUET, JSON_LINES)
 FAILED_ENDING = "_FAILED.csv"
 """How the name of a table ends that lists pages which could not be used."""
 BOM = "\ufeff"
+AS_CSV = "Save it as CSV in UTF-8"
 MOST_NUMBERS = 10_000  # that a writer remembers as text; scores have three places
 # What a spreadsheet would compute instead of showing it; more apostrophes keep this reversible.
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
@@ -141,13 +143,17 @@ def _letters(cells: Sequence[object]) -> str:
         return "".join(cell for cell in cells if isinstance(cell, str))
 
 
-def read_rows(path: Path) -> Iterator[dict[str, str]]:
+def read_rows(path: Path, remedy: str = AS_CSV) -> Iterator[dict[str, str]]:
     """Yield the rows of a table of either form, as column -> cell; a short row has empty cells.
+
+    Args:
+        path: the table.
+        remedy: what to do about one that cannot be read.
 
     Raises:
         PageSortError: it cannot be read.
     """
-    with _opened(path) as (rows, is_for_excel):
+    with _opened(path, remedy) as (rows, is_for_excel):
         header = next(rows, [])
         for row in rows:
             if not row:
@@ -169,7 +175,9 @@ def read_column(path: Path, name: str) -> Iterator[str]:
         yield from map(restored, cells) if is_for_excel else cells
 
 
-def rows_by_name(stream: IO[str], needed: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def rows_by_name(
+    stream: IO[str], needed: Iterable[str], where: Path, remedy: str
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield line and cells of each row of a person's own table, by column name in small letters.
 
     Comma, semicolon or tab part the cells, whichever the header has most of; a short row has empty
@@ -178,21 +186,23 @@ def rows_by_name(stream: IO[str], needed: Iterable[str]) -> Iterator[tuple[int, 
     Args:
         stream: opened as UTF-8 with `newline=""`, before its first line.
         needed: columns that it must have.
+        where: the file.
+        remedy: what to do about a column that is missing.
 
     Raises:
-        KeyError: a needed column is missing; it tells which.
-        csv.Error: the table is damaged.
+        PageSortError: a needed column is missing, or the table is damaged.
     """
     header = stream.readline().removeprefix(BOM)
     delimiter = max(",;\t", key=header.count)
     names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
     for name in needed:
         if name not in names:
-            raise KeyError(name)
+            raise PageSortError(f"the table has no column {name}", where=where, remedy=remedy)
     rows = csv.reader(stream, delimiter=delimiter)
-    for row in rows:
-        cells = [row[place] if place < len(row) else "" for place in range(len(names))]
-        yield rows.line_num + 1, dict(zip(names, cells, strict=True))
+    with translate_unreadable(where, "the table is damaged", also=(csv.Error,)):
+        for row in rows:
+            cells = [row[place] if place < len(row) else "" for place in range(len(names))]
+            yield rows.line_num + 1, dict(zip(names, cells, strict=True))
 
 
 def header_of(path: Path) -> list[str]:
@@ -202,11 +212,11 @@ def header_of(path: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[Iterator[list[str]], bool]]:
+def _opened(path: Path, remedy: str = AS_CSV) -> Iterator[tuple[Iterator[list[str]], bool]]:
     """The rows of a table, its header the first, and whether it was written for Excel."""
     faults = (UnicodeDecodeError, csv.Error)
     with (
-        translate_unreadable(path, "the table cannot be read", also=faults),
+        translate_unreadable(path, "the table cannot be read", remedy, faults),
         path.open(encoding="utf-8", newline="") as file,
     ):
         is_for_excel = file.read(1) == BOM

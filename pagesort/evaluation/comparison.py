@@ -23,7 +23,7 @@ from pagesort.evaluation.files import check_writable
 from pagesort.labelled.folder import page_digests, read_trained_pages
 from pagesort.labelled.trained_names import NO_NAMES, read_trained_names
 from pagesort.models.metadata import read_metadata
-from pagesort.models.protocols import LoadedClassifier
+from pagesort.models.protocols import WholeClassifier
 
 __all__ = ["ComparisonOutcome", "DescriptionSet", "Row", "evaluate_all", "redraw"]
 
@@ -59,7 +59,7 @@ class ComparisonOutcome:
 
 
 def evaluate_all(
-    open_classifier: Callable[[Path], tuple[LoadedClassifier, str]],
+    open_classifier: Callable[[Path], tuple[WholeClassifier, str]],
     model_folders: Sequence[Path],
     request: EvaluationRequest,
     description_sets: Sequence[DescriptionSet] = (),
@@ -137,7 +137,7 @@ class _Shared:
 
 
 def _evaluate_each(
-    open_classifier: Callable[[Path], tuple[LoadedClassifier, str]],
+    open_classifier: Callable[[Path], tuple[WholeClassifier, str]],
     model_folders: Sequence[Path],
     shared: _Shared,
     description_sets: Sequence[DescriptionSet],
@@ -228,7 +228,7 @@ def _basis(row: Row) -> tuple[str, str, int]:
 
 
 def _score_model(
-    open_classifier: Callable[[Path], tuple[LoadedClassifier, str]],
+    open_classifier: Callable[[Path], tuple[WholeClassifier, str]],
     folder: Path,
     request: EvaluationRequest,
     description_sets: Sequence[DescriptionSet],
@@ -246,7 +246,7 @@ def _score_model(
     return score_variants([each for _, each in variants], requests)
 
 
-def is_untouched(folder: Path, classifier: LoadedClassifier) -> bool:
+def is_untouched(folder: Path, classifier: WholeClassifier) -> bool:
     """Whether a model was never trained on labels: it brings neither labels nor their making."""
     training = classifier.metadata.training
     if training:
@@ -256,8 +256,8 @@ def is_untouched(folder: Path, classifier: LoadedClassifier) -> bool:
 
 
 def _variants(
-    classifier: LoadedClassifier, description_sets: Sequence[DescriptionSet], own: str
-) -> list[tuple[str, LoadedClassifier]]:
+    classifier: WholeClassifier, description_sets: Sequence[DescriptionSet], own: str
+) -> list[tuple[str, WholeClassifier]]:
     """The model with each description set that fits it, averaged and single where these differ."""
     own_texts: Mapping[str, Sequence[str]] = classifier.metadata.descriptions
     sets = [(own, own_texts)]

@@ -36,7 +36,7 @@ from pagesort.evaluation.scores import (
 )
 from pagesort.labelled.folder import LabelledPage
 from pagesort.labelled.trained_names import NO_NAMES, TrainedNames
-from pagesort.models.protocols import LoadedClassifier
+from pagesort.models.protocols import WholeClassifier
 from utils import confusion_plot
 
 if TYPE_CHECKING:
@@ -135,13 +135,13 @@ class EvaluationOutcome:
 class ScoredVariants:
     """Scores of the same pages by variants of one model, with the request that each serves."""
 
-    classifiers: Sequence[LoadedClassifier]
+    classifiers: Sequence[WholeClassifier]
     requests: Sequence[EvaluationRequest]
     selection: Selection
     scored: ScoredPages
 
 
-def evaluate(classifier: LoadedClassifier, request: EvaluationRequest) -> EvaluationOutcome:
+def evaluate(classifier: WholeClassifier, request: EvaluationRequest) -> EvaluationOutcome:
     """Score labelled pages; write tables, report and plots, and the model's row among the others'.
 
     Raises:
@@ -157,7 +157,7 @@ def evaluate(classifier: LoadedClassifier, request: EvaluationRequest) -> Evalua
 
 
 def score_variants(
-    classifiers: Sequence[LoadedClassifier], requests: Sequence[EvaluationRequest]
+    classifiers: Sequence[WholeClassifier], requests: Sequence[EvaluationRequest]
 ) -> ScoredVariants:
     """Score the same pages with several description sets of one model; each page is seen once.
 
@@ -195,7 +195,7 @@ def write_variants(variants: ScoredVariants, *, draw: bool) -> list[EvaluationOu
 
 
 def _write(
-    classifier: LoadedClassifier,
+    classifier: WholeClassifier,
     request: EvaluationRequest,
     selection: Selection,
     scored: ScoredPages,
@@ -298,7 +298,7 @@ def _places(scores: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 
 def _row(
-    classifier: LoadedClassifier,
+    classifier: WholeClassifier,
     request: EvaluationRequest,
     selection: Selection,
     scored: ScoredPages,

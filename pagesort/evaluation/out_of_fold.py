@@ -14,11 +14,11 @@ from pagesort.evaluation.evaluate import (
 )
 from pagesort.evaluation.files import check_writable
 from pagesort.evaluation.scores import ScoredPages, select_pages
-from pagesort.models.protocols import LoadedClassifier
+from pagesort.models.protocols import WholeClassifier
 
 
 def write_out_of_fold(
-    classifier: LoadedClassifier,
+    classifier: WholeClassifier,
     request: EvaluationRequest,
     scores: Mapping[str, np.ndarray],
     failed: Mapping[str, str],

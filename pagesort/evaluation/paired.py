@@ -21,7 +21,7 @@ from pagesort.evaluation.evaluate import (
 from pagesort.evaluation.files import check_writable, write_json, write_table
 from pagesort.labelled.folder import page_digests
 from pagesort.labelled.trained_names import TrainedNames
-from pagesort.models.protocols import LoadedClassifier
+from pagesort.models.protocols import WholeClassifier
 from utils import percent
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Contender:
     `zero_shot` says that it is untouched, as `EvaluationRequest.zero_shot` does.
     """
 
-    classifier: LoadedClassifier
+    classifier: WholeClassifier
     name: str
     descriptions: str
     trained: frozenset[str]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pagesort.evaluation.evaluate import EvaluationRequest
     from pagesort.evaluation.scores import ScoredPages, Selection
-    from pagesort.models.protocols import LoadedClassifier
+    from pagesort.models.protocols import WholeClassifier
 
 VERSION = 1
 MOST_ERRORS = 10  # told to a person; the table has all
@@ -138,7 +138,7 @@ def _short(label: str) -> str:
 
 
 def json_report(
-    classifier: LoadedClassifier,
+    classifier: WholeClassifier,
     request: EvaluationRequest,
     selection: Selection,
     scored: ScoredPages,

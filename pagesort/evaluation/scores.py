@@ -16,7 +16,7 @@ from pagesort.common.progress import Progress
 from pagesort.common.text import named
 from pagesort.labelled.folder import LabelledPage, page_digests
 from pagesort.labelled.trained_names import TrainedNames
-from pagesort.models.protocols import LoadedClassifier
+from pagesort.models.protocols import WholeClassifier
 from pagesort.pages.loader import Failure, PageLoader, PageRef, Preprocessing
 from pagesort.prediction import scoring
 from utils import page_name
@@ -166,7 +166,7 @@ def page_set(pages: Sequence[LabelledPage]) -> str:
 
 
 def score_pages(
-    classifiers: Sequence[LoadedClassifier],
+    classifiers: Sequence[WholeClassifier],
     selection: Selection,
     batch_size: int,
     max_megapixels: float,
@@ -206,7 +206,7 @@ def score_pages(
 class _Variants:
     """Classifiers that share their towers, as one model that gives (variants, labels) a page."""
 
-    def __init__(self, classifiers: Sequence[LoadedClassifier]) -> None:
+    def __init__(self, classifiers: Sequence[WholeClassifier]) -> None:
         self.classifiers = classifiers
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import translate_unreadable
 from pagesort.common.tables import rows_by_name
 from pagesort.labelled.folder import LabelledFolder, checked_folder
 from pagesort.labelled.page import LabelledPage, document_of
@@ -93,30 +93,23 @@ def _rows(file: Path) -> Iterable[_Row]:
     """Read the rows; a page has one row, and all rows tell a part or none does."""
     lines: dict[str, int] = {}
     tells_parts = None
-    try:
-        with file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            for line, cells in rows_by_name(stream, (PATH, LABEL)):
-                if not any(cells.values()):
-                    continue
-                row = _row(file, line, cells)
-                if row.name in lines:
-                    what = f"line {line} names the page of line {lines[row.name]} again: {row.name}"
-                    raise PageSortError(what, where=file, remedy="Delete one of the lines")
-                if tells_parts not in (None, row.part is not None):
-                    raise _wrong(file, line, "some lines tell a split and others none")
-                lines[row.name], tells_parts = line, row.part is not None
-                if len(lines) > MOST_ROWS:
-                    raise _wrong(file, line, f"the list names more than {MOST_ROWS:,} pages")
-                yield row
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise PageSortError(f"cannot read the list ({reason})", where=file) from error
-    except KeyError as error:
-        raise PageSortError(
-            f"the table has no column {error.args[0]}", where=file, remedy=_REMEDY
-        ) from None
-    except csv.Error as error:
-        raise PageSortError(f"the table is damaged ({error})", where=file) from error
+    with (
+        translate_unreadable(file, "cannot read the list"),
+        file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream,
+    ):
+        for line, cells in rows_by_name(stream, (PATH, LABEL), file, _REMEDY):
+            if not any(cells.values()):
+                continue
+            row = _row(file, line, cells)
+            if row.name in lines:
+                what = f"line {line} names the page of line {lines[row.name]} again: {row.name}"
+                raise PageSortError(what, where=file, remedy="Delete one of the lines")
+            if tells_parts not in (None, row.part is not None):
+                raise _wrong(file, line, "some lines tell a split and others none")
+            lines[row.name], tells_parts = line, row.part is not None
+            if len(lines) > MOST_ROWS:
+                raise _wrong(file, line, f"the list names more than {MOST_ROWS:,} pages")
+            yield row
 
 
 def _row(file: Path, line: int, cells: Mapping[str, str]) -> _Row:

@@ -176,12 +176,8 @@ def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
 
 def _read(source: IO[bytes], size: int, file: Path) -> bytes:
     """Read from an archive, while errors of writing are being told as such."""
-    try:
+    with translate_unreadable(file, remedy=_ANEW):
         return source.read(size)
-    except OSError as error:
-        raise PageSortError(
-            f"cannot be read ({error.strerror or error})", where=file, remedy=_ANEW
-        ) from error
 
 
 def _check_place(target: Path, file: Path) -> None:

@@ -172,10 +172,8 @@ def _identify(path: Path) -> _Found:
 
 
 def _identify_folder(folder: Path) -> _Found:
-    try:
+    with translate_unreadable(folder):
         files = sorted(path for path in folder.iterdir() if path.is_file())
-    except OSError as error:
-        raise PageSortError(f"cannot be read ({error.strerror})", where=folder) from error
     config = folder / CONFIG_FILE
     if (folder / INDEX_FILE).is_file() and _is_transformers_config(config):
         return _Found("transformers", folder)

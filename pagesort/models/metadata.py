@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 
 from pagesort.common.checked_json import parse_object
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import translate_unreadable
 from pagesort.models.descriptions import DEFAULT_PROMPT, Table, check_prompts, match_labels
 
 METADATA_FILE = "pagesort.json"
@@ -196,12 +197,11 @@ def located(where: str | Path) -> Iterator[None]:
 def read_metadata(folder: str | Path) -> ModelMetadata | None:
     """Read a model folder's metadata, or return None where it carries none."""
     path = Path(folder) / METADATA_FILE
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise PageSortError(f"cannot be read ({error})", where=path, remedy=_REMEDY) from error
+    with translate_unreadable(path, remedy=_REMEDY):
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            return None
     return ModelMetadata.from_json(text, path)
 
 

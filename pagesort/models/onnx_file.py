@@ -17,7 +17,7 @@ from pagesort import __version__
 from pagesort.common.errors import PageSortError, UsageError
 from pagesort.common.files import check_space, translate_unwritable, whole
 from pagesort.models.fast.int8 import silence
-from pagesort.models.protocols import LoadedClassifier
+from pagesort.models.protocols import WholeClassifier
 from pagesort.pages.preprocessing import Preprocessing
 
 ENDING = ".onnx"
@@ -83,7 +83,7 @@ def check_file(path: Path) -> None:
         _extra(name)
 
 
-def export(classifier: LoadedClassifier, path: Path) -> None:
+def export(classifier: WholeClassifier, path: Path) -> None:
     """Write a model as ONNX, as `CLIP.export_onnx` tells.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the rooms ask of a classifier; `classifier.CLIP` is all of this, and each asks for less."""
+"""What the rooms ask of a classifier; `classifier.CLIP` is all of this."""
 
 from __future__ import annotations
 
@@ -52,10 +52,6 @@ class Named(Protocol):
     def precision(self) -> str:
         """The numbers that it sees pages with, as `image_tower.precision_of` names them."""
 
-    @property
-    def device(self) -> torch.device:
-        """Where the model computes."""
-
 
 class Classifier(Scorer, Named, Protocol):
     """What a run needs of a model."""
@@ -63,6 +59,10 @@ class Classifier(Scorer, Named, Protocol):
     @property
     def fingerprint(self) -> str:
         """A hash of all that decides a score beside the precision."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model computes."""
 
 
 class Embedder(Viewer, Named, Protocol):
@@ -83,7 +83,7 @@ class Embedder(Viewer, Named, Protocol):
         """Score what `embed_images` gave: probabilities, float32 (N, labels)."""
 
 
-class LoadedClassifier(Classifier, Embedder, Protocol):
+class WholeClassifier(Classifier, Embedder, Protocol):
     """What evaluating, training and exporting take: its parts, and what its texts are."""
 
     model: TwoTowers
@@ -100,5 +100,5 @@ class LoadedClassifier(Classifier, Embedder, Protocol):
 
     def variant(
         self, *, descriptions: Mapping[str, Sequence[str]], average: bool
-    ) -> LoadedClassifier:
+    ) -> WholeClassifier:
         """The same towers with other texts."""

@@ -127,7 +127,8 @@ class RunJournal(Closing):
     ) -> RunJournal:
         """Start a run: reserve its table names and write down its settings and pages.
 
-        Each page gets the FILE and PAGE of its tables now, as `listing.names_of` reads its name.
+        Each page gets its FILE and PAGE, by `listing.names_of`; documents that share FILE are told
+        apart when tables are written.
 
         Args:
             tables_dir: made where it is missing.

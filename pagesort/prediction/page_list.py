@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import itertools
 import os
@@ -14,6 +13,7 @@ import numpy as np
 
 from pagesort.common.addresses import absolute, has_secret, is_remote, read_path
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import translate_unreadable
 from pagesort.common.tables import rows_by_name
 from pagesort.pages.places import open_page_file
 
@@ -107,12 +107,11 @@ def _named(file: Path) -> Iterator[tuple[int, str]]:
         content = io.TextIOWrapper(open_page_file(file), "utf-8", "surrogateescape", newline="")
         yield from _cells(content, file) if file.suffix.lower() in _TABLES else _lines(content)
         return
-    try:
-        with file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            yield from _cells(stream, file) if file.suffix.lower() in _TABLES else _lines(stream)
-    except OSError as error:
-        reason = (error.strerror or "").lower()
-        raise PageSortError(f"cannot read the list ({reason})", where=file) from error
+    with (
+        translate_unreadable(file, "cannot read the list"),
+        file.open(encoding="utf-8", errors="surrogateescape", newline="") as stream,
+    ):
+        yield from _cells(stream, file) if file.suffix.lower() in _TABLES else _lines(stream)
 
 
 def _lines(stream: io.TextIOWrapper) -> Iterator[tuple[int, str]]:
@@ -124,11 +123,6 @@ def _lines(stream: io.TextIOWrapper) -> Iterator[tuple[int, str]]:
 
 def _cells(stream: io.TextIOWrapper, file: Path) -> Iterator[tuple[int, str]]:
     """Yield the cells of the column of paths; comma, semicolon or tab part them."""
-    try:
-        for line, row in rows_by_name(stream, (_COLUMN,)):
-            if row[_COLUMN]:
-                yield line, row[_COLUMN]
-    except KeyError:
-        raise PageSortError("the table has no column path", where=file, remedy=_REMEDY) from None
-    except csv.Error as error:
-        raise PageSortError(f"the table is damaged ({error})", where=file) from error
+    for line, row in rows_by_name(stream, (_COLUMN,), file, _REMEDY):
+        if row[_COLUMN]:
+            yield line, row[_COLUMN]

@@ -28,10 +28,9 @@ Row = dict[str, str]
 class DocumentRules:
     """What is to be done with pages.
 
-    `routes` is the next tool of each category, whose case does not matter; blank pages and colour
-    targets get none. A page is to be reviewed
-    where its DECISION says so; in a table without that column, where its score is below
-    `review_below`.
+    `routes` is the next tool of each category, whose case does not matter; that of blank pages and
+    colour targets is `none`. A page is to be reviewed where its DECISION says so; in a table
+    without that column, where its score is below `review_below`.
     """
 
     routes: Mapping[str, str]

@@ -15,7 +15,14 @@ import numpy as np
 
 from pagesort.common.checked_json import Kind, is_of, read_json
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import file_digest, translate_unwritable, write_json, write_whole
+from pagesort.common.files import (
+    file_digest,
+    numbered,
+    reserve,
+    translate_unwritable,
+    write_json,
+    write_whole,
+)
 from pagesort.common.tables import TableForm, TableWriter
 from pagesort.common.text import counted, named
 from pagesort.review.audit import AuditFigures, Sample, draw, figures, thousandths
@@ -112,18 +119,16 @@ def draw_audit(
     }
     with translate_unwritable(stats):
         stats.mkdir(parents=True, exist_ok=True)
-        path = _free(stats / f"AUDIT_{run['name']}.json")
-        write_json(path, content)
+        names = (stats / f"{name}.json" for name in numbered(f"AUDIT_{run['name']}"))
+        path = next(filter(reserve, names), None)
+        if path is None:
+            raise PageSortError("there is no free name for another audit of this run", where=stats)
+        try:
+            write_json(path, content)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
     return Drawn(path, tuple(listed[page] for page in rng.permutation(drawn)))
-
-
-def _free(path: Path) -> Path:
-    """The path, or the first numbered one of which there is none yet."""
-    candidate, number = path, 1
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return candidate
 
 
 def _counted_scores(

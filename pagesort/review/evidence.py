@@ -171,7 +171,7 @@ def _unseen_rows(report: dict[str, Any], path: Path) -> dict[str, list[str]]:
         digest = file_digest(table)
     if digest != facts["sha256"]:
         raise PageSortError("the table was changed since", where=table, remedy=remedy)
-    rows = list(read_rows(table))
+    rows = list(read_rows(table, remedy))
     familiar = {facts["root"] + shown(name) for name in report["pages"].get("familiar", ())}
     kept = [row for row in rows if row["PATH"] not in familiar]
     columns = ("FILE", "PAGE", "CLASS-1", "SCORE-1", "TRUE")

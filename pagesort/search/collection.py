@@ -13,7 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import RESULTS_ELSEWHERE, locked, translate_unwritable
+from pagesort.common.files import (
+    RESULTS_ELSEWHERE,
+    locked,
+    translate_unreadable,
+    translate_unwritable,
+)
 from pagesort.common.progress import Progress
 from pagesort.embeddings.embed import embed_pages
 from pagesort.embeddings.page import STORED, EmbeddedPage
@@ -43,13 +48,9 @@ class Folder:
         Raises:
             PageSortError: there are none, or the folder cannot be read.
         """
-        try:
+        with translate_unreadable(self.path, "cannot read the folder", "Check -d"):
             files = list_pages(self.path, self.formats, self.inner)
             found = list(expand(opened(files, self.formats)))
-        except OSError as error:
-            raise PageSortError(
-                f"cannot read the folder ({error.strerror})", where=self.path, remedy="Check -d"
-            ) from error
         if not found:
             raise PageSortError(
                 f"no pages with the extension {', '.join(self.formats)}",

@@ -43,7 +43,7 @@ def write_table(
     """Write `<date-time>_<model>_<kind>.csv` under a name that is free; the first row is the head.
 
     Raises:
-        PageSortError: it cannot be written.
+        PageSortError: it cannot be written, or no name is free.
     """
     model = re.sub(r"[^\w.+@-]+", "-", model).strip("-.") or "model"
     start = datetime.now().strftime("%Y%m%d-%H%M")

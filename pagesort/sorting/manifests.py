@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import IO, Literal
 
 from pagesort.common.errors import PageSortError
-from pagesort.common.files import exclusive, file_digest, readable_folder, unwritable
+from pagesort.common.files import (
+    exclusive,
+    file_digest,
+    flush,
+    readable_folder,
+    unfinished,
+    unwritable,
+)
 from pagesort.common.text import MOST_NAMED, counted
 from pagesort.pages.places import facts_of
 from utils import SORTED_MARK
@@ -438,22 +445,22 @@ def _tidy(destination: Path, path: Path, folders: set[Path], left: array[int]) -
     for folder in folders:
         with contextlib.suppress(OSError):
             folder.rmdir()
-    temporary = path.with_name(f".{path.name}.tmp")
-    if not left:
-        temporary.unlink(missing_ok=True)
-        # The manifest goes last: an undo that is killed can then be given again.
-        if _listed(destination) == [path]:
-            (destination / SORTED_MARK).unlink(missing_ok=True)
-        path.unlink()
-        return
-    with temporary.open("w", encoding=ENCODING, errors=ERRORS, newline="") as file:
-        _write_row(file, HEADER)
-        for place, entry in _read(path, destination):
-            if left and place == left[-1]:
-                left.pop()
-                _write_row(file, _row(entry, destination))
-        _write_row(file, [COMPLETE])
-    temporary.replace(path)
+    with unfinished(path) as partial:
+        if not left:
+            # The manifest goes last: an undo that is killed can then be given again.
+            if _listed(destination) == [path]:
+                (destination / SORTED_MARK).unlink(missing_ok=True)
+            path.unlink()
+            return
+        with partial.open("w", encoding=ENCODING, errors=ERRORS, newline="") as file:
+            _write_row(file, HEADER)
+            for place, entry in _read(path, destination):
+                if left and place == left[-1]:
+                    left.pop()
+                    _write_row(file, _row(entry, destination))
+            _write_row(file, [COMPLETE])
+        flush(partial)
+        partial.replace(path)
 
 
 def _write_row(file: IO[str], row: Sequence[object]) -> None:

@@ -15,13 +15,14 @@ from pagesort.common.errors import PageUnreadableError, Stopped
 from pagesort.common.files import exclusive, readable_folder, unwritable, write_list
 from pagesort.common.parallel import in_order
 from pagesort.common.progress import Progress
+from pagesort.common.tables import FAILED_ENDING
 from pagesort.common.text import MOST_NAMED
 from pagesort.pages.pdf_renderers import PdfRenderers
 from utils import list_pages
 
 logger = logging.getLogger(__name__)
 
-FAILED_NAME = "pdf2png_FAILED.csv"
+FAILED_NAME = f"pdf2png{FAILED_ENDING}"
 ONE_PAGERS = "onepagers"
 TEMPORARY = ".pagesort-{number}.part"
 # What a folder's name is to blame for; all else is the disk's fault and ends the run.

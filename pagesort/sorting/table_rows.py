@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import translate_unreadable
 from pagesort.common.tables import BOM, number, restored
 from pagesort.sorting.destination import folder_name_problem
 from utils import IMAGE_SUFFIXES, page_name
@@ -64,12 +65,8 @@ def read_table(
     Raises:
         PageSortError: it cannot be read, or lacks one of the columns.
     """
-    try:
+    with translate_unreadable(path, "cannot read the table"):
         text = _decode(path.read_bytes())
-    except OSError as error:
-        raise PageSortError(
-            f"cannot read the table ({(error.strerror or '').lower()})", where=path
-        ) from error
     is_for_excel, text = text.startswith(BOM), text.removeprefix(BOM)
     first, _, rest = _split_line(text)
     skipped = first.lower().startswith("sep=")  # a hint for Excel

@@ -189,6 +189,9 @@ def _prepare(path: Path, folder: Path, size: tuple[int, int], loader: PageLoader
             # Windows refuses to replace what another process of this training reads just now.
             if not (folder / name).exists():
                 raise
+    except OSError as error:
+        error.filename = str(folder)  # not that of a file nobody knows
+        raise
     finally:
         temporary.unlink(missing_ok=True)
     return None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pagesort.common.errors import PageSortError
+from pagesort.common.files import numbered
 from pagesort.labelled.folder import (
     LabelledPage,
     read_trained_pages,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from pagesort.labelled.split_files import PageSplit
-    from pagesort.models.protocols import LoadedClassifier
+    from pagesort.models.protocols import WholeClassifier
     from pagesort.training.plan import Plan
     from pagesort.training.state import Best
 
@@ -202,7 +203,7 @@ def names_of_start(model: PreTrainedModel) -> TrainedNames:
     return read_trained_names(folder) if folder.is_dir() else NO_NAMES
 
 
-def seen_by_start(classifier: LoadedClassifier, split: PageSplit) -> frozenset[str]:
+def seen_by_start(classifier: WholeClassifier, split: PageSplit) -> frozenset[str]:
     """Return the digests of the pages that the starting model was trained on with another split.
 
     With the same split it has had the validation pages for validation only.
@@ -224,10 +225,9 @@ def with_facts(
 
 def _named(partial: Path, models: Path, name: str) -> Path:
     """Give the folder a name that is free."""
-    number = 1
-    while True:
-        target = models / (name if number == 1 else f"{name}-{number}")
+    for each in numbered(name):
+        target = models / each
         if not target.exists():
             partial.replace(target)
             return target
-        number += 1
+    raise PageSortError(f"there is no free name for a model like {name}", where=models)

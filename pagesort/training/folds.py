@@ -20,7 +20,7 @@ from pagesort.common.files import write_whole
 from pagesort.common.processes import is_first_process
 from pagesort.labelled.page import LabelledPage
 from pagesort.labelled.split_files import PageSplit
-from pagesort.models.protocols import LoadedClassifier
+from pagesort.models.protocols import WholeClassifier
 from pagesort.training.recipe import TrainRequest
 from pagesort.training.train import train
 
@@ -48,7 +48,7 @@ Score = Callable[[Path, Sequence[LabelledPage]], FoldScores]
 
 
 def train_folds(
-    classifier: LoadedClassifier, folds: Sequence[PageSplit], request: TrainRequest, score: Score
+    classifier: WholeClassifier, folds: Sequence[PageSplit], request: TrainRequest, score: Score
 ) -> list[FoldScores]:
     """Train once a fold, score its pages, and keep the scores, not the model.
 
@@ -89,7 +89,7 @@ def train_folds(
 
 
 def _train_fold(
-    classifier: LoadedClassifier,
+    classifier: WholeClassifier,
     split: PageSplit,
     request: TrainRequest,
     folder: Path,
@@ -127,7 +127,7 @@ def _train_fold(
     return scored
 
 
-def _digest(classifier: LoadedClassifier, folds: Sequence[PageSplit], request: TrainRequest) -> str:
+def _digest(classifier: WholeClassifier, folds: Sequence[PageSplit], request: TrainRequest) -> str:
     """Stands for all that decides the scores."""
     facts: Mapping[str, Any] = {
         "folds": [split.fingerprint for split in folds],

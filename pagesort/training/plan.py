@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from pagesort.labelled.split_files import PageSplit
-    from pagesort.models.protocols import LoadedClassifier
+    from pagesort.models.protocols import WholeClassifier
     from pagesort.training.recipe import Precision
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Plan:
         return self.recipe.epochs * self.steps_per_epoch
 
 
-def make_plan(classifier: LoadedClassifier, request: TrainRequest) -> Plan:
+def make_plan(classifier: WholeClassifier, request: TrainRequest) -> Plan:
     """Check the request, prepare the pages, and work out the portions.
 
     Raises:
@@ -116,7 +116,7 @@ def make_plan(classifier: LoadedClassifier, request: TrainRequest) -> Plan:
 
 
 def deciding_facts(
-    classifier: LoadedClassifier, request: TrainRequest, plan: Plan
+    classifier: WholeClassifier, request: TrainRequest, plan: Plan
 ) -> dict[str, Any]:
     """All that decides the weights: of equal facts, a training goes on where another stopped."""
     names = [page.name for page in (*plan.pages, *request.split.validation)]

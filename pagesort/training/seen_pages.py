@@ -15,7 +15,7 @@ from pagesort.models.training_pages import TrainingPages, sum_up_measured
 from pagesort.pages.loader import PageLoader
 
 if TYPE_CHECKING:
-    from pagesort.models.protocols import LoadedClassifier
+    from pagesort.models.protocols import WholeClassifier
     from pagesort.training.plan import Plan
     from pagesort.training.recipe import TrainRequest
 
@@ -28,7 +28,7 @@ _BATCH = 16
 
 
 def sum_up_seen(
-    classifier: LoadedClassifier, request: TrainRequest, plan: Plan
+    classifier: WholeClassifier, request: TrainRequest, plan: Plan
 ) -> TrainingPages | None:
     """Sum up the training pages as the trained towers see them.
 
@@ -83,7 +83,7 @@ def some_of_every_group(pages: Sequence[LabelledPage], seed: int) -> list[Labell
 
 
 def _embedded(
-    classifier: LoadedClassifier, pages: Sequence[LabelledPage], plan: Plan, max_megapixels: float
+    classifier: WholeClassifier, pages: Sequence[LabelledPage], plan: Plan, max_megapixels: float
 ) -> tuple[np.ndarray, list[LabelledPage]]:
     """Embeddings of the pages that can be read, float32 (N, D), and these pages."""
     read: list[LabelledPage] = []

@@ -63,12 +63,12 @@ if TYPE_CHECKING:
     from torch.utils.data import Dataset
     from transformers import PreTrainedTokenizerBase
 
-    from pagesort.models.protocols import LoadedClassifier
+    from pagesort.models.protocols import WholeClassifier
 
 logger = logging.getLogger(__name__)
 
 
-def train(classifier: LoadedClassifier, request: TrainRequest) -> TrainOutcome:
+def train(classifier: WholeClassifier, request: TrainRequest) -> TrainOutcome:
     """Fine-tune the classifier's towers on the pages of a split, and write the model that results.
 
     A training that was interrupted goes on at its last checkpoint when the same is asked for again,
@@ -108,7 +108,7 @@ class _Session:
 
     def __init__(
         self,
-        classifier: LoadedClassifier,
+        classifier: WholeClassifier,
         request: TrainRequest,
         plan: Plan,
         facts: Mapping[str, Any],

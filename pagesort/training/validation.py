@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pagesort.common.files import whole
+from pagesort.common.files import unfinished
 from pagesort.common.progress import Progress
 from pagesort.common.shares import wilson
 from pagesort.labelled.folder import LabelledPage, log_left_out, page_digests, page_pixels
@@ -152,19 +152,17 @@ def _prepared_pixels(
     header = {"descr": "|u1", "fortran_order": False, "shape": (len(pages), height, width, 3)}
     with translate_unwritable(path.parent), contextlib.closing(decoded):
         # Written in order, not mapped: a full disk kills a process that writes into a mapping.
-        with (
-            whole(path) as partial,
-            partial.open("wb") as file,
-            Progress(len(pages), 0) as progress,
-        ):
-            np.lib.format.write_array_header_1_0(file, header)
-            for page, pixels in decoded:
-                if isinstance(pixels, str):
-                    failed[page] = pixels
-                else:
-                    file.write(np.ascontiguousarray(pixels, np.uint8).tobytes())
-                progress.advance(1, page.name)
-            for _ in failed:  # the header tells of as many pages as were asked for
-                file.write(bytes(height * width * 3))
+        with unfinished(path) as partial:
+            with partial.open("wb") as file, Progress(len(pages), 0) as progress:
+                np.lib.format.write_array_header_1_0(file, header)
+                for page, pixels in decoded:
+                    if isinstance(pixels, str):
+                        failed[page] = pixels
+                    else:
+                        file.write(np.ascontiguousarray(pixels, np.uint8).tobytes())
+                    progress.advance(1, page.name)
+                for _ in failed:  # the header tells of as many pages as were asked for
+                    file.write(bytes(height * width * 3))
+            partial.replace(path)  # not flushed: it goes when the training ends
         written = np.load(path, mmap_mode="r")
     return written[: len(pages) - len(failed)], failed

@@ -143,7 +143,7 @@ def _rows(path: Path | None) -> Generator[_Row]:
         return
     before: tuple[str, int, str, str] | None = None
     try:
-        for cells in read_rows(path):
+        for cells in read_rows(path, _AGAIN):
             page = cells["PAGE"]
             key = (cells["FILE"], len(page), page, cells.get("PATH", ""))
             if before is not None and key < before:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pagesort.common.errors import PageSortError, Stopped, UsageError
+from pagesort.common.files import translate_unreadable
 from pagesort.common.text import named
 from pagesort.evaluation import accuracies
 from pagesort.models import catalogue
@@ -108,18 +109,13 @@ def model_folders(model_dir: Path) -> list[Path]:
     """
     from pagesort.models import formats
 
-    try:
+    remedy = "Name another one with --model_dir"
+    with translate_unreadable(model_dir, "the folder of models cannot be read", remedy):
         candidates = sorted(
             path
             for path in model_dir.iterdir()
             if path.is_dir() or path.suffix.lower() == CHECKPOINT_SUFFIX
         )
-    except OSError as error:
-        raise PageSortError(
-            f"the folder of models cannot be read ({error.strerror})",
-            where=model_dir,
-            remedy="Name another one with --model_dir",
-        ) from error
     found = []
     for path in candidates:
         if path.name.startswith("."):

@@ -165,3 +165,24 @@ def test_trying_to_write_names_the_folder_and_leaves_nothing(tmp_path: Path) -> 
     with pytest.raises(OSError) as raised:
         files.try_writing(tmp_path / "file" / "inner")
     assert raised.value.filename == str(tmp_path / "file" / "inner")
+
+
+def test_a_name_is_kept_for_the_first_who_asks(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("a", "a-2", "a-3")]
+    paths[1].write_text("of another")
+    assert [files.reserve(path) for path in paths] == [True, False, True]
+    assert [files.reserve(path) for path in paths] == [False, False, False]
+    assert paths[1].read_text() == "of another"
+    with pytest.raises(FileNotFoundError):
+        files.reserve(tmp_path / "gone" / "a")
+
+
+def test_names_are_numbered_from_two_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LARGEST_NUMBER", 4)
+    assert list(files.numbered("run")) == ["run", "run-2", "run-3", "run-4"]
+
+
+def test_a_file_whose_name_says_that_something_is_full_fills_no_disk() -> None:
+    assert not files.is_full(PermissionError(errno.EACCES, "Permission denied", "this is full/x"))
+    assert files.is_full(OSError(errno.ENOSPC, "No space left on device", "x"))
+    assert files.is_full(RuntimeError("write failed: No space left on device"))

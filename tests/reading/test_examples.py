@@ -120,6 +120,20 @@ def test_lines_are_cut_out_of_pages_with_page_files_of_any_size(tmp_path: Path) 
 
 
 @needs_shared
+def test_pictures_that_are_too_large_are_left_out(tmp_path: Path) -> None:
+    write_pair(tmp_path / "small", "one-1", ["first"])
+    write_pair(tmp_path / "large", "two-1", ["first"])
+    page = tmp_path / "large" / "two-1.png"
+    with Image.open(page) as image:
+        width, height = image.size
+        image.resize((2 * width, 2 * height)).save(page)
+    found = read_examples(tmp_path, max_megapixels=2 * width * height / 1e6)
+    assert [line.document for line in found.lines] == ["small/one"]
+    ((name, reason),) = found.left_out
+    assert name.startswith("large/two-1")
+    assert "above the limit" in reason
+
+
 def test_real_pages_with_their_xml_give_lines() -> None:
     found = read_examples(SHARED / "xml")
     assert len(found.lines) > 200

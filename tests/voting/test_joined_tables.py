@@ -127,16 +127,18 @@ def test_failures_are_listed_once_with_the_models_that_met_them(tmp_path: Path) 
         (f"{HEADER}a\n", "has no class"),
         (f"{HEADER}a,1\n", "has no class"),
         ("FILE,PAGE,CLASS-1,SCORE-1\na,1,X,?\n", "has no class"),
+        (f"{HEADER}\xf8,1,X,Y,1,0\n", "cannot be read"),
     ],
 )
 def test_a_table_that_was_changed_is_told_and_no_vote_is_written(
     tmp_path: Path, text: str, told: str
 ) -> None:
     path = tmp_path / "1.csv"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="latin-1")
     with pytest.raises(PageSortError, match=told) as caught:
         join_results([path], ["M"], tmp_path / "vote.csv", vote)
     assert caught.value.where == path
+    assert "without --resume" in caught.value.remedy
     assert [each.name for each in tmp_path.iterdir()] == ["1.csv"]
 
 

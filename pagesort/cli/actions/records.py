@@ -33,9 +33,10 @@ TOKEN = re.compile(r"\bhf_\w{8,}")  # never an argument, but somebody may have t
 class TableRecords:
     """Writes what belongs beside the tables of a folder's run, a vote or a merge.
 
-    That is the table of documents (by `DocumentRules`; pages are to be reviewed below the larger of
-    `review_below` and `min_score`), the record of where the tables come from, their copies in the
-    other formats of `--format`, and those of ALTO and PAGE files.
+    That is the table of documents, by `DocumentRules` (below the larger of `review_below` and
+    `min_score` a page is to be reviewed, where nothing was decided for it); the record of where the
+    tables come from; where asked for, tables of pages in other formats, and ALTO and PAGE files
+    with categories.
 
     Args:
         settings: of the run.

@@ -30,10 +30,10 @@ _LEAST_VARIANCE = 1e-6
 class Letters(nn.Module):
     """Sums up what the letters of pages look like.
 
-    Where a network sees lines, up to 16 windows of a line's height are cut out of the page, at
-    about the size that a network which reads lines was trained on, and turned by a quarter where
+    Where a network sees lines, up to `WINDOWS` windows of a line's height are cut out of the page,
+    at about the size that a network which reads lines was trained on, and turned by a quarter where
     lines run down the page. What that network makes of them is summed up: mean and spread over the
-    windows of each window's mean and spread of every channel.
+    windows of each window's mean and spread of every channel, and `facts_of` the lines.
     """
 
     def __init__(self) -> None:
