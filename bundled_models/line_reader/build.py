@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         "--mean", type=Path, help="another trained reader, such as that of --start: what is "
         "measured and written is the mean of the weights of both",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=SEED, help="of the training (%(default)s)")
     return parser
 
 
