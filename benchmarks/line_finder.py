@@ -153,6 +153,19 @@ def opened(path: Path) -> tuple[dict[str, Any], np.ndarray, list[TextLine]]:
     return said, page, true
 
 
+def by_new_hands(paths: Sequence[Path], reader: Reader) -> list[Path]:
+    """The pages by hands that a reader was not trained on."""
+    if reader.facts is None:
+        raise SystemExit("nothing is known of the hands that this reader was trained on")
+    known = set(reader.facts.hands)
+    pages = []
+    for path in paths:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        if f"{said['dataset']}/{said['document_or_hand']}" not in known:
+            pages.append(path)
+    return pages
+
+
 def line_of(name: str, pages: Sequence[PageFigures]) -> str:
     """A line of the report: both shares with 95 % intervals."""
     random = np.random.default_rng(420)
@@ -209,6 +222,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--turned", action="store_true", help="with --reader: pages in any position"
     )
+    parser.add_argument(
+        "--new_hands", action="store_true", help="with --reader: pages by hands it has never seen"
+    )
     parser.add_argument("--table", type=Path, help="where to write a CSV with a row a page")
     given = parser.parse_args(arguments)
     only = set(filter(None, given.only.split(",")))
@@ -220,7 +236,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     find = LineFinder.open().find
     if given.reader is not None:
         report = report_turned if given.turned else report_reading
-        report(paths, Reader.open(given.reader), find)
+        reader = Reader.open(given.reader)
+        report(by_new_hands(paths, reader) if given.new_hands else paths, reader, find)
         return 0
     figures = [measure(path, find) for path in paths]
     for dataset in sorted({page.dataset for page in figures}):

@@ -70,10 +70,10 @@ def read_found_lines(
 
     Args, returns: see `read_lines`; lines are numbered anew.
     """
-    upright = [line for line in lines if is_upright(line)]
+    upright = [line for line in lines if line.is_upright]
     found = read_lines(reader, page, lines, where)
     above = read_lines(reader, page, [_reversed(line) for line in upright], where)
-    below = [each for each in found if is_upright(each[0])]
+    below = [each for each in found if each[0].is_upright]
     if 2 * len(upright) > len(lines):
         is_above = _surety(above) > _surety(below)
         kept = iter(above if is_above else below)
@@ -81,23 +81,17 @@ def read_found_lines(
     else:
         kept = iter([max(pair, key=_confidence) for pair in zip(below, above, strict=True)])
         quarters = LEVEL
-        level = [each for each in found if not is_upright(each[0])]
+        level = [each for each in found if not each[0].is_upright]
         if _stands_on_its_head(reader, page, level, where):
             turned = [_reversed(each[0]) for each in level]
             again = iter(read_lines(reader, page, turned, where))
-            found = [each if is_upright(each[0]) else next(again) for each in found]
+            found = [each if each[0].is_upright else next(again) for each in found]
             quarters = HEAD
-    chosen = [next(kept) if is_upright(each[0]) else each for each in found]
+    chosen = [next(kept) if each[0].is_upright else each for each in found]
     return [
         (replace(line, id=f"line_{number}"), reading)
         for number, (line, reading) in enumerate(_in_order(chosen, quarters), start=1)
     ]
-
-
-def is_upright(line: TextLine) -> bool:
-    """Whether a line runs up or down the page rather than across it."""
-    (left, top), (right, bottom) = line.baseline[0], line.baseline[-1]
-    return abs(bottom - top) > abs(right - left)
 
 
 def _stands_on_its_head(reader: ReadsLines, page: Grey, level: Sequence[Read], where: str) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,12 +68,26 @@ class LineFinder:
     def find(self, page: Grey) -> tuple[TextLine, ...]:
         """Find the lines of a page, in the order in which they are read.
 
+        Where most of what is found runs up or down, the page is looked at again turned clockwise by
+        a quarter: the network knows level lines, and sees others in pieces.
+
         Args:
             page: uint8 (height, width), of any size.
 
         Returns:
             Lines without text, their places in pixels of the page.
         """
+        found = self._found(page)
+        if _lengths(found, upright=True) > _lengths(found, upright=False):
+            on_turned = self._found(np.ascontiguousarray(np.rot90(page, -1)))
+            found = [_turned_back(line, page.shape[0]) for line in on_turned]
+        return tuple(
+            replace(line, id=f"line_{number}")
+            for number, line in enumerate(in_reading_order(found), start=1)
+        )
+
+    def _found(self, page: Grey) -> list[TextLine]:
+        """What the network sees of the lines of a page, in no order."""
         high, wide = page.shape
         seen = shrunk(page, LONGER_SIDE)
         scale = np.array([wide / seen.shape[1], high / seen.shape[0]])
@@ -79,11 +95,7 @@ class LineFinder:
             pool.submit(import_module, "scipy.ndimage")  # half a second, the first time
             likely = self.middles(seen)
         found = (_line(strip, scale, (wide, high)) for strip in strips_of(likely))
-        ordered = in_reading_order([line for line in found if line is not None])
-        return tuple(
-            TextLine(f"line_{number}", line.baseline, line.polygon)
-            for number, line in enumerate(ordered, start=1)
-        )
+        return [line for line in found if line is not None]
 
     def middles(self, seen: Grey) -> npt.NDArray[np.float32]:
         """How likely each pixel of a page is in the middle part of a line: float32 (h, w)."""
@@ -118,6 +130,24 @@ def _line(strip: Strip, scale: npt.NDArray[np.float64], size: tuple[int, int]) -
     if np.ptp(outline, axis=0).min() < 2:
         return None
     return TextLine("", _points(baseline), _points(outline))
+
+
+def _lengths(lines: Sequence[TextLine], *, upright: bool) -> float:
+    """How long the lines are together that run up or down the page, or else those across it."""
+    return sum(
+        math.dist(line.baseline[0], line.baseline[-1])
+        for line in lines
+        if line.is_upright == upright
+    )
+
+
+def _turned_back(line: TextLine, high: int) -> TextLine:
+    """A line of a page, which is so high, that was found when it was turned clockwise."""
+    baseline, polygon = (
+        tuple((y, round(high - x, 1)) for x, y in points)
+        for points in (line.baseline, line.polygon)
+    )
+    return replace(line, baseline=baseline, polygon=polygon)
 
 
 def _points(corners: npt.NDArray[np.float64]) -> Points:

@@ -25,6 +25,12 @@ class TextLine:
     text: str | None = None
     region: str = ""
 
+    @property
+    def is_upright(self) -> bool:
+        """Whether it runs up or down the page rather than across it."""
+        (left, top), (right, bottom) = self.baseline[0], self.baseline[-1]
+        return abs(bottom - top) > abs(right - left)
+
     def scaled(self, across: float, down: float) -> TextLine:
         """The same line on a page that is so many times as wide and as high."""
         return replace(

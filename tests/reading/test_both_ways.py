@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pagesort.common.paths import MODELS
-from pagesort.reading.both_ways import is_upright, read_found_lines
+from pagesort.reading.both_ways import read_found_lines
 from pagesort.reading.decoding import Reading
 from pagesort.reading.error_rates import errors_of
 from pagesort.reading.reader import Reader
@@ -83,6 +83,6 @@ def test_a_note_down_the_margin_is_read_from_above_and_the_text_beside_it_as_it_
     found = [replace(line, text=None) for line in (*lines, moved)]
     read = read_found_lines(reader, np.concatenate([text, note], axis=1), found, "page")
     assert_read(read, [*TEXTS, "anothernote"])
-    (upright,) = (line for line, _ in read if is_upright(line))
+    (upright,) = (line for line, _ in read if line.is_upright)
     (_, top), (_, bottom) = upright.baseline
     assert bottom > top  # it runs down

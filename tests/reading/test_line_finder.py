@@ -13,7 +13,7 @@ from pagesort.common.errors import PageSortError
 from pagesort.reading import line_finder
 from pagesort.reading.line_finder import LONGER_SIDE, WEIGHTS, LineFinder, shrunk
 from pagesort.reading.reading_order import in_reading_order
-from pagesort.reading.text_line import TextLine
+from pagesort.reading.text_line import Points, TextLine
 from tests.helpers.lines import text_page
 
 TEXTS = ["The first of some lines of text", "goes on in the second one", "and ends here"]
@@ -40,6 +40,29 @@ def test_lines_are_found_where_they_are(finder: LineFinder, slope: float) -> Non
         assert abs(fall - slope * (theirs.baseline[-1][0] - theirs.baseline[0][0])) < 8
         for end in (0, -1):
             assert abs(ours.baseline[end][0] - theirs.baseline[end][0]) < 25
+
+
+def test_a_page_on_its_side_has_the_lines_of_the_level_one(finder: LineFinder) -> None:
+    page, _ = text_page([text.replace(" ", "   ") for text in TEXTS], (900, 400), slope=0.02)
+    level = finder.find(page)
+    on_side = finder.find(np.ascontiguousarray(np.rot90(page)))
+    assert all(line.is_upright for line in on_side)
+
+    def turned(points: Points) -> Points:
+        return tuple((y, round(900 - x, 1)) for x, y in points)
+
+    expected = {(turned(line.baseline), turned(line.polygon)) for line in level}
+    assert {(line.baseline, line.polygon) for line in on_side} == expected
+    assert [line.id for line in on_side] == ["line_1", "line_2", "line_3"]
+
+
+def test_a_note_up_the_margin_does_not_turn_the_page(finder: LineFinder) -> None:
+    page, true = text_page(TEXTS, (900, 400))
+    note, _ = text_page(["a note"], (400, 100))
+    both = np.concatenate([np.rot90(note), page], axis=1)
+    found = finder.find(np.ascontiguousarray(both))
+    assert sum(not line.is_upright for line in found) == len(true)
+    assert [line.polygon[0][0] < 100 for line in found if line.is_upright] == [True]
 
 
 def test_rules_are_no_lines_and_part_cells(finder: LineFinder) -> None:
