@@ -119,16 +119,21 @@ def draw_audit(
     }
     with translate_unwritable(stats):
         stats.mkdir(parents=True, exist_ok=True)
-        names = (stats / f"{name}.json" for name in numbered(f"AUDIT_{run['name']}"))
-        path = next(filter(reserve, names), None)
-        if path is None:
-            raise PageSortError("there is no free name for another audit of this run", where=stats)
-        try:
-            write_json(path, content)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+        path = _written(stats, f"AUDIT_{run['name']}", content)
     return Drawn(path, tuple(listed[page] for page in rng.permutation(drawn)))
+
+
+def _written(stats: Path, name: str, content: dict[str, Any]) -> Path:
+    """Write the record of an audit under a name that is free."""
+    path = next(filter(reserve, (stats / f"{each}.json" for each in numbered(name))), None)
+    if path is None:
+        raise PageSortError("there is no free name for another audit of this run", where=stats)
+    try:
+        write_json(path, content)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
 
 
 def _counted_scores(
