@@ -163,6 +163,8 @@ def by_new_hands(paths: Sequence[Path], reader: Reader) -> list[Path]:
         said = json.loads(path.read_text(encoding="utf-8"))
         if f"{said['dataset']}/{said['document_or_hand']}" not in known:
             pages.append(path)
+    if not pages:
+        raise SystemExit("the reader was trained on the hands of all pages")
     return pages
 
 
@@ -227,6 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--table", type=Path, help="where to write a CSV with a row a page")
     given = parser.parse_args(arguments)
+    if (given.new_hands or given.turned) and given.reader is None:
+        parser.error("--new_hands and --turned need --reader")
     only = set(filter(None, given.only.split(",")))
     paths = [
         path

@@ -37,7 +37,7 @@ MARGIN = 50_000_000
 """Bytes that are left free on a disk."""
 ABANDONED_SECONDS = 3600.0
 LARGEST_NUMBER = 10_000
-"""Of files whose name is otherwise the same; more of them in a minute is no accident."""
+"""Of files whose name is otherwise the same; more of them are no accident."""
 LONGEST_START = 180
 """Bytes of a file's name that begin that of its unfinished form; file systems take 255 in all."""
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)

@@ -194,15 +194,18 @@ def rows_by_name(
     """
     header = stream.readline().removeprefix(BOM)
     delimiter = max(",;\t", key=header.count)
-    names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
-    for name in needed:
-        if name not in names:
-            raise PageSortError(f"the table has no column {name}", where=where, remedy=remedy)
-    rows = csv.reader(stream, delimiter=delimiter)
-    with translate_unreadable(where, "the table is damaged", also=(csv.Error,)):
+    try:
+        first = next(csv.reader([header], delimiter=delimiter), [])
+        names = [name.strip().lower() for name in first]
+        for name in needed:
+            if name not in names:
+                raise PageSortError(f"the table has no column {name}", where=where, remedy=remedy)
+        rows = csv.reader(stream, delimiter=delimiter)
         for row in rows:
             cells = [row[place] if place < len(row) else "" for place in range(len(names))]
             yield rows.line_num + 1, dict(zip(names, cells, strict=True))
+    except csv.Error as error:
+        raise PageSortError(f"the table is damaged ({error})", where=where) from error
 
 
 def header_of(path: Path) -> list[str]:

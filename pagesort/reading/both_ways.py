@@ -72,7 +72,7 @@ def read_found_lines(
     """
     upright = [line for line in lines if line.is_upright]
     found = read_lines(reader, page, lines, where)
-    above = read_lines(reader, page, [_reversed(line) for line in upright], where)
+    above = read_lines(reader, page, [line.reversed() for line in upright], where)
     below = [each for each in found if each[0].is_upright]
     if 2 * len(upright) > len(lines):
         is_above = _surety(above) > _surety(below)
@@ -83,7 +83,7 @@ def read_found_lines(
         quarters = LEVEL
         level = [each for each in found if not each[0].is_upright]
         if _stands_on_its_head(reader, page, level, where):
-            turned = [_reversed(each[0]) for each in level]
+            turned = [each[0].reversed() for each in level]
             again = iter(read_lines(reader, page, turned, where))
             found = [each if each[0].is_upright else next(again) for each in found]
             quarters = HEAD
@@ -100,20 +100,8 @@ def _stands_on_its_head(reader: ReadsLines, page: Grey, level: Sequence[Read], w
         return False
     tried = sorted(level, key=lambda each: -abs(each[0].baseline[-1][0] - each[0].baseline[0][0]))
     tried = tried[:TRIED]
-    turned = read_lines(reader, page, [_reversed(line) for line, _ in tried], where)
+    turned = read_lines(reader, page, [line.reversed() for line, _ in tried], where)
     return _surety(turned) > _surety(tried)
-
-
-def _reversed(line: TextLine) -> TextLine:
-    """The same line in the other direction: its baseline lies as far from the other edge."""
-    x, y = (
-        2 * (sum(edge) / len(edge) - sum(base) / len(base))
-        for edge, base in zip(
-            zip(*line.polygon, strict=True), zip(*line.baseline, strict=True), strict=True
-        )
-    )
-    moved = tuple((round(a + x, 1), round(b + y, 1)) for a, b in reversed(line.baseline))
-    return replace(line, baseline=moved)
 
 
 def _confidence(read: Read) -> float:

@@ -68,8 +68,9 @@ class LineFinder:
     def find(self, page: Grey) -> tuple[TextLine, ...]:
         """Find the lines of a page, in the order in which they are read.
 
-        Where most of what is found runs up or down, the page is looked at again turned clockwise by
-        a quarter: the network knows level lines, and sees others in pieces.
+        Where most of what is found runs up or down, by number and by length, the page is looked at
+        again turned clockwise by a quarter: the network knows level lines, and sees others in
+        pieces. Level lines run from the left, upright ones from below.
 
         Args:
             page: uint8 (height, width), of any size.
@@ -78,9 +79,10 @@ class LineFinder:
             Lines without text, their places in pixels of the page.
         """
         found = self._found(page)
-        if _lengths(found, upright=True) > _lengths(found, upright=False):
-            on_turned = self._found(np.ascontiguousarray(np.rot90(page, -1)))
-            found = [_turned_back(line, page.shape[0]) for line in on_turned]
+        if _lies_on_a_side(found):
+            turned = self._found(np.ascontiguousarray(np.rot90(page, -1)))
+            again = [_turned_back(line, page.shape[0]) for line in turned]
+            found = again if any(line.is_upright for line in again) else found
         return tuple(
             replace(line, id=f"line_{number}")
             for number, line in enumerate(in_reading_order(found), start=1)
@@ -132,22 +134,28 @@ def _line(strip: Strip, scale: npt.NDArray[np.float64], size: tuple[int, int]) -
     return TextLine("", _points(baseline), _points(outline))
 
 
-def _lengths(lines: Sequence[TextLine], *, upright: bool) -> float:
-    """How long the lines are together that run up or down the page, or else those across it."""
-    return sum(
-        math.dist(line.baseline[0], line.baseline[-1])
-        for line in lines
-        if line.is_upright == upright
-    )
+def _lies_on_a_side(lines: Sequence[TextLine]) -> bool:
+    """Whether most lines run up or down the page, and are longer together than the others."""
+    upright = [line for line in lines if line.is_upright]
+    level = [line for line in lines if not line.is_upright]
+    return len(upright) > len(level) and _length(upright) > _length(level)
+
+
+def _length(lines: Sequence[TextLine]) -> float:
+    return sum(math.dist(line.baseline[0], line.baseline[-1]) for line in lines)
 
 
 def _turned_back(line: TextLine, high: int) -> TextLine:
-    """A line of a page, which is so high, that was found when it was turned clockwise."""
+    """A line of a page, which is so high, that was found when it was turned clockwise.
+
+    What ran from below there would run from the right here, and is reversed.
+    """
     baseline, polygon = (
         tuple((y, round(high - x, 1)) for x, y in points)
         for points in (line.baseline, line.polygon)
     )
-    return replace(line, baseline=baseline, polygon=polygon)
+    back = replace(line, baseline=baseline, polygon=polygon)
+    return back if back.is_upright else back.reversed()
 
 
 def _points(corners: npt.NDArray[np.float64]) -> Points:

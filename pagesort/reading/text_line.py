@@ -31,6 +31,17 @@ class TextLine:
         (left, top), (right, bottom) = self.baseline[0], self.baseline[-1]
         return abs(bottom - top) > abs(right - left)
 
+    def reversed(self) -> TextLine:
+        """The same line in the other direction: its baseline lies as far from the other edge."""
+        x, y = (
+            2 * (sum(edge) / len(edge) - sum(base) / len(base))
+            for edge, base in zip(
+                zip(*self.polygon, strict=True), zip(*self.baseline, strict=True), strict=True
+            )
+        )
+        moved = tuple((round(a + x, 1), round(b + y, 1)) for a, b in self.baseline[::-1])
+        return replace(self, baseline=moved)
+
     def scaled(self, across: float, down: float) -> TextLine:
         """The same line on a page that is so many times as wide and as high."""
         return replace(

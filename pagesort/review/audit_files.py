@@ -127,7 +127,11 @@ def _written(stats: Path, name: str, content: dict[str, Any]) -> Path:
     """Write the record of an audit under a name that is free."""
     path = next(filter(reserve, (stats / f"{each}.json" for each in numbered(name))), None)
     if path is None:
-        raise PageSortError("there is no free name for another audit of this run", where=stats)
+        raise PageSortError(
+            "there is no free name for another audit of this run",
+            where=stats,
+            remedy="Move some of its audits away",
+        )
     try:
         write_json(path, content)
     except BaseException:

@@ -52,7 +52,11 @@ def write_table(
         names = (folder / f"{first}_{model}_{kind}.csv" for first in numbered(start))
         path = next(filter(reserve, names), None)
         if path is None:
-            raise PageSortError("there is no free name for a table of this minute", where=folder)
+            raise PageSortError(
+                "there is no free name for a table of this minute",
+                where=folder,
+                remedy="Give the command again in a minute",
+            )
         try:
             with whole_text(path) as file:
                 writer = TableWriter(file, form)

@@ -230,4 +230,8 @@ def _named(partial: Path, models: Path, name: str) -> Path:
         if not target.exists():
             partial.replace(target)
             return target
-    raise PageSortError(f"there is no free name for a model like {name}", where=models)
+    raise PageSortError(
+        f"there is no free name for a model like {name}",
+        where=models,
+        remedy="Move some of these models away and give the same command again",
+    )

@@ -119,7 +119,6 @@ def test_lines_are_cut_out_of_pages_with_page_files_of_any_size(tmp_path: Path) 
     assert np.array_equal(picture_of(found.lines[0]), small)
 
 
-@needs_shared
 def test_pictures_that_are_too_large_are_left_out(tmp_path: Path) -> None:
     write_pair(tmp_path / "small", "one-1", ["first"])
     write_pair(tmp_path / "large", "two-1", ["first"])
@@ -134,6 +133,7 @@ def test_pictures_that_are_too_large_are_left_out(tmp_path: Path) -> None:
     assert "above the limit" in reason
 
 
+@needs_shared
 def test_real_pages_with_their_xml_give_lines() -> None:
     found = read_examples(SHARED / "xml")
     assert len(found.lines) > 200

@@ -65,6 +65,35 @@ def test_a_note_up_the_margin_does_not_turn_the_page(finder: LineFinder) -> None
     assert [line.polygon[0][0] < 100 for line in found if line.is_upright] == [True]
 
 
+def test_a_level_stamp_on_a_page_that_lies_on_its_side_runs_from_the_left(
+    finder: LineFinder,
+) -> None:
+    page, _ = text_page(TEXTS, (900, 400))
+    stamp, _ = text_page(["Folio 12"], (400, 120))
+    both = np.concatenate([np.rot90(page), stamp], axis=0)
+    found = finder.find(np.ascontiguousarray(both))
+    assert sum(line.is_upright for line in found) == len(TEXTS)
+    level = [line for line in found if not line.is_upright]
+    assert level
+    assert all(line.baseline[0][0] < line.baseline[-1][0] for line in level)
+    # Below the letters: nearer to the lower edge of the outline.
+    for line in level:
+        ys = [y for _, y in line.polygon]
+        assert middle(line.baseline) > (min(ys) + max(ys)) / 2
+
+
+def test_some_long_notes_do_not_turn_a_page_of_more_level_lines(finder: LineFinder) -> None:
+    page, true = text_page(["One short", "and two", "then three"], (300, 400))
+    notes = [
+        np.rot90(text_page([text], (400, 100))[0]) for text in ("along the margin", "the other")
+    ]
+    both = np.concatenate([page, *notes], axis=1)
+    found = finder.find(np.ascontiguousarray(both))
+    beside = [line for line in found if line.polygon[0][0] < 300]
+    assert [line.is_upright for line in beside] == [False] * len(true)
+    assert all(line.baseline[0][0] < line.baseline[-1][0] for line in beside)
+
+
 def test_rules_are_no_lines_and_part_cells(finder: LineFinder) -> None:
     page, _ = text_page(["left                              right"], (900, 300))
     page = page.copy()

@@ -138,6 +138,11 @@ def test_a_walk_from_a_run_through_an_audit_to_decisions(command: Run, tmp_path:
         12, 0.01
     )
     assert read_table(confusion)[-1]["TRUE"] == "UNCLEAR"
+    drawn, before = audit.read_bytes(), set(audit.parent.iterdir())
+    assert command("--audit", "6", table, model=False)[0] == 0
+    (second,) = set(audit.parent.iterdir()) - before
+    assert second.name == f"{audit.stem}-2.json"
+    assert audit.read_bytes() == drawn
     decide = ("-d", tmp_path / "my scans ř", "--update", "--max_error", "60%")
     status, out, log = command(*decide)
     assert status == 0 and str(report) in log and "to look at" in log

@@ -307,6 +307,8 @@ def test_undo_leaves_alone_what_was_changed(tmp_path: Path, pages: Path, sort: R
     assert status == 3 and "it was changed since" in err and "its original is gone" in err
     assert f"{out / 'TEXT_P' / 'CTX19-001.png'} (it is not where it was put)" in err
     assert sorted_pages(out) == {"DRAW/flat-7.png": 99, "TEXT_HW/single-1.png": 50}
+    (manifest,) = out.glob("*.csv")
+    assert len(manifest.read_text(encoding="utf-8").splitlines()) == 1 + 3 + 1  # header, end
     assert sort(None, "--undo")[0] == 3  # these three stay in the manifest
     draw(pages / "onepagers" / "single-1.png", 50)
     for name, folder in (("flat-7.png", "DRAW"), ("CTX19/CTX19-001.png", "TEXT_P")):

@@ -222,6 +222,16 @@ def test_a_full_disk_is_told_and_what_is_prepared_is_kept(
     assert prepared(pages, folder) == (pages, ())
 
 
+def test_a_file_that_is_refused_is_told_by_its_folder(tmp_path: Path, pages, monkeypatch) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(PageSortError, match="Permission denied") as error:
+        prepared(pages, tmp_path / "pages", workers=1)
+    assert error.value.where == str(tmp_path / "pages")
+
+
 def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path, pages) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PageSortError, match="cannot be kept"):
