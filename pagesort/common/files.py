@@ -17,7 +17,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -113,6 +113,27 @@ def reserve(path: Path) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+@contextlib.contextmanager
+def reserved(paths: Iterable[Path], folder: Path) -> Iterator[Path]:
+    """Hold the first of some paths that is free while a file is written there.
+
+    Whatever stops the writing, Ctrl-C too, the empty file goes with it.
+
+    Raises:
+        OSError: no file can be made there.
+        PageSortError: all are taken; it names the folder.
+    """
+    free = next(filter(reserve, paths), None)
+    if free is None:
+        remedy = "Move some of its files away"
+        raise PageSortError("there is no free name for a file", where=folder, remedy=remedy)
+    try:
+        yield free
+    except BaseException:
+        free.unlink(missing_ok=True)
+        raise
 
 
 def is_full(error: BaseException) -> bool:

@@ -205,7 +205,8 @@ def rows_by_name(
             cells = [row[place] if place < len(row) else "" for place in range(len(names))]
             yield rows.line_num + 1, dict(zip(names, cells, strict=True))
     except csv.Error as error:
-        raise PageSortError(f"the table is damaged ({error})", where=where) from error
+        what = f"the table is damaged ({error})"
+        raise PageSortError(what, where=where, remedy=AS_CSV) from error
 
 
 def header_of(path: Path) -> list[str]:

@@ -18,7 +18,7 @@ from pagesort.common.errors import PageSortError
 from pagesort.common.files import (
     file_digest,
     numbered,
-    reserve,
+    reserved,
     translate_unwritable,
     write_json,
     write_whole,
@@ -119,25 +119,10 @@ def draw_audit(
     }
     with translate_unwritable(stats):
         stats.mkdir(parents=True, exist_ok=True)
-        path = _written(stats, f"AUDIT_{run['name']}", content)
+        records = (stats / f"{name}.json" for name in numbered(f"AUDIT_{run['name']}"))
+        with reserved(records, stats) as path:
+            write_json(path, content)
     return Drawn(path, tuple(listed[page] for page in rng.permutation(drawn)))
-
-
-def _written(stats: Path, name: str, content: dict[str, Any]) -> Path:
-    """Write the record of an audit under a name that is free."""
-    path = next(filter(reserve, (stats / f"{each}.json" for each in numbered(name))), None)
-    if path is None:
-        raise PageSortError(
-            "there is no free name for another audit of this run",
-            where=stats,
-            remedy="Move some of its audits away",
-        )
-    try:
-        write_json(path, content)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return path
 
 
 def _counted_scores(

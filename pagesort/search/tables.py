@@ -15,7 +15,7 @@ from pagesort.common.errors import PageSortError, UsageError
 from pagesort.common.files import (
     RESULTS_ELSEWHERE,
     numbered,
-    reserve,
+    reserved,
     translate_unwritable,
     whole,
     whole_text,
@@ -50,21 +50,10 @@ def write_table(
     with translate_unwritable(folder, "the table cannot be written", RESULTS_ELSEWHERE):
         folder.mkdir(parents=True, exist_ok=True)
         names = (folder / f"{first}_{model}_{kind}.csv" for first in numbered(start))
-        path = next(filter(reserve, names), None)
-        if path is None:
-            raise PageSortError(
-                "there is no free name for a table of this minute",
-                where=folder,
-                remedy="Give the command again in a minute",
-            )
-        try:
-            with whole_text(path) as file:
-                writer = TableWriter(file, form)
-                for row in rows:
-                    writer.write(row)
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+        with reserved(names, folder) as path, whole_text(path) as file:
+            writer = TableWriter(file, form)
+            for row in rows:
+                writer.write(row)
     return path
 
 

@@ -177,6 +177,24 @@ def test_a_name_is_kept_for_the_first_who_asks(tmp_path: Path) -> None:
         files.reserve(tmp_path / "gone" / "a")
 
 
+def test_a_name_that_is_held_goes_if_nothing_is_written(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.csv", tmp_path / "a-2.csv"]
+    paths[0].write_text("of another")
+    with pytest.raises(KeyboardInterrupt), files.reserved(paths, tmp_path) as path:
+        assert path == paths[1] and path.exists()
+        raise KeyboardInterrupt
+    assert names(tmp_path) == ["a.csv"]
+    with files.reserved(paths, tmp_path) as path:
+        path.write_text("mine")
+    assert paths[1].read_text() == "mine"
+    with (
+        pytest.raises(PageSortError, match="no free name") as caught,
+        files.reserved(paths, tmp_path),
+    ):
+        pass
+    assert (caught.value.where, paths[0].read_text()) == (tmp_path, "of another")
+
+
 def test_names_are_numbered_from_two_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "LARGEST_NUMBER", 4)
     assert list(files.numbered("run")) == ["run", "run-2", "run-3", "run-4"]
